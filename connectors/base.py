@@ -1,0 +1,212 @@
+"""The contract between a system and the sync layer: records, pages, and small capability protocols.
+
+A connector implements the capabilities its system has: :class:`Reader`, :class:`Writer`,
+:class:`Describer`. A system that cannot write is only a ``Reader``; nothing raises
+``NotImplementedError``. Everything here is a plain value, so a page can be stored, replayed and compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal, Protocol, runtime_checkable
+
+Cursor = str
+"""Where reading stopped: opaque text made and understood only by the connector that returned it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One object as the system holds it.
+
+    ``version`` is the system's change token (a stamp or counter, as text). ``fields`` holds the
+    system's own field names and values; money is text or ``Decimal``, never a float.
+    ``modified_at`` is the system's own change instant in UTC, when it has one: evidence, never rank.
+    """
+
+    kind: str
+    external_id: str
+    version: str
+    fields: Mapping[str, Any]
+    deleted: bool = False
+    merged_into: str | None = None
+    created_at: datetime | None = None
+    modified_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Records read together, and the cursor to resume after them.
+
+    ``watermark`` is set on the last page of a read only: the cursor from which the next run starts.
+    It moves past a window only when every page of that window has been handed out.
+    """
+
+    records: tuple[Record, ...]
+    cursor: Cursor
+    watermark: Cursor | None = None
+    calls: int = 1
+    """API calls that this page cost."""
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What to read of one object: its fields, and a filter in the system's own language (from the mapping)."""
+
+    kind: str
+    fields: tuple[str, ...]
+    where: str | None = None
+
+
+FieldType = Literal[
+    "id", "string", "integer", "decimal", "money", "boolean", "date", "datetime", "reference", "picklist", "json"
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field as the system describes it. ``values`` are the active picklist values."""
+
+    name: str
+    label: str
+    type: FieldType
+    readable: bool = True
+    creatable: bool = True
+    updatable: bool = True
+    required: bool = False
+    unique: bool = False
+    external_id: bool = False
+    length: int | None = None
+    values: tuple[str, ...] = ()
+    references: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """One object as the system describes it to this connection (fields it may not see are absent)."""
+
+    kind: str
+    label: str
+    fields: Mapping[str, Field]
+    creatable: bool = True
+    updatable: bool = True
+    deletable: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One record to write: an upsert by a unique key field, or an update of a record known by its id.
+
+    ``key_field`` is the external-id field and ``key`` its value; with ``key_field=None`` the ``key`` is the
+    system's own id and the write is an update that must not create. ``fields`` holds only what changes;
+    ``None`` clears a field. ``parent`` orders writes that lock a common parent.
+    """
+
+    kind: str
+    key_field: str | None
+    key: str
+    fields: Mapping[str, Any]
+    parent: str | None = None
+    expected_version: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The result of one change, in the order the changes were given.
+
+    ``state``: ``done`` (applied, or already so), ``rejected`` (never will be as it is),
+    ``retry`` (nothing was applied; may succeed later), ``unknown`` (no answer: read back before anything else).
+    """
+
+    key: str
+    state: Literal["done", "rejected", "retry", "unknown"]
+    external_id: str | None = None
+    created: bool | None = None
+    code: str | None = None
+    message: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """API calls used of those allowed in the system's own window (``None``: the system does not say)."""
+
+    used: int | None
+    allowed: int | None
+    window: str = "day"
+
+
+@runtime_checkable
+class Reader(Protocol):
+    """Reads objects, whole or since a cursor."""
+
+    def changes(self, query: Query, *, since: Cursor | None) -> Iterator[Page]:
+        """Yield pages of records changed since the cursor (``None``: everything), oldest change first.
+
+        Deleted and merged records come as records with ``deleted`` (and ``merged_into``) set. A record may
+        come more than once (overlap windows); the caller applies pages idempotently. Resuming from any
+        yielded ``cursor`` loses nothing.
+        Raises: :class:`~connectors.errors.ConnectorError` and its kinds; ``CursorExpired`` asks for a full read.
+        """
+        ...
+
+    def fetch(self, kind: str, fields: Sequence[str], keys: Sequence[str], *, key_field: str | None = None) -> Iterator[Record]:
+        """Yield the records with these ids (or external keys, with ``key_field``) that exist; for read-back and plans."""
+        ...
+
+
+@runtime_checkable
+class Writer(Protocol):
+    """Writes changes; every write is safe to repeat."""
+
+    def write(self, changes: Sequence[Change]) -> list[Written]:
+        """Apply the changes and say what became of each, in order.
+
+        A row that fails never fails its neighbours. A lost answer is ``unknown``, not an exception.
+        Raises: ``ConnectorError`` kinds for what concerns the whole connection (login, quota).
+        """
+        ...
+
+    def write_calls(self, changes: Sequence[Change]) -> int:
+        """API calls that :meth:`write` would cost for these changes."""
+        ...
+
+
+@runtime_checkable
+class Describer(Protocol):
+    """Says what objects and fields the connection can see."""
+
+    def kinds(self) -> list[str]:
+        """Names of all objects this connection can see."""
+        ...
+
+    def describe(self, kind: str) -> Description | None:
+        """The object's description, or ``None`` when the connection cannot see such an object."""
+        ...
+
+    def usage(self) -> Usage:
+        """API calls used and allowed, as the system counts them."""
+        ...
+
+
+class Connector(Reader, Writer, Describer, Protocol):
+    """A system with every capability."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong with a set-up, for ``referee check``: where, what was found, what is allowed."""
+
+    where: str
+    found: str
+    allowed: str
+    hint: str = ""
+    level: Literal["error", "warning"] = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """Answer of a connection check: who we are there, and what a person should mend."""
+
+    identity: str
+    problems: tuple[Problem, ...] = field(default=())

@@ -1,0 +1,1 @@
+"""Jobs: the command line, settings, the clock, schedules, and one file a job."""

@@ -1,0 +1,263 @@
+"""Facts: versions of records, when each becomes visible, and how a record read at any instant.
+
+A version is visible from the later of its ``known_at`` and its own date; a field that reports an event reads as
+absent before its own date even when the line that carries it is known earlier.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
+from typing import Any, Generic, TypeVar
+
+from rules.calendar import BEGINNING, Calendar
+from rules.errors import RecordError
+from rules.records import RECORDS, Fact, Referral, Withdrawal, parse
+
+F = TypeVar("F", bound=Fact)
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One version of a record; ``fact`` is ``None`` when it withdraws the record. ``line`` is where it stood."""
+
+    known_at: datetime | None
+    fact: Any
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class View(Generic[F]):
+    """From ``at`` on (until the next view) the record reads as ``fact``; ``None``: absent. ``number`` counts versions."""
+
+    at: datetime
+    fact: F | None
+    number: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A bad record: where it stood, what was found, what is allowed."""
+
+    file: str
+    line: int
+    type: str | None
+    id: str | None
+    field: str
+    found: str
+    allowed: str
+
+    def __str__(self) -> str:
+        name = f" ({self.type} {self.id})" if self.type and self.id else ""
+        return f"{self.file}:{self.line}{name}: {self.field or 'record'}: found {self.found}; allowed: {self.allowed}"
+
+
+@dataclass(slots=True)
+class Facts:
+    """All versions of all records, by type and id; within a record in the order they became known."""
+
+    versions: dict[str, dict[str, list[Version]]] = field(default_factory=lambda: {name: {} for name in RECORDS})
+
+    def add(self, fact: Fact | Withdrawal, line: int = 0) -> None:
+        """Add one version; order does not matter until :meth:`arranged` is asked for."""
+        absent = isinstance(fact, Withdrawal)
+        version = Version(fact.known_at, None if absent else fact, line)
+        self.versions[fact.type].setdefault(fact.id, []).append(version)  # type: ignore[union-attr]
+
+    def of(self, kind: str) -> Mapping[str, list[Version]]:
+        """All records of one type."""
+        return self.versions[kind]
+
+    def __len__(self) -> int:
+        return sum(len(versions) for records in self.versions.values() for versions in records.values())
+
+
+def read_facts(lines: Iterable[bytes | str], *, file: str, skip_bad: bool = False) -> tuple[Facts, list[Rejected]]:
+    """Read JSON Lines into facts; blank lines are allowed.
+
+    Returns the facts and the bad records. With ``skip_bad`` the bad ones are left out, and so is what points at them;
+    otherwise reading stops at the end of the file with every bad record that was found, and the facts must not be used.
+    """
+    facts, rejected = Facts(), []
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            facts.add(parse(line), number)
+        except RecordError as error:
+            rejected.append(_rejected(file, number, line, error))
+    rejected += arrange(facts, file=file)
+    rejected.sort(key=lambda bad: (bad.line, bad.field))
+    return facts, rejected
+
+
+def arrange(facts: Facts, *, file: str) -> list[Rejected]:
+    """Order versions, check that they agree and that every id points at something; bad records are taken out."""
+    bad = list(_order_versions(facts, file))
+    while True:
+        dangling = list(_take_out_dangling(facts, file))
+        bad += dangling
+        if not dangling:
+            return bad
+
+
+def _order_versions(facts: Facts, file: str) -> Iterator[Rejected]:
+    for kind, records in facts.versions.items():
+        for identity, versions in list(records.items()):
+            if len(versions) == 1 and versions[0].fact is not None:
+                continue
+            problem = _version_problem(kind, versions)
+            if problem is None:
+                versions.sort(key=lambda version: version.known_at or BEGINNING)
+                continue
+            version, error = problem
+            del records[identity]
+            yield Rejected(file, version.line, kind, identity, error.field, error.found, error.allowed)
+
+
+def _version_problem(kind: str, versions: list[Version]) -> tuple[Version, RecordError] | None:
+    """The last line of the file is blamed: the earlier ones were good on their own."""
+    last = max(versions, key=lambda version: version.line)
+    silent = [version for version in versions if version.known_at is None]
+    if len(silent) > 1:
+        blamed = max(silent, key=lambda version: version.line)
+        return blamed, RecordError("known_at", "nothing", "an instant on every version of a record but the first")
+    stamps = [version.known_at for version in versions if version.known_at is not None]
+    if len(set(stamps)) < len(stamps):
+        return last, RecordError("known_at", f"{last.known_at}", "a different instant for each version of a record")
+    ordered = sorted(versions, key=lambda version: version.known_at or BEGINNING)
+    if ordered[0].fact is None:
+        return ordered[0], RecordError("deleted", "true", "a withdrawal only after a version that it withdraws")
+    if kind == "referral":
+        first: Referral = ordered[0].fact
+        for version in ordered[1:]:
+            if version.fact is not None and version.fact.submitted_at != first.submitted_at:
+                allowed = f"the first version's {first.submitted_at.isoformat()}: the instant of receipt never changes"
+                return version, RecordError("submitted_at", version.fact.submitted_at.isoformat(), allowed)
+    return None
+
+
+def _take_out_dangling(facts: Facts, file: str) -> Iterator[Rejected]:
+    known = facts.versions
+    invoices = known["invoice"]
+    for kind, model in RECORDS.items():
+        references = model.references
+        has_invoice = "invoice" in {name for name, _ in references}
+        if not references:
+            continue
+        for identity, versions in list(known[kind].items()):
+            error = None
+            for version in versions:
+                fact = version.fact
+                if fact is None:
+                    continue
+                for name, target in references:
+                    value = getattr(fact, name)
+                    if value is not None and (error := _dangling(name, value, target, known[target])):
+                        break
+                else:
+                    if has_invoice and (wrong := _wrong_currency(fact, invoices)):
+                        error = wrong
+                if error:
+                    del known[kind][identity]
+                    yield Rejected(file, version.line, kind, identity, error.field, error.found, error.allowed)
+                    break
+
+
+def _dangling(name: str, value: str | list[str], target: str, known: Mapping[str, Any]) -> RecordError | None:
+    for one in value if isinstance(value, list) else (value,):
+        if one not in known:
+            return RecordError(name, f'"{one}"', f"the id of a {target} record of this input")
+    return None
+
+
+def _wrong_currency(fact: Any, invoices: Mapping[str, list[Version]]) -> RecordError | None:
+    invoice = invoices[fact.invoice][0].fact
+    if fact.currency == invoice.currency:
+        return None
+    return RecordError("currency", fact.currency, f"the invoice's currency, {invoice.currency}")
+
+
+def _rejected(file: str, number: int, line: bytes | str, error: RecordError) -> Rejected:
+    import orjson
+
+    try:
+        body = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        body = None
+    kind = body.get("type") if isinstance(body, dict) else None
+    identity = body.get("id") if isinstance(body, dict) else None
+    return Rejected(
+        file, number, kind if isinstance(kind, str) else None, identity if isinstance(identity, str) else None,
+        error.field, error.found, error.allowed,
+    )  # fmt: skip
+
+
+def views(versions: list[Version], calendar: Calendar, until: datetime) -> list[View[Any]]:
+    """How a record read over time: one view from each instant at which something about it became true or known.
+
+    Views at or after ``until`` are left out: they are not seen.
+    """
+    first = versions[0].fact
+    model = type(first)
+    if len(versions) == 1 and not model.events:
+        at = _own_instant(first, model.known_by, calendar)
+        if versions[0].known_at is not None and (at is BEGINNING or versions[0].known_at > at):
+            at = versions[0].known_at
+        return [View(at, first)] if at < until else []
+    seen: list[View[Any]] = []
+    for number, version in enumerate(versions, 1):
+        ends = versions[number].known_at if number < len(versions) else None
+        for view in _views_of(version, number, model, calendar):
+            if view.at >= until or (ends is not None and view.at >= ends):
+                continue
+            if seen and seen[-1].at == view.at:
+                seen[-1] = view
+            else:
+                seen.append(view)
+    return seen
+
+
+def _views_of(version: Version, number: int, model: type[Fact], calendar: Calendar) -> Iterator[View[Any]]:
+    fact = version.fact
+    if fact is None:
+        assert version.known_at is not None
+        yield View(version.known_at, None, number)
+        return
+    at = _own_instant(fact, model.known_by, calendar)
+    if version.known_at is not None and (at is BEGINNING or version.known_at > at):
+        at = version.known_at
+    pending = []
+    for name, hidden in model.events:
+        happened = getattr(fact, name)
+        if happened is None:
+            continue
+        instant = happened if isinstance(happened, datetime) else calendar.start_of(happened)
+        if instant > at:
+            pending.append((instant, hidden))
+    if not pending:
+        yield View(at, fact, number)
+        return
+    pending.sort(key=lambda event: event[0])
+    for index in range(len(pending) + 1):
+        starts = at if index == 0 else pending[index - 1][0]
+        absent: dict[str, Any] = {name: None for _, hidden in pending[index:] for name in hidden}
+        yield View(starts, replace(fact, **absent), number)
+
+
+def _own_instant(fact: Any, known_by: str | None, calendar: Calendar) -> datetime:
+    if known_by is None:
+        return BEGINNING
+    own: date | datetime = getattr(fact, known_by)
+    return own if isinstance(own, datetime) else calendar.start_of(own)
+
+
+def at(timeline: list[View[F]], instant: datetime) -> F | None:
+    """The record as it read at an instant (views from that very instant on are in force)."""
+    found: F | None = None
+    for view in timeline:
+        if view.at > instant:
+            break
+        found = view.fact
+    return found
