@@ -1,0 +1,37 @@
+"""A value that cannot be taken: raised inside a transform, reported as a reject of the record."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Literal
+
+RejectCode = Literal["type", "missing", "picklist", "waiting", "record"]
+
+
+class Refused(Exception):
+    """What was found (shortened, so that no long text leaks) and what is allowed."""
+
+    def __init__(
+        self, found: object, allowed: str, code: RejectCode = "type", waits_for: tuple[str, str] | None = None
+    ) -> None:
+        super().__init__(allowed)
+        self.found, self.allowed, self.code, self.waits_for = shown(found), allowed, code, waits_for
+
+
+def shown(value: object, length: int = 40) -> str:
+    """A value in at most ``length`` characters; containers by their size only."""
+    if isinstance(value, str):
+        text = repr(value[: length + 1])
+    elif isinstance(value, (dict, list, tuple)):
+        text = f"{'an object' if isinstance(value, dict) else 'a list'} of {len(value)}"
+    elif value is None:
+        text = "nothing"
+    elif isinstance(value, bool):
+        text = "true" if value else "false"
+    elif isinstance(value, int):
+        text = str(value) if value.bit_length() < 4000 else "a whole number of more than 1000 digits"
+    elif isinstance(value, (float, date, datetime)):
+        text = f"the number {value!r}" if isinstance(value, float) else value.isoformat()
+    else:
+        text = str(value) if type(value).__name__ == "Decimal" else f"a {type(value).__name__}"
+    return text if len(text) <= length else text[: length - 1] + "…"
