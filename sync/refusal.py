@@ -9,13 +9,29 @@ RejectCode = Literal["type", "missing", "picklist", "waiting", "record"]
 
 
 class Refused(Exception):
-    """What was found (shortened, so that no long text leaks) and what is allowed."""
+    """What was found (shortened, so that no long text leaks) and what is allowed.
+
+    ``words``: ``found`` is a description of ours, not the value. ``waits_for``: the (object, id) that is not here yet.
+    """
 
     def __init__(
-        self, found: object, allowed: str, code: RejectCode = "type", waits_for: tuple[str, str] | None = None
+        self,
+        found: object,
+        allowed: str,
+        code: RejectCode = "type",
+        waits_for: tuple[str, str] | None = None,
+        *,
+        words: bool = False,
     ) -> None:
         super().__init__(allowed)
-        self.found, self.allowed, self.code, self.waits_for = shown(found), allowed, code, waits_for
+        self.found = str(found) if words else shown(found)
+        self.allowed, self.code, self.waits_for = allowed, code, waits_for
+        self.field = ""
+
+    def inside(self, name: str) -> Refused:
+        """The same, seen from the object that holds the field: the path grows at the front."""
+        self.field = f"{name}.{self.field}" if self.field else name
+        return self
 
 
 def shown(value: object, length: int = 40) -> str:
