@@ -1,0 +1,1 @@
+"""Connectors: one folder a system, behind one small contract (``connectors.base``)."""

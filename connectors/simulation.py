@@ -1,0 +1,383 @@
+"""Base of every system's simulator: a real HTTP/1.1 server on 127.0.0.1, a journal of applied writes, and faults.
+
+A simulator is the oracle of the tests: what its :class:`Journal` holds is what the system did, whatever
+the client believes. Its clock is passed in, so stamps, tokens and windows follow simulated time.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import traceback
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from functools import cached_property
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, Literal, Self, cast
+from urllib.parse import parse_qs, unquote
+
+import orjson
+from requests.structures import CaseInsensitiveDict
+
+Action = Literal["created", "updated", "deleted"]
+
+
+@dataclass(frozen=True)
+class SimRequest:
+    """One request as it arrived. ``path`` is still percent-encoded (``%2F`` in a key is no separator)."""
+
+    method: str
+    path: str
+    raw_query: str
+    headers: CaseInsensitiveDict[str]
+    body: bytes
+    host_url: str
+
+    @cached_property
+    def segments(self) -> tuple[str, ...]:
+        """The parts of the path, decoded."""
+        return tuple(unquote(part) for part in self.path.split("/") if part)
+
+    @cached_property
+    def query(self) -> dict[str, list[str]]:
+        """The query string, decoded."""
+        return parse_qs(self.raw_query, keep_blank_values=True)
+
+    def form(self) -> dict[str, list[str]]:
+        """The form-encoded body, decoded."""
+        return parse_qs(self.body.decode(), keep_blank_values=True)
+
+    def json(self) -> Any:
+        """The JSON body; raises ``ValueError`` when it is none."""
+        return orjson.loads(self.body)
+
+
+@dataclass(frozen=True)
+class SimResponse:
+    """One answer. A ``body`` that is not bytes is written as JSON."""
+
+    status: int = 200
+    body: Any = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def json(cls, obj: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Self:
+        """An answer with a JSON body."""
+        return cls(status, orjson.dumps(obj, default=str), {"Content-Type": "application/json", **(headers or {})})
+
+    @classmethod
+    def text(
+        cls,
+        text: str,
+        status: int = 200,
+        content_type: str = "text/plain; charset=utf-8",
+        headers: Mapping[str, str] | None = None,
+    ) -> Self:
+        """An answer with a text body (HTML, CSV, XML by ``content_type``)."""
+        return cls(status, text.encode(), {"Content-Type": content_type, **(headers or {})})
+
+    @classmethod
+    def empty(cls, status: int = 204, headers: Mapping[str, str] | None = None) -> Self:
+        """An answer without a body."""
+        return cls(status, b"", headers or {})
+
+
+FaultKind = Literal["answer", "lose_answer", "drop", "truncate", "hang"]
+
+
+@dataclass
+class Fault:
+    """One thing that goes wrong with matching requests.
+
+    ``answer``: the canned ``response`` instead of the simulator's own. ``lose_answer``: the request is
+    carried out, then the connection closes without an answer. ``drop``: it closes before anything is done.
+    ``truncate``: half the body arrives. ``hang``: carried out, then silence until the client gives up.
+    The first ``after`` matching requests pass; then ``times`` are hit (``None``: all of them).
+    """
+
+    match: Callable[[SimRequest], bool] = lambda request: True
+    times: int | None = 1
+    kind: FaultKind = "answer"
+    response: SimResponse | None = None
+    after: int = 0
+
+
+class Faults:
+    """The faults waiting to happen: ``simulator.faults.add(Faults.status(503, times=2))``."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._waiting: list[Fault] = []
+
+    def add(self, fault: Fault) -> None:
+        """Let it happen after the faults that were added before."""
+        with self._lock:
+            self._waiting.append(fault)
+
+    def clear(self) -> None:
+        """Forget all of them."""
+        with self._lock:
+            self._waiting.clear()
+
+    def next_for(self, request: SimRequest) -> Fault | None:
+        """The fault that hits this request, counted as used."""
+        with self._lock:
+            for fault in [fault for fault in self._waiting if fault.match(request)]:
+                if fault.after > 0:
+                    fault.after -= 1
+                    continue
+                if fault.times is not None:
+                    fault.times -= 1
+                    if fault.times <= 0:
+                        self._waiting.remove(fault)
+                return fault
+        return None
+
+    @staticmethod
+    def status(
+        status: int,
+        *,
+        times: int | None = 1,
+        match: Callable[[SimRequest], bool] = lambda request: True,
+        headers: Mapping[str, str] | None = None,
+        body: Any = b"",
+        after: int = 0,
+    ) -> Fault:
+        """Answer with this status instead of carrying the request out."""
+        return Fault(match, times, "answer", SimResponse(status, body, headers or {}), after)
+
+    @staticmethod
+    def lose_answer(
+        times: int | None = 1, match: Callable[[SimRequest], bool] = lambda request: True, after: int = 0
+    ) -> Fault:
+        """Carry the request out and close without answering."""
+        return Fault(match, times, "lose_answer", after=after)
+
+    @staticmethod
+    def drop(
+        times: int | None = 1, match: Callable[[SimRequest], bool] = lambda request: True, after: int = 0
+    ) -> Fault:
+        """Close without carrying the request out."""
+        return Fault(match, times, "drop", after=after)
+
+    @staticmethod
+    def truncate(
+        times: int | None = 1, match: Callable[[SimRequest], bool] = lambda request: True, after: int = 0
+    ) -> Fault:
+        """Carry the request out and send half of the answer's body."""
+        return Fault(match, times, "truncate", after=after)
+
+    @staticmethod
+    def hang(
+        times: int | None = 1, match: Callable[[SimRequest], bool] = lambda request: True, after: int = 0
+    ) -> Fault:
+        """Carry the request out and stay silent until the client gives up."""
+        return Fault(match, times, "hang", after=after)
+
+
+@dataclass(frozen=True)
+class AppliedWrite:
+    """One write that the simulated system carried out; ``at`` is in the simulator's time."""
+
+    at: datetime
+    object: str
+    key: str | None
+    external_id: str
+    action: Action
+    fields: Mapping[str, Any]
+
+
+class Journal:
+    """Every applied write, in order; with a path also as JSON lines, so that another process can read them."""
+
+    def __init__(self, now: Callable[[], datetime], path: Path | None = None) -> None:
+        self._now = now
+        self._path = path
+        self._lock = threading.Lock()
+        self._writes: list[AppliedWrite] = []
+
+    def add(self, object: str, key: str | None, external_id: str, action: Action, fields: Mapping[str, Any]) -> None:
+        """Note an applied write; ``key`` is the value of the external key it was written by, if any."""
+        write = AppliedWrite(self._now(), object, key, external_id, action, dict(fields))
+        with self._lock:
+            self._writes.append(write)
+            if self._path is not None:
+                with self._path.open("ab") as file:
+                    file.write(orjson.dumps(write, default=str, option=orjson.OPT_APPEND_NEWLINE))
+
+    def writes(self, object: str | None = None) -> list[AppliedWrite]:
+        """The applied writes, of one object or all."""
+        with self._lock:
+            return [write for write in self._writes if object is None or write.object == object]
+
+    def count_by_key(self) -> Counter[tuple[str, str]]:
+        """How many records were *created* for each (object, key): more than one is a duplicate."""
+        return Counter((w.object, w.key) for w in self.writes() if w.action == "created" and w.key is not None)
+
+    @staticmethod
+    def read(path: Path) -> list[AppliedWrite]:
+        """The writes in a journal file of another process; a line still being written is left out."""
+        lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
+        rows = [json.loads(line) for line in lines]
+        return [AppliedWrite(**{**row, "at": datetime.fromisoformat(row["at"])}) for row in rows]
+
+
+class Simulator:
+    """A system on loopback; subclasses override :meth:`handle` and, for counting, :meth:`route`.
+
+    ``handle`` is called under ``lock``, one request at a time. An exception in it is a bug of the
+    simulator: it is kept in ``crashes`` and answered as 500 with the traceback.
+    """
+
+    def __init__(
+        self, *, now: Callable[[], datetime] | None = None, port: int = 0, journal_path: Path | None = None
+    ) -> None:
+        self.now: Callable[[], datetime] = now or (lambda: datetime.now(UTC))
+        self.lock = threading.RLock()
+        self.faults = Faults()
+        self.journal = Journal(lambda: self.now(), journal_path)
+        self.requests: Counter[tuple[str, str]] = Counter()
+        self.crashes: list[Exception] = []
+        self._port = port
+        self._server: _Server | None = None
+
+    def handle(self, request: SimRequest) -> SimResponse:
+        """Carry one request out and answer it."""
+        return SimResponse.json({"error": f"{type(self).__name__} has no {request.method} {request.path}"}, 404)
+
+    def route(self, request: SimRequest) -> str:
+        """The name under which a request is counted in ``requests``; the path unless overridden."""
+        return request.path
+
+    @property
+    def total_requests(self) -> int:
+        """Requests that arrived, faults included."""
+        with self.lock:
+            return self.requests.total()
+
+    @property
+    def url(self) -> str:
+        """``http://127.0.0.1:PORT``; the port stays the same over stop and start."""
+        if not self._port:
+            raise RuntimeError(f"{type(self).__name__} has no address yet: call start() or give it a port")
+        return f"http://127.0.0.1:{self._port}"
+
+    def start(self) -> Self:
+        """Listen; returns itself."""
+        server = _Server(("127.0.0.1", self._port), self)
+        self._port, self._server = server.server_port, server
+        threading.Thread(target=server.serve_forever, args=(0.02,), name=type(self).__name__, daemon=True).start()
+        return self
+
+    def stop(self) -> None:
+        """Close the listener and every open connection; what was stored stays, so it can start again."""
+        if self._server is not None:
+            self._server.shutdown()
+            self._server.server_close()
+            self._server.hang_up()
+            self._server = None
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *exc: object) -> None:
+        self.stop()
+
+    def answer(self, request: SimRequest) -> tuple[SimResponse | None, FaultKind | None]:
+        """What happens to a request: the response (``None``: none is sent) and the fault that hit it."""
+        with self.lock:
+            self.requests[request.method, self.route(request)] += 1
+            fault = self.faults.next_for(request)
+            kind = fault.kind if fault else None
+            if fault and (kind == "drop" or kind == "answer"):
+                return fault.response, kind
+            try:
+                response = self.handle(request)
+            except Exception as crash:  # noqa: BLE001 - a dropped connection would look like a fault to retry
+                self.crashes.append(crash)
+                response = SimResponse.text(traceback.format_exc(), 500)
+        return (None if kind in ("lose_answer", "hang") else response), kind
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 64
+
+    def __init__(self, address: tuple[str, int], simulator: Simulator) -> None:
+        self.simulator = simulator
+        self._open: set[socket.socket] = set()
+        super().__init__(address, _Handler)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self._open.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        self._open.discard(request)
+        super().shutdown_request(request)
+
+    def hang_up(self) -> None:
+        for connection in list(self._open):
+            try:
+                connection.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                continue  # the client was first
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that went away is normal here; nothing is printed."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    rbufsize = 65536
+
+    def _serve(self) -> None:
+        simulator = cast(_Server, self.server).simulator
+        path, _, raw_query = self.path.partition("?")
+        headers = CaseInsensitiveDict(self.headers.items())
+        request = SimRequest(self.command, path, raw_query, headers, self._body(), simulator.url)
+        response, fault = simulator.answer(request)
+        if response is None:
+            self.close_connection = True
+            if fault == "hang":
+                self.rfile.read(1)  # returns when the client closes its side
+            return
+        self._send(simulator, response, truncated=fault == "truncate")
+
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = do_OPTIONS = _serve
+
+    def _body(self) -> bytes:
+        if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
+            return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        chunks = []
+        while size := int(self.rfile.readline().split(b";")[0], 16):
+            chunks.append(self.rfile.read(size))
+            self.rfile.readline()
+        self.rfile.readline()
+        return b"".join(chunks)
+
+    def _send(self, simulator: Simulator, response: SimResponse, *, truncated: bool) -> None:
+        body = response.body if isinstance(response.body, bytes) else orjson.dumps(response.body, default=str)
+        headers = {"Date": format_datetime(simulator.now().astimezone(UTC), usegmt=True), **response.headers}
+        if body and "Content-Type" not in headers:
+            headers["Content-Type"] = "application/json"
+        if response.status != HTTPStatus.NO_CONTENT:
+            headers.setdefault("Content-Length", str(len(body)))
+        phrase = HTTPStatus(response.status).phrase if response.status in list(HTTPStatus) else ""
+        head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        if truncated:
+            body, self.close_connection = body[: len(body) // 2], True
+        if self.command == "HEAD" or response.status == HTTPStatus.NO_CONTENT:
+            body = b""
+        self.wfile.write(f"HTTP/1.1 {response.status} {phrase}\r\n{head}\r\n".encode("latin-1") + body)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Quiet: tests read ``requests`` and the journal."""
