@@ -73,6 +73,9 @@ class Use:
     place: Node
     transforms: tuple[str, ...] = ()
     values: tuple[str, ...] = ()
+    """The system's words that the mapping translates."""
+    strict: bool = False
+    """Whether a word that is not among ``values`` rejects the record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +106,9 @@ _META: dict[str, Callable[[Record], Any]] = {
     "$modified_at": lambda record: record.modified_at,
 }
 _PART = re.compile(r"\{([^{}]*)\}")
+_REPEATING = {"choice", "date", "currency"}
+"""Kinds of which a page holds few different values."""
+_MOST_REMEMBERED = 4096
 
 
 def absent(raw: Any) -> bool:
@@ -335,9 +341,13 @@ def _finished(node: Node, keys: Mapping[str, Node], shape: Shape, scope: Scope, 
     if last != shape.kind or shape.kind == "any":
         steps.append(converter(shape, zone, iso if converted or values is not None else parse))
     convert = steps[0] if len(steps) == 1 else _chain(tuple(steps))
+    if shape.kind in _REPEATING:
+        convert = remembered(convert)
     default = _default(keys, convert, shape, zone)
     required = "required" in keys and keys["required"].flag()
-    uses = tuple(replace(use, transforms=names, values=tuple(values[0]) if values else ()) for use in source.uses)
+    words = tuple(values[0]) if values else ()
+    strict = values is not None and values[2]
+    uses = tuple(replace(use, transforms=names, values=words, strict=strict) for use in source.uses)
     if source.path is not None and default is None and not required:
         return Source(_piped(source.get, convert), uses, source.lookups, source.path, convert)
     return Source(_ended(_piped(source.get, convert), default, required), uses, source.lookups)
@@ -374,6 +384,23 @@ def _chain(steps: tuple[Convert, ...]) -> Convert:
     return convert
 
 
+def remembered(convert: Convert) -> Convert:
+    """The same, with the answers for short texts kept: a few hundred days and picklist words make up whole tables."""
+    known: dict[str, Any] = {}
+
+    def convert_once(raw: Any) -> Any:
+        if type(raw) is not str:
+            return convert(raw)
+        found = known.get(raw)
+        if found is None:
+            found = convert(raw)
+            if len(known) < _MOST_REMEMBERED and len(raw) < 64:
+                known[raw] = found
+        return found
+
+    return convert_once
+
+
 def _format(node: Node) -> Parser:
     try:
         return parser_of(node.text("a date format"))
@@ -408,7 +435,8 @@ def _transforms(node: Node | None, zone: Zone, parse: Parser) -> tuple[tuple[str
     return tuple(names), steps
 
 
-def _values(keys: Mapping[str, Node], shape: Shape) -> tuple[dict[str, Any], Convert] | None:
+def _values(keys: Mapping[str, Node], shape: Shape) -> tuple[dict[str, Any], Convert, bool] | None:
+    """The table of words, the function that uses it, and whether it rejects what it does not hold."""
     if "values" not in keys:
         if "otherwise" in keys:
             keys["otherwise"].fail("otherwise only beside values")
@@ -428,7 +456,7 @@ def _values(keys: Mapping[str, Node], shape: Shape) -> tuple[dict[str, Any], Con
     # A null here is YAML's: `otherwise: null` is the natural way to write it.
     other = keys.get("otherwise")
     otherwise = "null" if other and other.value is None else other.one_of(("reject", "keep", "null")) if other else "reject"
-    return found, picklist(found, otherwise)
+    return found, picklist(found, otherwise), otherwise == "reject"
 
 
 def _default(keys: Mapping[str, Node], convert: Convert, shape: Shape, zone: Zone) -> Any:

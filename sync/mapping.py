@@ -26,6 +26,7 @@ from sync.field_sources import (
     Scope,
     Source,
     Use,
+    absent,
     condition_at,
     elements_of,
     list_at,
@@ -114,7 +115,13 @@ class RecordMap:
             for target, path, convert in self.fields:
                 raw = get(path)
                 if raw is not None and raw != "":
-                    value = convert(raw)
+                    try:
+                        value = convert(raw)
+                    except Refused:
+                        # Blank text and empty lists are absent too, but too rare to be looked for each time.
+                        if absent(raw):
+                            continue
+                        raise
                     if value is not None:
                         body[target] = value
             for target, read in self.sources:
