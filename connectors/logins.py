@@ -1,0 +1,44 @@
+"""Logins of a connection: what puts credentials on each attempt and renews them once for all workers."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+
+class Authenticator(Protocol):
+    """Logs requests in."""
+
+    def headers(self, method: str, url: str) -> Mapping[str, str]:
+        """Headers of one attempt (each attempt is signed anew); ``url`` holds the query string."""
+        ...
+
+    def refresh(self, rejected: Mapping[str, str]) -> None:
+        """Renew the login unless ``rejected`` is older than the present one (another worker was first).
+
+        Raises: ``NeedsOperator`` when a person must mend it.
+        """
+        ...
+
+
+class BearerTokens:
+    """An :class:`Authenticator` for bearer tokens: ``fetch`` logs in, once however many workers ask at a time."""
+
+    def __init__(self, fetch: Callable[[], str]) -> None:
+        self._fetch = fetch
+        self._lock = threading.Lock()
+        self._token: str | None = None
+
+    def headers(self, method: str, url: str) -> Mapping[str, str]:
+        """The present token, fetched when there is none yet."""
+        with self._lock:
+            if self._token is None:
+                self._token = self._fetch()
+            return {"Authorization": f"Bearer {self._token}"}
+
+    def refresh(self, rejected: Mapping[str, str]) -> None:
+        """Forget the token when it is the rejected one; the next attempt fetches another."""
+        with self._lock:
+            if rejected.get("Authorization") == f"Bearer {self._token}":
+                self._token = None
