@@ -374,7 +374,7 @@ class Case(Fact):
 @dataclass(frozen=True, slots=True, kw_only=True, config=CONFIG)
 class Concern(Fact):
     known_by: ClassVar[str | None] = "raised_at"
-    events: ClassVar[tuple[tuple[str, tuple[str, ...]], ...]] = (("closed_at", ("closed_at",)),)
+    events: ClassVar[tuple[tuple[str, tuple[str, ...]], ...]] = (("closed_at", ("closed_at", "mediation")),)
     references: ClassVar[tuple[tuple[str, str], ...]] = (("account", "account"), ("partner", "partner"))
     type: Literal["concern"]
     account: Id

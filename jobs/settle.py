@@ -1,0 +1,412 @@
+"""Job: settle programs, from facts and a date to the outcome: who referred whom, and what they are owed.
+
+Composes claims (``sync``) and rules (``rules``). Pure: no clock, network or database; the same facts give the same
+bytes. A prospect is settled on its own, so a changed fact costs no more than its prospect and its partner's statements.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any
+
+import orjson
+
+from rules.commission import Deal, InvoiceFacts, RateDecision, share_of_collections
+from rules.commission import Standing as DealStanding
+from rules.facts import Facts, Rejected, View, views
+from rules.ledger import Ledger, entry_row
+from rules.records import Decision
+from rules.statements import Hold, Money, Statements, cut
+from rules.support import Handover, SupportFacts, SupportRow, support_of
+from rules.tasks import Task, TaskLog, Wanted, names_task
+from rules.terms import Program
+from sync.claims import Claim, ProspectFacts, replay
+from sync.intake import checked
+from sync.prospects import Prospect, Prospects, resolve
+
+Views = Mapping[str, Sequence[View[Any]]]
+LISTS = ("claims", "tiers", "entries", "statements", "support", "tasks", "rejected")
+
+
+@dataclass(slots=True)
+class Settled:
+    """One program settled: what the outcome's rows are made from."""
+
+    program: Program
+    as_of: date
+    claims: list[Claim] = field(default_factory=list)
+    ledger: Ledger = field(default_factory=lambda: Ledger(""))
+    statements: Statements = field(default_factory=lambda: Statements([], {}, []))
+    support: list[SupportRow] = field(default_factory=list)
+    tasks: list[Task] = field(default_factory=list)
+    holds: list[Hold] = field(default_factory=list)
+
+    def rows(self) -> dict[str, list[dict[str, Any]]]:
+        """The program's rows of the outcome, each list sorted by its first fields."""
+        standings = self.statements.standings
+        return {
+            "claims": sorted((c.row(self.program.id) for c in self.claims), key=lambda r: (r["referral"], r["program"])),
+            "tiers": [],
+            "entries": sorted(
+                (entry_row(entry, standings[key]) for key, entry in self.ledger.entries.items()), key=lambda r: r["key"]
+            ),
+            "statements": sorted((s.row() for s in self.statements.statements), key=lambda r: r["id"]),
+            "support": sorted((s.row() for s in self.support), key=lambda r: (r["account"], r["partner"], r["since"])),
+            "tasks": sorted((t.row(self.as_of) for t in self.tasks), key=lambda r: r["key"]),
+        }
+
+
+def settle(programs: Iterable[Program], facts: Facts, as_of: date) -> list[Settled]:
+    """Settle each program on its own. Raises: nothing that a valid record can cause."""
+    return [settle_program(program, facts, as_of) for program in programs]
+
+
+def outcome(settled: Sequence[Settled], as_of: date, rejected: Sequence[Rejected] = ()) -> dict[str, Any]:
+    """The outcome document of one or more settled programs."""
+    document: dict[str, Any] = {
+        "as_of": as_of.isoformat(),
+        "programs": sorted(each.program.label_on(as_of) for each in settled),
+        **{name: [] for name in LISTS},
+    }
+    for each in settled:
+        for name, rows in each.rows().items():
+            document[name] += rows
+    keys = {"claims": ("referral", "program"), "support": ("account", "partner", "since"), "statements": ("id",)}
+    for name in LISTS[:-1]:
+        document[name].sort(key=lambda row, names=keys.get(name, ("key",)): tuple(row[n] for n in names))
+    document["rejected"] = [
+        {"line": bad.line, "type": bad.type, "id": bad.id, "field": bad.field or None, "found": bad.found, "allowed": bad.allowed}
+        for bad in rejected
+    ]  # fmt: skip
+    return document
+
+
+def as_bytes(document: Mapping[str, Any]) -> bytes:
+    """The document as JSON, byte-identical on every machine."""
+    return orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+
+
+def settle_program(program: Program, facts: Facts, as_of: date) -> Settled:
+    """Settle one program from all facts that were true and known by the end of ``as_of``."""
+    history = History.of(program, facts, as_of)
+    settled = Settled(program, as_of, ledger=Ledger(program.id))
+    prospects = history.prospects()
+    for name in sorted(prospects.by_id):
+        settle_prospect(history, prospects, prospects.by_id[name], settled)
+    settled.tasks += history.standing_tasks()
+    settled.statements = cut(
+        program, settled.ledger, settled.holds, history.views["partner"], history.money(), as_of
+    )
+    settled.tasks += settled.statements.tasks
+    return settled
+
+
+@dataclass(slots=True)
+class History:
+    """A program's facts as views over time, with the look-ups that settling needs."""
+
+    program: Program
+    as_of: date
+    until: datetime
+    views: dict[str, dict[str, list[View[Any]]]]
+    by_account: dict[str, dict[str, dict[str, list[View[Any]]]]]
+    reviews: dict[str, dict[str, list[View[Any]]]]
+    decisions: dict[str, dict[str, list[View[Decision]]]]
+    enrollments: dict[str, dict[str, list[View[Any]]]]
+    contracts_named: dict[str, dict[str, list[View[Any]]]]
+    by_contract: dict[str, list[str]]
+    by_invoice: dict[str, dict[str, dict[str, list[View[Any]]]]]
+
+    @classmethod
+    def of(cls, program: Program, facts: Facts, as_of: date) -> History:
+        """Arrange facts for a program; what is not true or known by the end of ``as_of`` is left out."""
+        until = program.calendar.end_of(as_of)
+        seen: dict[str, dict[str, list[View[Any]]]] = {}
+        for kind in facts.versions:
+            records = seen[kind] = {}
+            for identity, versions in facts.of(kind).items():
+                first = versions[0].fact
+                if kind in ("referral", "enrollment") and first.program != program.id:
+                    continue
+                timeline = views(versions, program.calendar, until)
+                if timeline:
+                    records[identity] = timeline
+        history = cls(program, as_of, until, seen, {}, {}, {}, {}, {}, {}, {})
+        history._arrange()
+        return history
+
+    def _arrange(self) -> None:
+        for kind in ("opportunity", "contract", "case", "concern"):
+            for identity, timeline in self.views[kind].items():
+                for account in {view.fact.account for view in timeline if view.fact}:
+                    self.by_account.setdefault(account, {}).setdefault(kind, {})[identity] = timeline
+        for identity, timeline in self.views["contract"].items():
+            for named in self._referrals_of_contract(timeline):
+                self.contracts_named.setdefault(named, {})[identity] = timeline
+        for identity, timeline in self.views["review"].items():
+            self.reviews.setdefault(_first(timeline).referral, {})[identity] = timeline
+        for identity, timeline in self.views["enrollment"].items():
+            self.enrollments.setdefault(_first(timeline).partner, {})[identity] = timeline
+        for identity, timeline in self.views["decision"].items():
+            about = _first(timeline).about
+            for subject in {about, subject_of(about, self.program.id)}:
+                self.decisions.setdefault(subject, {})[identity] = timeline
+        for kind in ("payment", "credit_note", "refund"):
+            for identity, timeline in self.views[kind].items():
+                self.by_invoice.setdefault(_first(timeline).invoice, {}).setdefault(kind, {})[identity] = timeline
+        for identity, timeline in self.views["invoice"].items():
+            contract = self._contract_of(_first(timeline))
+            if contract is not None:
+                self.by_contract.setdefault(contract, []).append(identity)
+
+    def _referrals_of_contract(self, timeline: Sequence[View[Any]]) -> set[str]:
+        named = {view.fact.referral for view in timeline if view.fact and view.fact.referral}
+        for view in timeline:
+            deal = self.views["opportunity"].get(view.fact.opportunity) if view.fact and view.fact.opportunity else None
+            named |= {each.fact.referral for each in deal or () if each.fact and each.fact.referral}
+        return named
+
+    def _contract_of(self, invoice: Any) -> str | None:
+        """The contract an invoice belongs to: the one it names, else its account's latest signed before it was issued."""
+        if invoice.contract is not None:
+            return str(invoice.contract)
+        contracts = self.by_account.get(invoice.account, {}).get("contract", {})
+        signed = [
+            (_first(timeline).signed_on, identity)
+            for identity, timeline in contracts.items()
+            if _first(timeline).signed_on <= invoice.issued_on
+        ]
+        return max(signed)[1] if signed else None
+
+    def prospects(self) -> Prospects:
+        """Every referral tied to its prospect."""
+        calendar = self.program.calendar
+
+        def is_complete(referral: Any) -> bool:
+            day = calendar.date_of(referral.submitted_at)
+            timeline = self.views["partner"].get(referral.partner)
+            partner = _last(timeline) if timeline else None
+            enrollments = [_last(t) for t in self.enrollments.get(referral.partner, {}).values()]
+            intake = checked(referral, partner, [e for e in enrollments if e], day, self.program.on(day))
+            return not intake.failed
+
+        linking = [view for t in self.views["decision"].values() for view in t]
+        return resolve(self.program, self.views["referral"], self.views["account"], linking, is_complete)
+
+    def about(self, *subjects: str | None) -> dict[str, list[View[Decision]]]:
+        """Decisions about any of these subjects (or about a task on them)."""
+        found: dict[str, list[View[Decision]]] = {}
+        for subject in subjects:
+            if subject is not None:
+                found |= self.decisions.get(subject, {})
+        return found
+
+    def money(self) -> Money:
+        """Partner invoices and payouts by statement, as they read at the end."""
+        invoices: dict[str, list[Any]] = {}
+        payouts: dict[str, list[Any]] = {}
+        for kind, found in (("partner_invoice", invoices), ("payout", payouts)):
+            for timeline in self.views[kind].values():
+                fact = _last(timeline)
+                if fact is not None:
+                    found.setdefault(fact.statement, []).append(fact)
+        return Money(invoices, payouts)
+
+    def standing_tasks(self) -> list[Task]:
+        """Entitlements of each enrollment (NT-11), closed by a decision ``done``."""
+        log = TaskLog(self.program.id)
+        tasks: list[Task] = []
+        calendar = self.program.calendar
+        for partner in sorted(self.enrollments):
+            starts = sorted((t[0].at, _first(t)) for t in self.enrollments[partner].values() if t[0].fact)  # type: ignore[type-var]
+            if not starts:
+                continue
+            opened = min(max(fact.starts_on, calendar.date_of(at)) for at, fact in starts)
+            if opened > self.as_of:
+                continue
+            roles = {fact.role for _, fact in starts}
+            for term in self.program.on(opened).entitlements:
+                if term.roles and not roles & set(term.roles):
+                    continue
+                log.update(opened, [Wanted(term.kind, partner, term.clauses, term.label)])
+                task = log.tasks.pop()
+                log = TaskLog(self.program.id)
+                done = [v for t in self.about(task.key).values() for v in t if v.fact and v.fact.choice == "done"]
+                task.done_on = calendar.date_of(min(v.at for v in done)) if done else None
+                tasks.append(task)
+        return tasks
+
+
+def settle_prospect(history: History, prospects: Prospects, prospect: Prospect, settled: Settled) -> None:
+    """Settle one prospect: its claims, the deals they won, its support; append to ``settled``."""
+    program, until = history.program, history.until
+    accounts = [account for _, account in prospect.accounts]
+    contracts: dict[str, Sequence[View[Any]]] = {}
+    opportunities: dict[str, Sequence[View[Any]]] = {}
+    for account in accounts:
+        contracts |= history.by_account.get(account, {}).get("contract", {})
+        opportunities |= history.by_account.get(account, {}).get("opportunity", {})
+    for referral in prospect.referrals:
+        contracts |= history.contracts_named.get(referral, {})
+    for timeline in contracts.values():
+        for view in timeline:
+            if view.fact and view.fact.opportunity in history.views["opportunity"]:
+                opportunities[view.fact.opportunity] = history.views["opportunity"][view.fact.opportunity]
+    accounts += sorted({v.fact.account for t in contracts.values() for v in t if v.fact} - set(accounts))
+    partners = {_first(history.views["referral"][r]).partner for r in prospect.referrals}
+    decisions = history.about(*prospect.referrals, *accounts)
+    claims, tasks = replay(
+        program,
+        prospect,
+        {name: prospects.ties[name] for name in prospect.referrals},
+        ProspectFacts(
+            referrals={name: history.views["referral"][name] for name in prospect.referrals},
+            reviews={k: v for name in prospect.referrals for k, v in history.reviews.get(name, {}).items()},
+            decisions=decisions,
+            opportunities=opportunities,
+            contracts=contracts,
+            enrollments={k: v for p in partners for k, v in history.enrollments.get(p, {}).items()},
+            partners={p: history.views["partner"][p] for p in partners if p in history.views["partner"]},
+            kin=_kin(history, prospects, prospect),
+        ),
+        until,
+    )
+    settled.claims += claims
+    settled.tasks += tasks.tasks
+    for claim in claims:
+        _settle_claim(history, claim, settled)
+
+
+def _settle_claim(history: History, claim: Claim, settled: Settled) -> None:
+    """The money and the support of one claim."""
+    contracts = list(dict.fromkeys(v.contract for _, v in claim.verdicts if v.contract is not None))
+    settled.holds += _holds(claim)
+    if not contracts:
+        return
+    reallocations = _support(history, claim, settled)
+    for contract in contracts:
+        standings = [
+            DealStanding(at, verdict.approved_at if verdict.contract == contract else None, verdict.held)
+            for at, verdict in claim.verdicts
+        ]
+        referral = _first(history.views["referral"][claim.referral])
+        deal = Deal(
+            program=history.program,
+            referral=claim.referral,
+            partner=claim.partner,
+            submitted_on=history.program.calendar.date_of(referral.submitted_at),
+            contract_id=contract,
+            contract=history.views["contract"][contract],
+            standings=standings,
+            enrollments=history.enrollments.get(claim.partner, {}),
+            rate_decisions=list(_rates(history, contract, claim.referral)),
+            reallocations=reallocations,
+            invoices={
+                name: InvoiceFacts(
+                    history.views["invoice"][name],
+                    facts.get("payment", {}),
+                    facts.get("credit_note", {}),
+                    facts.get("refund", {}),
+                )
+                for name in history.by_contract.get(contract, ())
+                for facts in (history.by_invoice.get(name, {}),)
+            },
+        )
+        found = share_of_collections(deal, settled.ledger)
+        log = TaskLog(history.program.id)
+        for at, wanted in found.tasks:
+            log.update(history.program.calendar.date_of(at), wanted)
+        settled.tasks += log.tasks
+
+
+def _support(history: History, claim: Claim, settled: Settled) -> list[Any]:
+    won = [(at, v) for at, v in claim.verdicts if v.approved_at is not None and v.contract is not None and v.account]
+    if not won:
+        return []
+    verdict = won[0][1]
+    assert verdict.account is not None and verdict.approved_at is not None and verdict.won_on is not None
+    account = verdict.account
+    at_account = history.by_account.get(account, {})
+    handover = Handover(
+        account, claim.referral, claim.partner, max(verdict.approved_at, won[0][0]), verdict.won_on,
+        history.views["contract"][str(verdict.contract)],
+    )  # fmt: skip
+    facts = SupportFacts(
+        cases=at_account.get("case", {}),
+        concerns=at_account.get("concern", {}),
+        decisions=history.about(account),
+        certifications=history.views["certification"],
+        enrollments={k: v for p in history.enrollments.values() for k, v in p.items()},
+        partners=history.views["partner"],
+    )
+    log = TaskLog(history.program.id)
+    support = support_of(history.program, handover, facts, log, history.until)
+    lost = next((at for at, v in claim.verdicts if at > won[0][0] and v.approved_at is None), None)
+    for row in support.rows:
+        if lost is not None and row.until is None:
+            row.until = history.program.calendar.date_of(lost)
+    settled.support += support.rows
+    settled.tasks += log.tasks
+    return support.reallocations
+
+
+def _holds(claim: Claim) -> Iterator[Hold]:
+    since: datetime | None = None
+    for at, verdict in claim.verdicts:
+        if verdict.held and since is None:
+            since = at
+        elif not verdict.held and since is not None:
+            yield Hold(claim.referral, since, at)
+            since = None
+    if since is not None:
+        yield Hold(claim.referral, since, None)
+
+
+def _rates(history: History, contract: str, referral: str) -> Iterator[RateDecision]:
+    found = history.about(contract, referral)
+    for timeline in sorted(found.values(), key=lambda t: (t[0].at, _first(t).id)):
+        decision = _first(timeline)
+        named = names_task(decision.about, history.program.id, "rate_missing") or decision.about
+        if decision.choice == "set" and decision.rate is not None and named in (contract, referral):
+            yield RateDecision(timeline[0].at, decision.rate, decision.by, decision.reason)
+
+
+def _kin(history: History, prospects: Prospects, prospect: Prospect) -> list[str]:
+    """Accounts of the same corporate tree that have claims of their own (NT-A10)."""
+    values = history.program.versions[-1].values
+    if values.get("parent_subsidiary") != "separate_with_warning":
+        return []
+    own = {account for _, account in prospect.accounts}
+    kin = set()
+    for name in prospects.by_id:
+        if not name.startswith("account:") or name == prospect.id:
+            continue
+        other = name.removeprefix("account:")
+        if _parent(history, other) in own or any(_parent(history, account) == other for account in own):
+            kin.add(other)
+    return sorted(kin)
+
+
+def _parent(history: History, account: str) -> str | None:
+    timeline = history.views["account"].get(account)
+    fact = _last(timeline) if timeline else None
+    return fact.parent if fact else None
+
+
+def subject_of(about: str, program: str) -> str:
+    """The subject of a task key of this program, else ``about`` itself."""
+    prefix = f"{program}:"
+    if not about.startswith(prefix):
+        return about
+    _, _, rest = about[len(prefix) :].partition(":")
+    return rest.rpartition(":")[0] or about
+
+
+def _first(timeline: Sequence[View[Any]]) -> Any:
+    return next(view.fact for view in timeline if view.fact is not None)
+
+
+def _last(timeline: Sequence[View[Any]]) -> Any:
+    return timeline[-1].fact

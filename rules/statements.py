@@ -1,0 +1,288 @@
+"""Statements: cut once, on their own day, from what was known before it; never changed afterwards.
+
+A statement carries in what was left, adds its entries, pays out what reaches the minimum and carries the rest on. A
+late fact is an entry on the next open statement. Source: NT-15..NT-18, NT-A3..NT-A6, G-2, G-5; E16, E17, E25.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import Any, Literal
+
+from rules.calendar import Calendar, add_months, month_end, month_start
+from rules.facts import View
+from rules.ledger import Entry, Ledger, Standing, posting
+from rules.money import EXACT, ZERO, rounded, text
+from rules.records import Partner, PartnerInvoice, Payout
+from rules.tasks import Task
+from rules.terms import Program, StatementTerms, Terms
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """The entries of a referral wait from ``since`` until ``until`` (``None``: still)."""
+
+    referral: str
+    since: datetime
+    until: datetime | None
+
+
+@dataclass(slots=True)
+class Statement:
+    """One partner's statement of one period in one currency. ``cut_at`` is ``None`` while it is open."""
+
+    program: str
+    partner: str
+    currency: str
+    period_from: date
+    period_to: date
+    due_on: date
+    pay_by: date
+    entries: list[Entry]
+    opening: Decimal
+    withheld: Decimal
+    payable: Decimal
+    carried_forward: Decimal
+    cut_at: datetime | None
+    state: Literal["open", "issued", "invoiced", "paid"] = "open"
+    paid_at: datetime | None = None
+    covers: list[Entry] = field(default_factory=list)
+    """Its entries and those of earlier statements whose amount was carried into it."""
+
+    @property
+    def id(self) -> str:
+        """``program:partner:period_from:currency``."""
+        return f"{self.program}:{self.partner}:{self.period_from.isoformat()}:{self.currency}"
+
+    @property
+    def total(self) -> Decimal:
+        """The sum of its entries."""
+        return sum((entry.amount for entry in self.entries), ZERO)
+
+    def row(self) -> dict[str, Any]:
+        """The statement's row of the outcome."""
+        money = self.currency
+        return {
+            "id": self.id,
+            "program": self.program,
+            "partner": self.partner,
+            "period_from": self.period_from.isoformat(),
+            "period_to": self.period_to.isoformat(),
+            "due_on": self.due_on.isoformat(),
+            "pay_by": self.pay_by.isoformat(),
+            "currency": money,
+            "entries": sorted(entry.key for entry in self.entries),
+            "opening": text(self.opening, money),
+            "total": text(self.total, money),
+            "withheld": text(self.withheld, money),
+            "payable": text(self.payable, money),
+            "carried_forward": text(self.carried_forward, money),
+            "state": self.state,
+        }
+
+
+@dataclass(slots=True)
+class Statements:
+    """All statements of a program, how each entry stands, and the tasks that they call for."""
+
+    statements: list[Statement]
+    standings: dict[str, Standing]
+    tasks: list[Task]
+
+
+@dataclass(frozen=True, slots=True)
+class Money:
+    """What came back about statements: partner invoices and payouts by statement id."""
+
+    invoices: Mapping[str, Sequence[PartnerInvoice]]
+    payouts: Mapping[str, Sequence[Payout]]
+
+
+def cut(
+    program: Program,
+    ledger: Ledger,
+    holds: Iterable[Hold],
+    partners: Mapping[str, Sequence[View[Partner]]],
+    money: Money,
+    as_of: date,
+) -> Statements:
+    """Cut every statement up to a date, match invoices and payouts, and post what happened to each entry.
+
+    Raises: nothing; an invoice that does not fit, or a payout without one, is a task (NT-16).
+    """
+    calendar = program.calendar
+    held: dict[str, list[Hold]] = {}
+    for hold in holds:
+        held.setdefault(hold.referral, []).append(hold)
+    accounts: dict[tuple[str, str], list[Entry]] = {}
+    for entry in ledger.entries.values():
+        accounts.setdefault((entry.partner, entry.currency), []).append(entry)
+    result = Statements([], {}, [])
+    for (partner, currency), entries in sorted(accounts.items()):
+        for statement in _statements_of(program, partner, currency, entries, held, partners.get(partner, ()), as_of):
+            result.statements.append(statement)
+            if statement.cut_at is not None:
+                result.tasks += _settle(program, statement, money, calendar)
+    _stand(program, ledger, result, held, as_of)
+    return result
+
+
+def _statements_of(
+    program: Program, partner: str, currency: str, entries: list[Entry], held: Mapping[str, list[Hold]],
+    known: Sequence[View[Partner]], as_of: date,
+) -> Iterable[Statement]:  # fmt: skip
+    calendar = program.calendar
+    waiting = sorted(entries, key=lambda entry: (entry.states_on or date.max, entry.posted_at, entry.key))
+    if not waiting or waiting[0].states_on is None:
+        return
+    period_from, opening, carried = month_start(waiting[0].states_on), ZERO, []
+    while period_from <= as_of:
+        period_to = month_end(period_from)
+        cut_at = calendar.end_of(period_to)
+        is_cut = period_to < as_of
+        seen_at = cut_at if is_cut else calendar.end_of(as_of)
+        ripe, rest = [], []
+        for index, entry in enumerate(waiting):
+            if entry.states_on is None or entry.states_on > period_to:
+                rest += waiting[index:]
+                break
+            is_held = any(h.since < seen_at and (h.until is None or h.until >= seen_at) for h in held.get(entry.referral, ()))
+            (rest if is_held else ripe).append(entry)
+        if ripe or opening:
+            terms = program.on(period_from).statements
+            statement = _statement(program, terms, partner, currency, period_from, period_to, ripe, opening, known, seen_at)
+            statement.cut_at = cut_at if is_cut else None
+            statement.state = "issued" if is_cut else "open"
+            statement.covers = [*carried, *ripe]
+            carried = [] if statement.payable else statement.covers
+            opening = statement.carried_forward
+            yield statement
+        waiting = rest
+        if not waiting and not opening:
+            return
+        period_from = add_months(period_from, 1)
+
+
+def _statement(
+    program: Program, terms: StatementTerms, partner: str, currency: str, period_from: date, period_to: date,
+    entries: list[Entry], opening: Decimal, known: Sequence[View[Partner]], seen_at: datetime,
+) -> Statement:  # fmt: skip
+    balance = opening + sum((entry.amount for entry in entries), ZERO)
+    payable = balance if balance > 0 and balance >= terms.minimum else ZERO
+    rate = ZERO
+    for view in known:
+        if view.at < seen_at and view.fact is not None:
+            rate = view.fact.withholding_rate or ZERO
+    return Statement(
+        program.id, partner, currency, period_from, period_to,
+        due_on=program.calendar.business_day_after(period_to, terms.due_business_day),
+        pay_by=month_end(add_months(period_from, 1)),
+        entries=entries, opening=opening, withheld=rounded(EXACT.multiply(payable, rate), currency),
+        payable=payable, carried_forward=balance - payable, cut_at=None,
+    )  # fmt: skip
+
+
+def _settle(program: Program, statement: Statement, money: Money, calendar: Calendar) -> list[Task]:
+    """Match the partner's invoice and the payouts of a cut statement; say what does not fit (NT-16, NT-A6)."""
+    if not statement.payable:
+        return []
+    version = program.on(statement.period_from)
+    terms, values = version.statements, version.values
+    tasks: list[Task] = []
+    matched_on: date | None = statement.period_to
+    if terms.needs_partner_invoice and values.get("invoice_match") != "none":
+        matched_on = None
+        tolerance = values["invoice_tolerance"] if values.get("invoice_match") == "within_tolerance" else ZERO
+        assert isinstance(tolerance, Decimal)
+        last_day = _invoice_last_day(statement, version)
+        unfit: list[PartnerInvoice] = []
+        for invoice in sorted(money.invoices.get(statement.id, ()), key=lambda i: (i.received_on, i.id)):
+            in_time = last_day is None or invoice.received_on <= last_day
+            fits = (
+                invoice.partner == statement.partner
+                and invoice.currency == statement.currency
+                and abs(invoice.amount - statement.payable) <= tolerance
+            )
+            if fits and in_time:
+                matched_on = invoice.received_on
+                statement.state = "invoiced"
+                break
+            unfit.append(invoice)
+        tasks += [_misfit(program, statement, invoice, terms, matched_on) for invoice in unfit]
+    payouts = sorted(money.payouts.get(statement.id, ()), key=lambda payout: (payout.paid_on, payout.id))
+    paid = ZERO
+    for payout in payouts:
+        if payout.currency == statement.currency:
+            paid += payout.amount
+        if matched_on is not None and paid >= statement.payable - statement.withheld and statement.paid_at is None:
+            statement.state = "paid"
+            statement.paid_at = calendar.start_of(max(payout.paid_on, matched_on))
+    if payouts and matched_on is None:
+        first = payouts[0]
+        because = f"payout {first.id} was made before a partner invoice of {text(statement.payable, statement.currency)} {statement.currency} was matched"
+        tasks.append(Task(program.id, "payout_without_invoice", statement.id, first.paid_on, None, terms.invoice_clauses, because))
+    return tasks
+
+
+def _invoice_last_day(statement: Statement, version: Terms) -> date | None:
+    days = version.values.get("partner_invoice_expiry_days")
+    return statement.period_to + timedelta(days=1 + days) if isinstance(days, int) else None
+
+
+def _misfit(program: Program, statement: Statement, invoice: PartnerInvoice, terms: StatementTerms, matched_on: date | None) -> Task:
+    because = (
+        f"partner invoice {invoice.id} over {text(invoice.amount, invoice.currency)} {invoice.currency} does not fit; "
+        f"the statement's amount is {text(statement.payable, statement.currency)} {statement.currency}"
+    )
+    return Task(
+        program.id, "partner_invoice_mismatch", statement.id, invoice.received_on, None, terms.invoice_clauses, because,
+        done_on=matched_on,
+    )  # fmt: skip
+
+
+def _stand(
+    program: Program, ledger: Ledger, result: Statements, held: Mapping[str, list[Hold]], as_of: date
+) -> None:
+    """Post what happened to each entry in time order, and read how it stands from that."""
+    calendar = program.calendar
+    end = calendar.end_of(as_of)
+    on: dict[str, Statement] = {e.key: s for s in result.statements if s.cut_at is not None for e in s.entries}
+    paid: dict[str, datetime] = {
+        e.key: s.paid_at for s in result.statements if s.paid_at is not None for e in s.covers
+    }
+    for entry in ledger.entries.values():
+        free_from = entry.posted_at
+        waiting = False
+        for hold in held.get(entry.referral, ()):
+            stated = on.get(entry.key)
+            if stated is not None and stated.cut_at is not None and hold.since >= stated.cut_at:
+                continue
+            if hold.until is not None and hold.until <= entry.posted_at:
+                continue
+            ledger.postings.append(posting(entry, "held", max(hold.since, entry.posted_at)))
+            if hold.until is None:
+                waiting = True
+            else:
+                ledger.postings.append(posting(entry, "freed", hold.until))
+                free_from = max(free_from, hold.until)
+        released: date | None = None
+        if not waiting and entry.releases_on is not None:
+            instant = max(calendar.start_of(entry.releases_on), free_from)
+            if instant < end:
+                was_held = free_from > entry.posted_at and free_from > calendar.start_of(entry.releases_on)
+                released = calendar.date_of(free_from) if was_held else entry.releases_on
+                ledger.postings.append(posting(entry, "released", instant))
+        state: Literal["accrued", "held", "payable", "stated", "paid"]
+        state = "held" if waiting else "payable" if released else "accrued"
+        statement = on.get(entry.key)
+        if statement is not None and statement.cut_at is not None:
+            state = "stated"
+            ledger.postings.append(posting(entry, "stated", statement.cut_at, statement.id))
+            if entry.key in paid and paid[entry.key] < end:
+                state = "paid"
+                ledger.postings.append(posting(entry, "paid", paid[entry.key], statement.id))
+        result.standings[entry.key] = Standing(state, released)
+    ledger.postings.sort(key=lambda each: (each.at, each.entry))

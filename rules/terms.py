@@ -1,0 +1,305 @@
+"""Program files: a partner program as versioned, typed terms, each carrying the clauses it comes from (G-1).
+
+A program is data. Every term names a general rule of this folder and gives it its numbers; no program has code of
+its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from decimal import Decimal
+from functools import cached_property
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from rules.calendar import Calendar
+from rules.errors import ProgramError
+from rules.records import Amount, Currency, Day, LineKind
+from rules.settings import CATALOGUE, Value, read_setting
+
+ClauseId = Annotated[str, Field(pattern=r"^[A-Z]+-[A-Z]?[0-9]+$", description="id of a clause, such as NT-14")]
+Clauses = Annotated[tuple[ClauseId, ...], Field(min_length=1, description="the clauses this term comes from")]
+Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
+WEEKDAYS: tuple[str, ...] = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+
+
+class Term(BaseModel):
+    """Base of all terms: frozen, and unknown keys are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class SettingTerm(Term):
+    """One setting of the program: its value as text, and the clause that leaves it open."""
+
+    value: str
+    clauses: Clauses
+
+
+class BusinessCalendar(Term):
+    """Which days are worked (G-5)."""
+
+    weekend: tuple[Weekday, ...] = ("saturday", "sunday")
+    country: str | None = Field(None, description="ISO 3166 code of a country whose public holidays are closed days")
+    subdivision: str | None = None
+    closed: tuple[Day, ...] = Field((), description="further closed days")
+    clauses: Clauses = ("G-5",)
+
+
+class RequiredField(Term):
+    """A value that a referral must have to be complete; any one of ``any_of`` will do."""
+
+    any_of: tuple[str, ...] = Field(min_length=1, description="record fields or details.NAME")
+    check: Literal["text", "website", "count", "one_of", "list", "partner_name"] = "text"
+    values: tuple[str, ...] = Field((), description="allowed values, for one_of")
+    label: str = Field(description="what a partner calls it")
+    clauses: Clauses
+
+
+class ClaimTerms(Term):
+    """How a referral becomes a claim to a prospect."""
+
+    required: tuple[RequiredField, ...]
+    activation: Literal["submission", "review"] = Field(description="what makes the first complete claim active")
+    channel_clauses: Clauses
+    enrollment_clauses: Clauses
+    first_party_clauses: Clauses
+    conflict_clauses: Clauses
+    review_clauses: Clauses
+    won_clauses: Clauses
+    expiry_clauses: Clauses
+
+
+class RateTerm(Term):
+    """Where the rate comes from, in this order; none of them: a task, never a default."""
+
+    sources: tuple[Literal["decision", "enrollment"], ...]
+    clauses: Clauses
+
+
+class ShareOfCollections(Term):
+    """A share of what the customer paid on the won contract, in proportion to what was collected."""
+
+    kind: Literal["share_of_collections"]
+    rate: RateTerm
+    excluded_lines: tuple[LineKind, ...] = Field((), description="line kinds that earn nothing")
+    renewals: bool = Field(False, description="whether invoices of renewals earn too")
+    released: Literal["first_of_following_month"]
+    due: Literal["end_of_release_month"]
+    clauses: Clauses
+
+
+class StatementTerms(Term):
+    """When statements are cut, sent and paid."""
+
+    period: Literal["month"]
+    due_business_day: int = Field(ge=1, description="last business day of the next period for sending it")
+    pay_by: Literal["end_of_following_month"]
+    minimum: Amount = Field(Decimal(0), description="smallest payable amount; less is carried forward")
+    needs_partner_invoice: bool
+    clauses: Clauses
+    invoice_clauses: tuple[ClauseId, ...] = ()
+
+
+class SupportTerms(Term):
+    """Who gives first-level support to the customers a partner brought."""
+
+    roles: tuple[str, ...] = Field(description="enrollment roles whose approved referrals are partner-managed")
+    handover_clauses: Clauses
+    capability_clauses: Clauses
+    case_limit: int = Field(ge=1, description="more counted cases than this trigger a review")
+    case_window: str = Field(description="rolling length, e.g. P6M")
+    counted_levels: tuple[int, ...]
+    case_clauses: Clauses
+    remedy_clauses: Clauses
+    mediation_clauses: Clauses
+    reallocation_clauses: Clauses
+
+
+class Entitlement(Term):
+    """A benefit or duty that opens a task for every enrollment of the given roles."""
+
+    kind: str
+    roles: tuple[str, ...] = ()
+    label: str
+    clauses: Clauses
+
+
+class Terms(Term):
+    """The terms of one version, in force from ``effective_from`` until the next version (or ``effective_to``)."""
+
+    effective_from: Day
+    effective_to: Day | None = None
+    settings: dict[str, SettingTerm]
+    business_calendar: BusinessCalendar = BusinessCalendar()
+    claims: ClaimTerms
+    commission: tuple[ShareOfCollections, ...]
+    statements: StatementTerms
+    support: SupportTerms | None = None
+    entitlements: tuple[Entitlement, ...] = ()
+    recorded: dict[ClauseId, str] = Field(
+        default_factory=dict, description="clauses that need no rule: what records them, in words"
+    )
+
+    @cached_property
+    def values(self) -> Mapping[str, Value]:
+        """Every setting, read."""
+        return {
+            key: read_setting(key, term.value, known=self.settings, where=f"version {self.effective_from}")
+            for key, term in self.settings.items()
+        }
+
+    def clauses_of(self, setting: str) -> tuple[str, ...]:
+        """The clauses behind a setting."""
+        return self.settings[setting].clauses
+
+
+class Program(Term):
+    """A partner program: its identity, calendar and versions of terms."""
+
+    id: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
+    name: str
+    time_zone: str
+    currency: Currency
+    roles: tuple[str, ...]
+    versions: tuple[Terms, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _versions_in_order(self) -> Program:
+        days = [version.effective_from for version in self.versions]
+        if days != sorted(set(days)):
+            raise ValueError("versions: allowed: each effective_from later than the one before")
+        for version in self.versions:
+            _ = version.values
+        return self
+
+    @cached_property
+    def calendar(self) -> Calendar:
+        """The program's days; the latest version's business calendar (computed deadlines keep their own date, E24)."""
+        term = self.versions[-1].business_calendar
+        return Calendar(
+            time_zone=self.time_zone,
+            weekend=frozenset(WEEKDAYS.index(day) for day in term.weekend),
+            country=term.country,
+            subdivision=term.subdivision,
+            closed=frozenset(term.closed),
+        )
+
+    def on(self, day: date) -> Terms:
+        """The version in force on a day; days before the first version fall under the first."""
+        found = self.versions[0]
+        for version in self.versions[1:]:
+            if version.effective_from <= day:
+                found = version
+        return found
+
+    def label_on(self, day: date) -> str:
+        """``id@effective_from`` of the version in force on a day."""
+        return f"{self.id}@{self.on(day).effective_from.isoformat()}"
+
+    def changed(self, overrides: Mapping[str, str]) -> Program:
+        """The same program under other settings, in every version (what-if). Raises: ``ProgramError``."""
+        if not overrides:
+            return self
+        body = self.model_dump(mode="json")
+        for version in body["versions"]:
+            for key, text in overrides.items():
+                read_setting(key, text, known=version["settings"], where="--set")
+                version["settings"][key]["value"] = text
+        return Program.model_validate_json(orjson.dumps(body))
+
+
+SHIPPED = ("next-technik",)
+
+
+def load_program(name_or_path: str, overrides: Mapping[str, str] | None = None) -> Program:
+    """Load a shipped program by name, or a program file by path.
+
+    Raises: ``ProgramError`` naming file, line, key, what was found and what is allowed.
+    """
+    if name_or_path in SHIPPED:
+        text = (files("rules") / "programs" / f"{name_or_path}.yaml").read_text("utf-8")
+        return parse_program(text, f"{name_or_path}.yaml").changed(overrides or {})
+    path = Path(name_or_path)
+    if not path.is_file():
+        raise ProgramError(
+            f"program: found {name_or_path!r}; allowed: {', '.join(SHIPPED)}, or the path of a program file"
+        )
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ProgramError(f"{path}: cannot be read as UTF-8 text: {error}") from None
+    return parse_program(text, str(path)).changed(overrides or {})
+
+
+def parse_program(text: str, file: str) -> Program:
+    """Read a program file's text. Raises: ``ProgramError`` with file, line, key, found, allowed."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+    try:
+        tree = YAML(typ="rt").load(text)
+        body = orjson.dumps(_plain(tree))
+    except MarkedYAMLError as error:
+        line = (error.problem_mark.line + 1) if error.problem_mark else 1
+        raise ProgramError(f"{file}:{line}: not YAML: {error.problem}") from None
+    except (YAMLError, TypeError, ValueError, RecursionError) as error:
+        raise ProgramError(f"{file}: not a program file: {error}") from None
+    try:
+        return Program.model_validate_json(body)
+    except ProgramError as error:
+        raise ProgramError(f"{file}: {error}") from None
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        path = [part for part in first["loc"] if part != "share_of_collections"]
+        found = "nothing" if first["type"] == "missing" else repr(first["input"])[:80]
+        raise ProgramError(
+            f"{file}:{_line_of(tree, path)}: {'.'.join(map(str, path))}: found {found}; allowed: {first['msg'].lower()}"
+        ) from None
+
+
+def _plain(node: Any) -> Any:
+    if isinstance(node, dict):
+        return {str(key): _plain(value) for key, value in node.items()}
+    if isinstance(node, list):
+        return [_plain(value) for value in node]
+    if isinstance(node, bool) or node is None:
+        return node
+    if isinstance(node, int):
+        return int(node)
+    if isinstance(node, float):
+        return float(node)
+    if isinstance(node, date):
+        return node.isoformat()
+    return str(node)
+
+
+def _line_of(tree: Any, path: list[Any]) -> int:
+    """The line of the deepest part of the path that stands in the file."""
+    line = 1
+    for part in path:
+        try:
+            line = tree.lc.key(part)[0] + 1 if isinstance(tree, dict) else tree.lc.item(part)[0] + 1
+            tree = tree[part]
+        except (KeyError, IndexError, TypeError, AttributeError):
+            break
+    return line
+
+
+def program_schema() -> dict[str, Any]:
+    """JSON Schema of a program file, for editors; settings carry their meaning and allowed values."""
+    schema = Program.model_json_schema()
+    schema["$defs"]["Terms"]["properties"]["settings"] = {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {
+            key: {"$ref": "#/$defs/SettingTerm", "description": f"{setting.meaning} Allowed: {setting.allowed}."}
+            for key, setting in CATALOGUE.items()
+        },
+    }
+    return schema

@@ -1,0 +1,89 @@
+"""Intake: is a referral complete, and did it come in a way the program allows?"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from rules.records import Enrollment, Partner, Referral
+from rules.terms import RequiredField, Terms
+
+_HOST = re.compile(
+    r"^(?:[a-z][a-z0-9+.-]*:)?(?://)?(?:[^/@\s]*@)?(?P<host>[^\s/:?#@]+\.[^\s/:?#@.]{2,}\.?)(?::\d+)?(?:[/?#]\S*)?$",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """What the intake check found: clauses of missing values, clauses that make it inadmissible, and why."""
+
+    missing: tuple[str, ...]
+    inadmissible: tuple[str, ...]
+    because: str
+
+    @property
+    def failed(self) -> tuple[str, ...]:
+        """All clauses that failed, admissibility first."""
+        return tuple(dict.fromkeys(self.inadmissible + self.missing))
+
+
+def checked(
+    referral: Referral, partner: Partner | None, enrollments: Iterable[Enrollment], day: date, terms: Terms
+) -> Intake:
+    """Check one version of a referral as received on a local day.
+
+    Returns clauses, never raises: a referral that lacks something is a claim with a reason (NT-1..NT-5, NT-8, NT-12).
+    """
+    missing: list[str] = []
+    inadmissible: list[str] = []
+    why: list[str] = []
+    channels = terms.values["channels"]
+    assert isinstance(channels, tuple)
+    if referral.channel not in channels:
+        inadmissible += terms.claims.channel_clauses
+        why.append(f"came by {referral.channel}; allowed: {', '.join(channels)}")
+    if not any(covers(enrollment, day) for enrollment in enrollments):
+        inadmissible += terms.claims.enrollment_clauses
+        why.append(f"the partner had no enrollment in the program on {day}")
+    for term in terms.claims.required:
+        if not any(_is_given(term, _value(referral, partner, path)) for path in term.any_of):
+            missing += term.clauses
+            allowed = f" (allowed: {', '.join(term.values)})" if term.values else ""
+            why.append(f"{term.label} is missing or not usable{allowed}")
+    return Intake(tuple(dict.fromkeys(missing)), tuple(dict.fromkeys(inadmissible)), "; ".join(why))
+
+
+def covers(enrollment: Enrollment, day: date) -> bool:
+    """Whether an enrollment is in force on a local day; a terminated one is not."""
+    return (
+        enrollment.starts_on <= day
+        and (enrollment.ends_on is None or day <= enrollment.ends_on)
+        and enrollment.standing != "terminated"
+    )
+
+
+def _value(referral: Referral, partner: Partner | None, path: str) -> Any:
+    if path == "partner.name":
+        return partner.name if partner else None
+    if path.startswith("details."):
+        return (referral.details or {}).get(path.removeprefix("details."))
+    value: Any = referral
+    for part in path.split("."):
+        value = getattr(value, part, None)
+    return value
+
+
+def _is_given(term: RequiredField, value: Any) -> bool:
+    if term.check == "count":
+        return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    if term.check == "one_of":
+        return isinstance(value, str) and value in term.values
+    if term.check == "list":
+        return isinstance(value, list) and bool(value)
+    if term.check == "website":
+        return isinstance(value, str) and _HOST.match(value.strip()) is not None
+    return isinstance(value, str) and bool(value.strip())

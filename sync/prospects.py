@@ -1,0 +1,254 @@
+"""Prospects: which referrals and accounts are one company, decided once in the order things became known.
+
+The matcher gives evidence; this file keeps what was decided. A referral is tied by a person's link, else by hard
+evidence at the moment it is first seen; an account that appears later is tied the same way. A decision once made is
+not remade by a later record, so the past stays as it was (matching rules are versioned in ``sync.matching.RULESET``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from rules.facts import View
+from rules.records import Account, Decision, Referral
+from rules.terms import Program
+from sync.matching import Company, Hit, Index
+
+AUTOMATIC = {"domain": "domain", "normalised_name": "name"}
+
+
+@dataclass(frozen=True, slots=True)
+class Tie:
+    """From ``at`` on, the referral belongs to this prospect.
+
+    ``evidence`` says why, for a person; ``unsure`` holds the prospects that a person must compare it with.
+    """
+
+    at: datetime
+    prospect: str
+    rule: str
+    evidence: str
+    unsure: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Prospect:
+    """One company that partners claim: its referrals, and its account once there is one."""
+
+    id: str
+    referrals: list[str] = field(default_factory=list)
+    accounts: list[tuple[datetime, str]] = field(default_factory=list)
+    """Accounts with the instant from which each is known to be this prospect."""
+
+    def account_at(self, instant: datetime) -> str | None:
+        """The prospect's account as known at an instant."""
+        found = None
+        for since, account in self.accounts:
+            if since <= instant:
+                found = account
+        return found
+
+
+@dataclass(slots=True)
+class Prospects:
+    """All prospects of a program, and the tie of each referral."""
+
+    by_id: dict[str, Prospect]
+    ties: dict[str, list[Tie]]
+
+    def of(self, referral: str) -> Prospect:
+        """The prospect that a referral finally belongs to."""
+        return self.by_id[self.ties[referral][-1].prospect]
+
+
+def resolve(
+    program: Program,
+    referrals: Mapping[str, Sequence[View[Referral]]],
+    accounts: Mapping[str, Sequence[View[Account]]],
+    decisions: Iterable[View[Decision]],
+    is_complete: Callable[[Referral], bool],
+) -> Prospects:
+    """Tie every referral to a prospect, in the order things became known.
+
+    ``is_complete`` tells whether a referral's spelling may be compared with later ones.
+    Raises: nothing; doubt is a tie with ``unsure`` prospects, which a person settles.
+    """
+    return _Resolution(program, is_complete).run(referrals, accounts, decisions)
+
+
+class _Resolution:
+    def __init__(self, program: Program, is_complete: Callable[[Referral], bool]) -> None:
+        values = program.versions[-1].values
+        keys = values.get("match_keys", tuple(AUTOMATIC))
+        assert isinstance(keys, tuple)
+        self._automatic = {"tax_id", *(AUTOMATIC[key] for key in keys)}
+        self._one_tree = values.get("parent_subsidiary") == "same_prospect"
+        self._is_complete = is_complete
+        self._known_accounts: dict[str, Account] = {}
+        self._accounts = Index()
+        self._claims = Index()
+        self._merged: dict[str, str] = {}
+        self._prospects: dict[str, Prospect] = {}
+        self._ties: dict[str, list[Tie]] = {}
+        self._spelled: dict[str, tuple[Any, ...]] = {}
+
+    def run(
+        self,
+        referrals: Mapping[str, Sequence[View[Referral]]],
+        accounts: Mapping[str, Sequence[View[Account]]],
+        decisions: Iterable[View[Decision]],
+    ) -> Prospects:
+        events: list[tuple[datetime, int, str, Any]] = []
+        events += [(view.at, 0, name, view.fact) for name, views in accounts.items() for view in views]
+        events += [(view.at, 1, name, view.fact) for name, views in referrals.items() for view in views]
+        events += [(v.at, 2, v.fact.about, v.fact) for v in decisions if v.fact and v.fact.about in referrals]
+        events.sort(key=lambda event: (event[0], event[1], event[2]))
+        for at, order, name, fact in events:
+            if order == 0:
+                self._account(at, name, fact)
+            elif order == 1:
+                self._referral(at, name, fact)
+            else:
+                self._decision(at, name, fact)
+        return self._result()
+
+    def _account(self, at: datetime, name: str, account: Account | None) -> None:
+        known = self._known_accounts.pop(name, None)
+        if known is not None:
+            self._accounts.remove(f"account:{name}")
+        if account is None:
+            return
+        self._known_accounts[name] = account
+        spelling = Company(f"account:{name}", account.name, account.website, account.country, account.tax_id)
+        self._accounts.add(spelling)
+        if known is None and self._ties:
+            match = self._claims.match(spelling)
+            if match.outcome == "same" and match.rule in self._automatic:
+                waiting = self._root(match.hits[0].id)
+                if not self._prospects[waiting].accounts:
+                    self._merge(at, waiting, name)
+
+    def _referral(self, at: datetime, name: str, referral: Referral | None) -> None:
+        if referral is None:
+            return
+        if referral.account is not None:
+            self._tie(Tie(at, self._prospect_of(at, referral.account), "link", "linked to the account by a person"), name)
+            return
+        spelled = (referral.company, referral.website, referral.country, referral.tax_id)
+        complete = self._is_complete(referral)
+        tied = self._ties.get(name)
+        if tied and (self._spelled.get(name) == (*spelled, complete) or tied[-1].rule in ("link", "domain", "tax_id")):
+            return
+        email = referral.contact.email if referral.contact else None
+        company = Company(f"referral:{name}", referral.company, referral.website, referral.country, referral.tax_id, email)
+        if tied and complete and self._spelled[name][:-1] == spelled:
+            self._tie(tied[-1], name)
+        elif referral.company.strip():
+            self._tie(self._matched(at, name, company), name)
+        else:
+            self._tie(Tie(at, self._own(name), "none", "no company name to compare"), name)
+        self._spelled[name] = (*spelled, complete)
+        if complete:
+            self._claims.remove(company.id)
+            self._claims.add(company, group=self._ties[name][-1].prospect)
+
+    def _decision(self, at: datetime, name: str, decision: Decision) -> None:
+        """A person settles a doubt: awarded, and the doubt was about one account that nobody claims: it is that one."""
+        tie = self._ties[name][-1] if name in self._ties else None
+        if tie is None or not tie.unsure or decision.choice != "award":
+            return
+        linked = decision.detail.get("account") if isinstance(decision.detail, dict) else None
+        free = [p for p in tie.unsure if p.startswith("account:") and not self._claimed(p)]
+        if linked is None and len(free) == 1 and len(tie.unsure) == 1:
+            linked = free[0].removeprefix("account:")
+        if linked in self._known_accounts:
+            self._tie(Tie(at, self._prospect_of(at, linked), "link", f"tied by {decision.by}: {decision.reason}"), name)
+
+    def _claimed(self, prospect: str) -> bool:
+        return prospect in self._prospects and any(
+            self._root(ties[-1].prospect) == self._root(prospect) for ties in self._ties.values()
+        )
+
+    def _matched(self, at: datetime, name: str, company: Company) -> Tie:
+        own = self._own(name)
+        outcomes = (self._claims.match(company, exclude=(company.id,)), self._accounts.match(company))
+        sure: dict[str, Hit] = {}
+        unsure: dict[str, Hit] = {}
+        for match in outcomes:
+            for hit in match.hits:
+                if match.outcome == "same" and hit.rule in self._automatic:
+                    sure.setdefault(self._known_prospect(hit.id), hit)
+                elif match.outcome != "none":
+                    unsure.setdefault(self._known_prospect(hit.id), hit)
+        accounts = [prospect for prospect in sure if prospect.startswith("account:")]
+        if len(sure) == 2 and len(accounts) == 1:
+            # The spelling of an earlier claim and an account agree with this one: they are one company.
+            other = next(prospect for prospect in sure if prospect != accounts[0])
+            if not self._prospects[other].accounts:
+                self._merge(at, other, accounts[0].removeprefix("account:"))
+                sure = {accounts[0]: sure[accounts[0]]}
+        if len(sure) == 1:
+            prospect, hit = next(iter(sure.items()))
+            if prospect.startswith("account:"):
+                prospect = self._prospect_of(at, prospect.removeprefix("account:"))
+            return Tie(at, prospect, hit.rule, hit.evidence)
+        doubts = {**sure, **unsure}
+        if doubts:
+            evidence = "; ".join(hit.evidence for hit in doubts.values())
+            return Tie(at, own, "review", evidence, tuple(doubts))
+        return Tie(at, own, "none", "no known company is like it")
+
+    def _known_prospect(self, identity: str) -> str:
+        if identity.startswith("account:"):
+            return self._tree_root(identity.removeprefix("account:"))
+        return self._root(identity)
+
+    def _tree_root(self, account: str) -> str:
+        seen = {account}
+        while self._one_tree:
+            parent = self._known_accounts[account].parent if account in self._known_accounts else None
+            if parent is None or parent in seen:
+                break
+            seen.add(parent)
+            account = parent
+        return f"account:{account}"
+
+    def _prospect_of(self, at: datetime, account: str) -> str:
+        root = self._tree_root(account)
+        if root not in self._prospects:
+            self._prospects[root] = Prospect(root, accounts=[(at, root.removeprefix("account:"))])
+        return root
+
+    def _own(self, referral: str) -> str:
+        own = f"referral:{referral}"
+        if own not in self._prospects:
+            self._prospects[own] = Prospect(own)
+        return self._root(own)
+
+    def _merge(self, at: datetime, waiting: str, account: str) -> None:
+        """An untied prospect turns out to be an account."""
+        target = self._prospect_of(at, account)
+        if target != waiting:
+            self._merged[waiting] = target
+
+    def _root(self, prospect: str) -> str:
+        while prospect in self._merged:
+            prospect = self._merged[prospect]
+        return prospect
+
+    def _tie(self, tie: Tie, name: str) -> None:
+        ties = self._ties.setdefault(name, [])
+        if not ties or ties[-1] != tie:
+            ties.append(tie)
+
+    def _result(self) -> Prospects:
+        by_id: dict[str, Prospect] = {}
+        for name in sorted(self._ties):
+            ties = [Tie(t.at, self._root(t.prospect), t.rule, t.evidence, t.unsure) for t in self._ties[name]]
+            self._ties[name] = ties
+            prospect = ties[-1].prospect
+            by_id.setdefault(prospect, self._prospects[prospect]).referrals.append(name)
+        return Prospects(by_id, self._ties)
