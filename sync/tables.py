@@ -15,6 +15,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    ColumnElement,
     Dialect,
     ForeignKey,
     Index,
@@ -182,11 +183,8 @@ record = table(
     Column("stream_id", Count, primary_key=True, autoincrement=False),
     Column("external_id", Text, primary_key=True),
     Column("version_id", Count, nullable=False, comment="record_version.id of the current version"),
-    Column("seq", Count, nullable=False),
-    Column("content_hash", LargeBinary, nullable=False),
-    Column("deleted", Flag, nullable=False),
-    Column("modified_at", Instant),
-    Column("facts", Text, comment="JSON list of [type, id] that the record stands behind"),
+    Column("content_hash", LargeBinary, nullable=False, comment="of the payload, deletion and merge"),
+    Column("facts", Text, comment="JSON list of the facts it stands behind: [type, id], or type when the id is its own"),
     with_rowid=False,
 )
 
@@ -199,7 +197,6 @@ record_version = append_only(
         Column("external_id", Text, nullable=False),
         Column("seq", Count, nullable=False),
         Column("version", Text, nullable=False, comment="the system's change token"),
-        Column("content_hash", LargeBinary, nullable=False),
         Column("payload", Text, nullable=False, comment="the system's own fields as JSON"),
         Column("deleted", Flag, nullable=False),
         Column("merged_into", Text),
@@ -222,7 +219,6 @@ fact = append_only(
         Column("account", Text, comment="the account it is about, when it names one"),
         Column("parent", Text, comment="type:id of the fact through which its account is found otherwise"),
         Column("body", Text, nullable=False, comment="JSON of docs/records.md without known_at"),
-        Column("content_hash", LargeBinary, nullable=False),
         Column("deleted", Flag, nullable=False),
         Column("stream_id", Count, comment="null: stated in this service, not read from a system"),
         Column("external_id", Text),
@@ -230,20 +226,23 @@ fact = append_only(
         Column("run_id", Count, nullable=False),
     )
 )
-Index("ix_fact_account", fact.c.account, sqlite_where=fact.c.account.is_not(None), postgresql_where=fact.c.account.is_not(None))  # fmt: skip
-Index("ix_fact_parent", fact.c.parent, sqlite_where=fact.c.parent.is_not(None), postgresql_where=fact.c.parent.is_not(None))  # fmt: skip
+
+
+def _some(name: str, *columns: Column[Any], where: ColumnElement[bool]) -> Index:
+    """An index over the rows that satisfy ``where`` only."""
+    return Index(name, *columns, sqlite_where=where, postgresql_where=where)
+
+
+_some("ix_fact_account", fact.c.account, where=fact.c.account.is_not(None))
+_some("ix_fact_parent", fact.c.parent, where=fact.c.parent.is_not(None))
+_some("ix_fact_unscoped", fact.c.type, where=fact.c.account.is_(None) & fact.c.parent.is_(None))
 
 fact_head = table(
     "fact_head",
     Column("type", Text, primary_key=True),
     Column("fact_id", Text, primary_key=True),
     Column("row_id", Count, nullable=False, comment="fact.id of the current version"),
-    Column("seq", Count, nullable=False),
-    Column("known_at", Instant, nullable=False),
-    Column("content_hash", LargeBinary, nullable=False),
-    Column("deleted", Flag, nullable=False),
-    Column("stream_id", Count),
-    Column("external_id", Text),
+    Column("content_hash", LargeBinary, nullable=False, comment="of its body"),
     with_rowid=False,
 )
 
@@ -263,7 +262,7 @@ quarantine = table(
     Column("last_seen", Instant, nullable=False),
     Column("attempts", Count, nullable=False),
 )
-Index("ix_quarantine_open", quarantine.c.stream_id, quarantine.c.code, sqlite_where=quarantine.c.state == "open", postgresql_where=quarantine.c.state == "open")  # fmt: skip
+_some("ix_quarantine_open", quarantine.c.stream_id, quarantine.c.code, where=quarantine.c.state == "open")
 
 redirect = table(
     "redirect",
