@@ -166,7 +166,7 @@ class ObjectMap:
             return Mapped(record.external_id, (), _reject(error.code, error.field, error.found, error.allowed, error.waits_for))
         except RecordError as error:
             code: RejectCode = "missing" if error.found == "nothing" else "record"
-            return Mapped(record.external_id, (), _reject(code, error.field, error.found, error.allowed))
+            return Mapped(record.external_id, (), _reject(code, error.field or "record", error.found, error.allowed))
         if len(found) > 1 and len({(fact["type"], fact["id"]) for fact in found}) < len(found):
             allowed = "an id for each fact; put the element's own field or its position (NAME.n) into `id`"
             return Mapped(record.external_id, (), _reject("record", "id", "the same id twice", allowed))

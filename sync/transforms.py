@@ -23,6 +23,8 @@ Convert = Callable[[Any], Any]
 
 MOST_DIGITS = 30
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,2})?")
+_EXACT = re.compile(r"(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{1,12})?")
+"""A number that is written as we write it."""
 _WHOLE = re.compile(r"[+-]?[0-9]{1,18}")
 _EMAIL = re.compile(r"[^@\s<>\",;:()\[\]\\]{1,64}@[^@\s.<>\",;:()\[\]\\]+(?:\.[^@\s.<>\",;:()\[\]\\]+)+")
 _HOST = re.compile(r"(?:[\w](?:[\w-]{0,61}[\w])?\.)+[^\W\d_][\w-]{0,61}[\w]")
@@ -104,7 +106,7 @@ def decimal(raw: Any) -> str | None:
         found = raw.strip()
         if not found:
             return None
-        if found.isascii() and found.replace(".", "", 1).isdigit() and found[0] != "." and found[-1] != "." and len(found) < 20:
+        if _EXACT.fullmatch(found):
             return found
         if not _NUMBER.fullmatch(found):
             raise Refused(raw, 'a number such as "1500.00" (no thousands separators, no currency)')

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -50,7 +50,7 @@ def shortened(value: Any, length: int = 40) -> str:
 class Node:
     """One value of the file and where it stands. ``value`` is plain, or a list or dict of nodes."""
 
-    value: Any
+    value: Any = field(repr=False)
     file: str
     line: int
     key: str
