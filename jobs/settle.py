@@ -220,7 +220,7 @@ class History:
         tasks: list[Task] = []
         calendar = self.program.calendar
         for partner in sorted(self.enrollments):
-            starts = sorted((t[0].at, _first(t)) for t in self.enrollments[partner].values() if t[0].fact)  # type: ignore[type-var]
+            starts = [(t[0].at, _first(t)) for t in self.enrollments[partner].values() if t[0].fact]
             if not starts:
                 continue
             opened = min(max(fact.starts_on, calendar.date_of(at)) for at, fact in starts)
@@ -393,6 +393,23 @@ def _parent(history: History, account: str) -> str | None:
     timeline = history.views["account"].get(account)
     fact = _last(timeline) if timeline else None
     return fact.parent if fact else None
+
+
+def unknown_statements(settled: Settled, facts: Facts, file: str) -> list[Rejected]:
+    """Payouts and partner invoices that name a statement of this program that never was."""
+    known = {statement.id for statement in settled.statements.statements}
+    until = settled.program.calendar.end_of(settled.as_of)
+    bad = []
+    for kind in ("partner_invoice", "payout"):
+        for identity, versions in facts.of(kind).items():
+            timeline = views(versions, settled.program.calendar, until)
+            if not timeline or timeline[-1].fact is None:
+                continue
+            statement = timeline[-1].fact.statement
+            if statement.startswith(f"{settled.program.id}:") and statement not in known:
+                allowed = "the id of a statement of this program that exists by then (program:partner:period_from:currency)"
+                bad.append(Rejected(file, versions[-1].line, kind, identity, "statement", f'"{statement}"', allowed))
+    return bad
 
 
 def subject_of(about: str, program: str) -> str:

@@ -6,6 +6,7 @@ absent before its own date even when the line that carries it is known earlier.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
@@ -73,11 +74,11 @@ class Facts:
         return sum(len(versions) for records in self.versions.values() for versions in records.values())
 
 
-def read_facts(lines: Iterable[bytes | str], *, file: str, skip_bad: bool = False) -> tuple[Facts, list[Rejected]]:
+def read_facts(lines: Iterable[bytes | str], *, file: str) -> tuple[Facts, list[Rejected]]:
     """Read JSON Lines into facts; blank lines are allowed.
 
-    Returns the facts and the bad records. With ``skip_bad`` the bad ones are left out, and so is what points at them;
-    otherwise reading stops at the end of the file with every bad record that was found, and the facts must not be used.
+    Returns the facts and the bad records, which are left out, and so is what points at them; whether the rest may be
+    used is the caller's choice.
     """
     facts, rejected = Facts(), []
     for number, line in enumerate(lines, 1):
@@ -90,6 +91,13 @@ def read_facts(lines: Iterable[bytes | str], *, file: str, skip_bad: bool = Fals
     rejected += arrange(facts, file=file)
     rejected.sort(key=lambda bad: (bad.line, bad.field))
     return facts, rejected
+
+
+def without(facts: Facts, bad: Iterable[Rejected]) -> None:
+    """Take records out that were found bad later (a payout for a statement that never was)."""
+    for each in bad:
+        if each.type is not None and each.id is not None:
+            facts.versions[each.type].pop(each.id, None)
 
 
 def arrange(facts: Facts, *, file: str) -> list[Rejected]:
@@ -144,7 +152,7 @@ def _take_out_dangling(facts: Facts, file: str) -> Iterator[Rejected]:
     for kind, model in RECORDS.items():
         references = model.references
         has_invoice = "invoice" in {name for name, _ in references}
-        if not references:
+        if not references and kind not in ("payout", "decision"):
             continue
         for identity, versions in list(known[kind].items()):
             error = None
@@ -159,6 +167,8 @@ def _take_out_dangling(facts: Facts, file: str) -> Iterator[Rejected]:
                 else:
                     if has_invoice and (wrong := _wrong_currency(fact, invoices)):
                         error = wrong
+                    elif wrong := _unknown_subject(kind, fact, known):
+                        error = wrong
                 if error:
                     del known[kind][identity]
                     yield Rejected(file, version.line, kind, identity, error.field, error.found, error.allowed)
@@ -170,6 +180,40 @@ def _dangling(name: str, value: str | list[str], target: str, known: Mapping[str
         if one not in known:
             return RecordError(name, f'"{one}"', f"the id of a {target} record of this input")
     return None
+
+
+_STATEMENT = re.compile(r"^[^:]+:(?P<partner>.+):\d{4}-\d{2}-\d{2}:[A-Z]{3}$")
+_TASK = re.compile(r"^[^:]+:[^:]+:(?P<subject>.+):\d{4}-\d{2}-\d{2}$")
+_ENTRY = re.compile(r"^[^:]+:(?P<referral>.+):[a-z_]+:[a-z_]+:.+:\d+$")
+
+
+def _unknown_subject(kind: str, fact: Any, known: Mapping[str, Mapping[str, Any]]) -> RecordError | None:
+    """Check an id that the program itself makes: by its form and the records that it names."""
+    if kind in ("payout", "partner_invoice"):
+        if _is_statement(fact.statement, known):
+            return None
+        allowed = "a statement id, program:partner:period_from:currency, of a known partner"
+        return RecordError("statement", f'"{fact.statement}"', allowed)
+    if kind == "decision" and not _is_subject(fact.about, known):
+        allowed = "a task key (program:kind:subject:opened_on), or the id of an account, referral or contract of this input"
+        return RecordError("about", f'"{fact.about}"', allowed)
+    if kind == "dispute" and not (_is_subject(fact.subject, known) or _ENTRY.match(fact.subject)):
+        return RecordError("subject", f'"{fact.subject}"', "a statement id, a contract id of this input, or an entry key")
+    return None
+
+
+def _is_statement(text: str, known: Mapping[str, Mapping[str, Any]]) -> bool:
+    match = _STATEMENT.match(text)
+    return match is not None and match["partner"] in known["partner"]
+
+
+def _is_subject(text: str, known: Mapping[str, Mapping[str, Any]]) -> bool:
+    if any(text in records for records in known.values()) or _is_statement(text, known):
+        return True
+    match = _TASK.match(text)
+    return match is not None and (
+        any(match["subject"] in records for records in known.values()) or _is_statement(match["subject"], known)
+    )
 
 
 def _wrong_currency(fact: Any, invoices: Mapping[str, list[Version]]) -> RecordError | None:

@@ -138,13 +138,15 @@ def _statements_of(
     waiting = sorted(entries, key=lambda entry: (entry.states_on or date.max, entry.posted_at, entry.key))
     if not waiting or waiting[0].states_on is None:
         return
-    period_from, opening, carried = month_start(waiting[0].states_on), ZERO, []
+    period_from, opening = month_start(waiting[0].states_on), ZERO
+    carried: list[Entry] = []
     while period_from <= as_of:
         period_to = month_end(period_from)
         cut_at = calendar.end_of(period_to)
         is_cut = period_to < as_of
         seen_at = cut_at if is_cut else calendar.end_of(as_of)
-        ripe, rest = [], []
+        ripe: list[Entry] = []
+        rest: list[Entry] = []
         for index, entry in enumerate(waiting):
             if entry.states_on is None or entry.states_on > period_to:
                 rest += waiting[index:]

@@ -136,7 +136,7 @@ class Terms(Term):
     effective_from: Day
     effective_to: Day | None = None
     settings: dict[str, SettingTerm]
-    business_calendar: BusinessCalendar = BusinessCalendar()
+    business_calendar: BusinessCalendar = Field(default_factory=lambda: BusinessCalendar.model_validate({}))
     claims: ClaimTerms
     commission: tuple[ShareOfCollections, ...]
     statements: StatementTerms
@@ -284,7 +284,8 @@ def _line_of(tree: Any, path: list[Any]) -> int:
     line = 1
     for part in path:
         try:
-            line = tree.lc.key(part)[0] + 1 if isinstance(tree, dict) else tree.lc.item(part)[0] + 1
+            places = tree.lc
+            line = (places.key(part) if isinstance(part, str) else places.item(part))[0] + 1
             tree = tree[part]
         except (KeyError, IndexError, TypeError, AttributeError):
             break

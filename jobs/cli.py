@@ -1,0 +1,81 @@
+"""The command line: `referee`. Commands are thin; each job's work is in its own file.
+
+Exit codes: 0 done; 1 something failed or a person is needed; 2 bad input, settings or options (nothing was done);
+3 a plan was refused by a brake. Heavy imports happen inside commands, so that `referee --help` is quick.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from jobs.commands import register
+
+app = typer.Typer(
+    name="referee",
+    help="Settles who referred whom and what they are owed, with the reason for every number.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+
+As_of = Annotated[str, typer.Option("--as-of", help="Local date of the program, YYYY-MM-DD.", metavar="DATE")]
+
+
+@app.command()
+def settle(
+    program: Annotated[list[str], typer.Option("--program", "-p", help="A shipped program or a program file; repeatable.")],
+    records: Annotated[str, typer.Option("--records", "-r", help="JSON Lines file, or - for standard input.")],
+    as_of: As_of,
+    sets: Annotated[list[str] | None, typer.Option("--set", help="Override one setting: key=value.")] = None,
+    format: Annotated[str | None, typer.Option(help="json or table; json when output is not a terminal.")] = None,
+    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="List bad records under `rejected` and settle the rest.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Same as --format json.")] = False,
+) -> None:
+    """Settle programs from a file of records: claims, entries, statements, support and tasks, each with its reason."""
+    from jobs.settle_file import settle_file
+
+    settle_file(program, records, as_of, sets or [], skip_bad=skip_bad, format="json" if json else format)
+
+
+@app.command()
+def schema(
+    what: Annotated[str, typer.Argument(help="program or records")] = "program",
+) -> None:
+    """Print the JSON Schema of program files (for editors) or of records."""
+    from jobs.schema import print_schema
+
+    print_schema(what)
+
+
+register(app)
+
+
+def main() -> None:
+    """Run the command line; expected errors become a message on standard error and an exit code."""
+    from connectors.errors import ConnectorError
+    from jobs.problems import UserError
+    from rules.errors import RuleError
+    from sync.errors import SyncError
+
+    try:
+        app(standalone_mode=True)
+    except UserError as error:
+        print(f"referee: {error}", file=sys.stderr)
+        raise SystemExit(error.exit_code) from None
+    except (RuleError, SyncError) as error:
+        print(f"referee: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+    except ConnectorError as error:
+        print(f"referee: {error}", file=sys.stderr)
+        raise SystemExit(1) from None
+    except BrokenPipeError:
+        sys.stderr.close()
+        raise SystemExit(1) from None
+
+
+if __name__ == "__main__":
+    main()
