@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from connectors.salesforce.simulator.ids import full_id
+from connectors.salesforce.ids import full_id
 from connectors.salesforce.simulator.rows import Rows
 from connectors.salesforce.simulator.schema import NUMBERS, FieldSpec, ObjectSpec
 from connectors.salesforce.simulator.soql import Comparison, Condition, Group, Not, Select, SoqlError, Value

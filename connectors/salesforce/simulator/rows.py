@@ -12,7 +12,8 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from connectors.salesforce.simulator.ids import full_id, new_ids
+from connectors.salesforce.ids import full_id
+from connectors.salesforce.simulator.numbering import new_ids
 from connectors.salesforce.simulator.objects import CLOSED_LOST, CLOSED_WON
 from connectors.salesforce.simulator.schema import ObjectSpec
 from connectors.salesforce.simulator.values import Row, coerced, stamp_of

@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from connectors.salesforce.simulator.ids import full_id
+from connectors.salesforce.ids import full_id
 from connectors.salesforce.simulator.schema import NUMBERS, FieldSpec
 
 Row = dict[str, Any]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from connectors.salesforce.simulator.ids import full_id
+from connectors.salesforce.ids import full_id
 from connectors.salesforce.simulator.rows import NotThere, Rows
 from connectors.salesforce.simulator.schema import FieldSpec, ObjectSpec
 from connectors.salesforce.simulator.values import FieldError, Row, coerced

@@ -1,0 +1,78 @@
+"""One connection to a Salesforce org, with every capability of the contract."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+from connectors.base import Change, Cursor, Description, Page, Query, Record, Usage, Written
+from connectors.http import Budget, Http, LocalBudget, RetryPolicy
+from connectors.salesforce.auth import tokens
+from connectors.salesforce.config import SalesforceConfig
+from connectors.salesforce.describe import SalesforceDescriber
+from connectors.salesforce.errors import decide_login, judge
+from connectors.salesforce.reader import SalesforceReader
+from connectors.salesforce.writer import SalesforceWriter
+
+
+class SalesforceConnector:
+    """Implements :class:`connectors.base.Connector` over the REST API."""
+
+    Config = SalesforceConfig
+
+    def __init__(self, config: SalesforceConfig, http: Http) -> None:
+        self.http = http
+        self._reader = SalesforceReader(config, http)
+        self._writer = SalesforceWriter(config, http)
+        self._describer = SalesforceDescriber(config, http)
+
+    def changes(self, query: Query, *, since: Cursor | None) -> Iterator[Page]:
+        """See :class:`~connectors.salesforce.reader.SalesforceReader`."""
+        return self._reader.changes(query, since=since)
+
+    def fetch(
+        self, kind: str, fields: Sequence[str], keys: Sequence[str], *, key_field: str | None = None
+    ) -> Iterator[Record]:
+        """See :class:`~connectors.salesforce.reader.SalesforceReader`."""
+        return self._reader.fetch(kind, fields, keys, key_field=key_field)
+
+    def write(self, changes: Sequence[Change]) -> list[Written]:
+        """See :class:`~connectors.salesforce.writer.SalesforceWriter`."""
+        return self._writer.write(changes)
+
+    def write_calls(self, changes: Sequence[Change]) -> int:
+        """See :class:`~connectors.salesforce.writer.SalesforceWriter`."""
+        return self._writer.write_calls(changes)
+
+    def kinds(self) -> list[str]:
+        """See :class:`~connectors.salesforce.describe.SalesforceDescriber`."""
+        return self._describer.kinds()
+
+    def describe(self, kind: str) -> Description | None:
+        """See :class:`~connectors.salesforce.describe.SalesforceDescriber`."""
+        return self._describer.describe(kind)
+
+    def usage(self) -> Usage:
+        """See :class:`~connectors.salesforce.describe.SalesforceDescriber`."""
+        return self._describer.usage()
+
+
+def connect(
+    config: SalesforceConfig,
+    *,
+    budget: Budget | None = None,
+    policy: RetryPolicy = RetryPolicy(),
+    sleep: Callable[[float], None] = time.sleep,
+) -> SalesforceConnector:
+    """A connector for these settings; nothing is called yet. ``budget`` is shared by the connection's workers."""
+    budget = budget or LocalBudget(config.quota_share)
+    timeout_seconds = (5.0, config.timeout_seconds)
+    login = Http(
+        config.url, system="salesforce", decide=decide_login, policy=policy, timeout_seconds=timeout_seconds,
+        sleep=sleep, allow_loopback=config.allow_loopback,
+    )  # fmt: skip
+    http = Http(
+        config.url, system="salesforce", decide=judge(budget.observed), auth=tokens(config, login), budget=budget,
+        policy=policy, timeout_seconds=timeout_seconds, sleep=sleep, allow_loopback=config.allow_loopback,
+    )  # fmt: skip
+    return SalesforceConnector(config, http)

@@ -1,0 +1,93 @@
+"""What the integration user can see, and how much of the daily quota is used: asked through simple-salesforce.
+
+The library is given our session (timeouts, bounded login, retries) and no password, so its own unbounded
+re-login never runs; it is imported only when needed, because that costs a second.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from connectors.base import Description, Field, FieldType, Usage
+from connectors.http import Http
+from connectors.salesforce import soql
+from connectors.salesforce.config import SalesforceConfig
+from connectors.salesforce.errors import NotVisible
+
+if TYPE_CHECKING:
+    from simple_salesforce.api import Salesforce
+
+_TYPES: dict[str, FieldType] = {
+    "id": "id", "reference": "reference", "boolean": "boolean", "date": "date", "datetime": "datetime",
+    "int": "integer", "long": "integer", "double": "decimal", "percent": "decimal", "currency": "money",
+    "picklist": "picklist", "combobox": "picklist", "address": "json", "location": "json", "anyType": "json",
+}  # fmt: skip
+
+
+class SalesforceDescriber:
+    """Implements :class:`connectors.base.Describer`; descriptions are kept for the life of the connection."""
+
+    def __init__(self, config: SalesforceConfig, http: Http) -> None:
+        self._config = config
+        self._http = http
+        self._client: Salesforce | None = None
+        self._known: dict[str, Description | None] = {}
+
+    def kinds(self) -> list[str]:
+        """Names of the objects that can be queried."""
+        found: Any = self._salesforce().describe()
+        return [str(item["name"]) for item in found["sobjects"] if item["queryable"]]
+
+    def describe(self, kind: str) -> Description | None:
+        """One object with the fields that field-level security shows."""
+        if kind not in self._known:
+            try:
+                found: Any = self._salesforce().restful(f"sobjects/{soql.name(kind)}/describe")
+            except NotVisible:
+                self._known[kind] = None
+            else:
+                self._known[kind] = _description(found)
+        return self._known[kind]
+
+    def usage(self) -> Usage:
+        """Requests of the last 24 hours, of all programs together."""
+        daily: Any = self._salesforce().limits()["DailyApiRequests"]
+        return Usage(int(daily["Max"]) - int(daily["Remaining"]), int(daily["Max"]), "day")
+
+    def _salesforce(self) -> Salesforce:
+        if self._client is None:
+            from simple_salesforce.api import Salesforce  # costs a second: only describing needs it
+
+            version = f"{self._config.api_version:.1f}"
+            self._client = Salesforce(
+                instance_url=self._config.url, session_id="set-by-session", session=self._http.session, version=version
+            )
+            self._client.base_url = f"{self._http.base_url}{self._config.version_path}/"
+        return self._client
+
+
+def _description(found: dict[str, Any]) -> Description:
+    fields = {str(item["name"]): _field(item) for item in found["fields"]}
+    return Description(
+        str(found["name"]), str(found["label"]), fields,
+        bool(found["createable"]), bool(found["updateable"]), bool(found["deletable"]),
+    )  # fmt: skip
+
+
+def _field(item: dict[str, Any]) -> Field:
+    kind = _TYPES.get(str(item["type"]), "string")
+    if kind == "decimal" and item["type"] == "double" and item.get("scale") == 0:
+        kind = "integer"
+    return Field(
+        name=str(item["name"]),
+        label=str(item["label"]),
+        type=kind,
+        creatable=bool(item["createable"]),
+        updatable=bool(item["updateable"]),
+        required=bool(item["createable"]) and not item["nillable"] and not item["defaultedOnCreate"],
+        unique=bool(item["unique"]),
+        external_id=bool(item["externalId"]),
+        length=int(item["length"]) or None,
+        values=tuple(str(value["value"]) for value in item["picklistValues"] if value["active"]),
+        references=tuple(map(str, item["referenceTo"])),
+    )

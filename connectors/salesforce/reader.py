@@ -1,0 +1,196 @@
+"""Reads objects by (SystemModstamp, Id) windows over queryAll, so that deletes and merges are seen too.
+
+A run reads ``[last - overlap, server's Date - lag)``. Stamps are whole seconds and are set before the commit,
+hence ties, lag and overlap; pages follow the vendor's locator and, when that is lost, the last row's position.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+
+from connectors.base import Cursor, Page, Query, Record
+from connectors.errors import ConnectorError, CursorExpired, WindowTooLarge
+from connectors.http import Answer, Http
+from connectors.salesforce import soql
+from connectors.salesforce.config import SalesforceConfig
+from connectors.salesforce.cursors import Window, done, moment_of, stamp_of, window_of
+from connectors.salesforce.ids import full_id
+from connectors.salesforce.rows import RowReader, Rows, merged, system_fields
+
+ORDER = ("SystemModstamp", "Id")
+MOST_KEYS = 200
+"""Keys in one IN list: well inside the address limit also when keys are long."""
+MOST_RESTARTS = 5
+"""Times that a read may restart without a single new row."""
+
+
+class SalesforceReader:
+    """Implements :class:`connectors.base.Reader`."""
+
+    def __init__(self, config: SalesforceConfig, http: Http) -> None:
+        self._config = config
+        self._http = http
+
+    def changes(self, query: Query, *, since: Cursor | None) -> Iterator[Page]:
+        """Pages of changed records, oldest change first."""
+        calls = self._http.calls
+        window = window_of(since, self._high(query.kind), timedelta(seconds=self._config.overlap_seconds))
+        reader = RowReader(query.kind, query.fields)
+        left, waiting = window, [window]
+        while waiting:
+            window = waiting.pop()
+            try:
+                for rows, window, last in self._window(query, reader, window):
+                    finished = last and not waiting
+                    if window.at is not None and window.id is not None:
+                        left = left.after(window.at, window.id)
+                    cursor = done(left.high) if finished else left.text()
+                    calls, before = self._http.calls, calls
+                    yield Page(reader.records(rows), cursor, cursor if finished else None, calls - before)
+            except WindowTooLarge:
+                halves = window.halves()
+                if halves is None:
+                    raise
+                waiting += reversed(halves)
+
+    def fetch(
+        self, kind: str, fields: Sequence[str], keys: Sequence[str], *, key_field: str | None = None
+    ) -> Iterator[Record]:
+        """The records with these ids, or with these values of ``key_field``, that are there now."""
+        asked = tuple(dict.fromkeys((*fields, key_field) if key_field else fields))
+        reader = RowReader(kind, asked)
+        column = key_field or "Id"
+        if key_field is None:
+            keys = [found for key in keys if (found := full_id(key))]  # one malformed id would refuse the whole query
+        for few in self._packed(keys):
+            condition = f"{soql.name(column)} IN ({','.join(map(soql.literal, few))})"
+            parts = [
+                self._all(reader, soql.select(chunk, kind, [condition]))
+                for chunk in self._chunks(kind, asked, soql.encoded_length(condition))
+            ]
+            yield from reader.records(merged(parts[0], parts[1:]))
+
+    # -- windows
+
+    def _high(self, kind: str) -> str:
+        """The end of the window, by the server's clock: what is younger may not be committed yet."""
+        now = self._http.call("GET", "/services/data").received_at
+        if now is None:
+            raise ConnectorError("salesforce: an answer came without a Date header, so the time there is not known")
+        high = now - timedelta(seconds=self._config.lag_seconds)
+        if self._config.covered_check:
+            high = min(high, self._covered(kind, now))
+        return stamp_of(high.replace(microsecond=0))
+
+    def _covered(self, kind: str, now: datetime) -> datetime:
+        path = f"{self._config.version_path}/sobjects/{soql.name(kind)}/updated"
+        start, end = now - timedelta(minutes=30), now
+        body = self._http.call("GET", path, query={"start": start.isoformat(), "end": end.isoformat()}).json()
+        return moment_of(str(body["latestDateCovered"]))
+
+    def _window(self, query: Query, reader: RowReader, window: Window) -> Iterator[tuple[Rows, Window, bool]]:
+        """Pages of one window: rows, what is left after them, and whether they are the last."""
+        restarts = 0
+        while True:
+            try:
+                for rows, last in self._pages(query, reader, window):
+                    position = _last_position(rows, window.high)
+                    if position:
+                        restarts, window = 0, window.after(*position)
+                    if rows or last:
+                        yield rows, window, last
+                return
+            except CursorExpired:
+                restarts += 1
+                if restarts > MOST_RESTARTS:
+                    raise
+
+    def _pages(self, query: Query, reader: RowReader, window: Window) -> Iterator[tuple[Rows, bool]]:
+        conditions = [*_bounds(window), *([soql.in_parentheses(query.where)] if query.where else [])]
+        used = sum(soql.encoded_length(condition) + 5 for condition in conditions)
+        first, *others = self._chunks(query.kind, query.fields, used)
+        for answer_rows, last in self._follow(reader, soql.select(first, query.kind, conditions, ORDER)):
+            rows = answer_rows
+            if others and rows:
+                span = _span(rows)
+                parts = [self._all(reader, soql.select(chunk, query.kind, span, ORDER), deleted=True) for chunk in others]
+                rows = merged(rows, parts)
+            yield rows, last
+
+    # -- calls
+
+    def _follow(self, reader: RowReader, query: str, *, deleted: bool = True) -> Iterator[tuple[Rows, bool]]:
+        """Pages of one query, to the end that ``done`` says: an empty page is no end."""
+        resource = "queryAll" if deleted else "query"
+        answer = self._get(f"{self._config.version_path}/{resource}", query)
+        while True:
+            body = reader.body(answer)
+            rest = body.get("nextRecordsUrl")
+            yield body["records"], not rest
+            if not rest:
+                return
+            answer = self._get(str(rest))
+
+    def _all(self, reader: RowReader, query: str, *, deleted: bool = False) -> Rows:
+        return [row for rows, _ in self._follow(reader, query, deleted=deleted) for row in rows]
+
+    def _get(self, path: str, query: str | None = None) -> Answer:
+        headers = {"Sforce-Query-Options": f"batchSize={self._config.page_size}"}
+        return self._http.call("GET", path, query={"q": query} if query else None, headers=headers)
+
+    def _chunks(self, kind: str, fields: Sequence[str], used: int) -> list[tuple[str, ...]]:
+        """The fields in as many queries as the address limit asks for; each repeats the system fields."""
+        always = system_fields(kind)
+        asked = [soql.name(field) for field in dict.fromkeys(fields) if field not in always]
+        room = self._config.longest_query - used - 200 - sum(len(field) + 3 for field in always)
+        chunks: list[list[str]] = [[]]
+        left = room
+        for field in asked:
+            cost = len(field) + 3  # the comma is encoded
+            if left < cost and chunks[-1]:
+                chunks.append([])
+                left = room
+            chunks[-1].append(field)
+            left -= cost
+        return [(*always, *chunk) for chunk in chunks]
+
+    def _packed(self, keys: Sequence[str]) -> Iterator[list[str]]:
+        few: list[str] = []
+        length = 0
+        for key in dict.fromkeys(keys):
+            cost = soql.encoded_length(soql.literal(key)) + 3
+            if few and (len(few) == MOST_KEYS or length + cost > self._config.longest_query // 2):
+                yield few
+                few, length = [], 0
+            few.append(key)
+            length += cost
+        if few:
+            yield few
+
+
+def _bounds(window: Window) -> list[str]:
+    high = soql.instant(moment_of(window.high))
+    conditions = [f"SystemModstamp < {high}"]
+    if window.at is not None and window.id is not None:
+        at = soql.instant(moment_of(window.at))
+        after = f"(SystemModstamp = {at} AND Id > {soql.literal(window.id)})"
+        conditions.append(f"({after} OR SystemModstamp > {at})")
+    elif window.low is not None:
+        conditions.insert(0, f"SystemModstamp >= {soql.instant(moment_of(window.low))}")
+    return conditions
+
+
+def _span(rows: Rows) -> list[str]:
+    """Conditions that cover these rows, for the rest of their fields."""
+    stamps = sorted(row["SystemModstamp"] for row in rows)
+    low, high = (soql.instant(moment_of(stamp)) for stamp in (stamps[0], stamps[-1]))
+    return [f"SystemModstamp >= {low}", f"SystemModstamp <= {high}"]
+
+
+def _last_position(rows: Rows, high: str) -> tuple[str, str] | None:
+    """The last row that still lies in the window: one that was changed since shows a later stamp out of order."""
+    for row in reversed(rows):
+        if row["SystemModstamp"] < high:
+            return row["SystemModstamp"], row["Id"]
+    return None
