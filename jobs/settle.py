@@ -6,7 +6,9 @@ bytes. A prospect is settled on its own, so a changed fact costs no more than it
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
@@ -60,7 +62,20 @@ class Settled:
 
 def settle(programs: Iterable[Program], facts: Facts, as_of: date) -> list[Settled]:
     """Settle each program on its own. Raises: nothing that a valid record can cause."""
-    return [settle_program(program, facts, as_of) for program in programs]
+    with _uncollected():
+        return [settle_program(program, facts, as_of) for program in programs]
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Settling makes no cycles; the collector would only walk millions of live facts again and again."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def outcome(settled: Sequence[Settled], as_of: date, rejected: Sequence[Rejected] = ()) -> dict[str, Any]:

@@ -51,6 +51,7 @@ class Period:
         return "P" + (f"{self.months}M" if self.months else "") + (f"{self.days}D" if self.days or not self.months else "")
 
 
+@lru_cache(maxsize=65536)
 def add_months(day: date, months: int) -> date:
     """Add calendar months; a day that the month does not have becomes its last day (29 Feb + 12 months = 28 Feb).
 
@@ -68,6 +69,7 @@ def month_start(day: date) -> date:
     return day.replace(day=1)
 
 
+@lru_cache(maxsize=4096)
 def month_end(day: date) -> date:
     """The last day of the month."""
     return day.replace(day=monthrange(day.year, day.month)[1])
@@ -92,6 +94,7 @@ class Calendar:
     closed: frozenset[date] = frozenset()
     _zone: ZoneInfo = field(init=False, repr=False, compare=False)
     _starts: dict[date, datetime] = field(init=False, repr=False, compare=False, default_factory=dict)
+    _counted: dict[tuple[date, int], date] = field(init=False, repr=False, compare=False, default_factory=dict)
     _closed_of_year: dict[int, Collection[date]] = field(init=False, repr=False, compare=False, default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -126,10 +129,14 @@ class Calendar:
 
     def business_day_after(self, day: date, count: int) -> date:
         """The ``count``-th business day after ``day`` (1 = the next one)."""
-        while count:
-            day += DAY
-            count -= self.is_business_day(day)
-        return day
+        found = self._counted.get((day, count))
+        if found is None:
+            found, left = day, count
+            while left:
+                found += DAY
+                left -= self.is_business_day(found)
+            self._counted[day, count] = found
+        return found
 
     def roll(self, day: date, how: str) -> date:
         """Move a closed day as told: ``none``, ``next_business_day`` or ``previous_business_day``."""

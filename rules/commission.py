@@ -288,7 +288,7 @@ class _Replay:
         earning = rate is not None and self._approved_on is not None and self._contract is not None
         invoice = book.invoice
         counts = earning and invoice is not None and invoice.voided_on is None
-        if not counts and not book.given:
+        if not book.given and not (counts and book.payments):
             return
         net, gross = self._net_and_gross(book) if counts and invoice is not None else (ZERO, _ONE)
         if book.given:

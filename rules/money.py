@@ -135,6 +135,8 @@ def shares(whole: Decimal, weights: Sequence[Decimal], currency: str) -> list[De
     Units: ``whole`` at the currency's smallest unit; weights are any non-negative numbers, not all zero.
     A negative whole mirrors the positive one. Raises: ``RuleError`` when every weight is zero or one is negative.
     """
+    if len(weights) == 1 and weights[0] > 0:
+        return [rounded(whole, currency)]
     total = sum(weights, ZERO)
     if not total or any(weight < 0 for weight in weights):
         raise RuleError(f"split: found weights {[plain(w) for w in weights]}; allowed: none negative, not all zero")
