@@ -330,27 +330,62 @@ def _finished(node: Node, keys: Mapping[str, Node], shape: Shape, scope: Scope, 
     """Add transforms, values, default and the record's own type to a source."""
     zone = zone_of(keys["zone"]) if "zone" in keys else scope.zone
     parse = _format(keys["format"]) if "format" in keys else iso
+    otherwise = _otherwise(keys, shape, target)
     names, steps = _transforms(keys.get("transform"), zone, parse)
     if "format" in keys and not names and shape.kind not in ("date", "instant"):
         keys["format"].fail("format only where a date or an instant is needed, or with the transform date or instant")
-    values = _values(keys, shape)
-    if values is not None:
-        steps.append(values[1])
-    last = TRANSFORMS[names[-1]].gives if names and values is None else ""
-    converted = any(TRANSFORMS[name].gives in ("date", "instant") for name in names)
+    if otherwise == "keep":
+        steps = [_kept(_chain(tuple(steps)))] if steps else []
+    words = _values(keys, shape)
+    if words is not None:
+        steps.append(picklist(words, otherwise))
+    last = TRANSFORMS[names[-1]].gives if names and words is None and otherwise != "keep" else ""
     if last != shape.kind or shape.kind == "any":
-        steps.append(converter(shape, zone, iso if converted or values is not None else parse))
+        moved = words is not None or any(TRANSFORMS[name].gives in ("date", "instant") for name in names)
+        steps.append(converter(shape, zone, iso if moved else parse))
     convert = steps[0] if len(steps) == 1 else _chain(tuple(steps))
+    if otherwise == "null":
+        convert = _dropped(convert)
     if shape.kind in _REPEATING:
         convert = remembered(convert)
-    default = _default(keys, convert, shape, zone)
+    default = _default(keys, shape, zone)
     required = "required" in keys and keys["required"].flag()
-    words = tuple(values[0]) if values else ()
-    strict = values is not None and values[2]
-    uses = tuple(replace(use, transforms=names, values=words, strict=strict) for use in source.uses)
+    strict = words is not None and otherwise == "reject"
+    uses = tuple(replace(use, transforms=names, values=tuple(words or ()), strict=strict) for use in source.uses)
     if source.path is not None and default is None and not required:
         return Source(_piped(source.get, convert), uses, source.lookups, source.path, convert)
     return Source(_ended(_piped(source.get, convert), default, required), uses, source.lookups)
+
+
+def _otherwise(keys: Mapping[str, Node], shape: Shape, target: str) -> str:
+    """What becomes of a value that cannot be taken. YAML's own null is the natural way to write ``null``."""
+    node = keys.get("otherwise")
+    if node is None:
+        return "reject"
+    found = "null" if node.value is None else node.one_of(("reject", "keep", "null"))
+    if found != "reject" and shape.inexact_refused:
+        node.fail(f"reject for {target}", hint="Money and rates that cannot be read are never left out without a word")
+    return found
+
+
+def _kept(convert: Convert) -> Convert:
+    def keep(raw: Any) -> Any:
+        try:
+            return convert(raw)
+        except Refused:
+            return text(raw)
+
+    return keep
+
+
+def _dropped(convert: Convert) -> Convert:
+    def drop(raw: Any) -> Any:
+        try:
+            return convert(raw)
+        except Refused:
+            return None
+
+    return drop
 
 
 def _piped(read: Get, convert: Convert) -> Get:
@@ -435,11 +470,9 @@ def _transforms(node: Node | None, zone: Zone, parse: Parser) -> tuple[tuple[str
     return tuple(names), steps
 
 
-def _values(keys: Mapping[str, Node], shape: Shape) -> tuple[dict[str, Any], Convert, bool] | None:
-    """The table of words, the function that uses it, and whether it rejects what it does not hold."""
+def _values(keys: Mapping[str, Node], shape: Shape) -> dict[str, Any] | None:
+    """The table from the system's words to ours, each of ours fit for the field."""
     if "values" not in keys:
-        if "otherwise" in keys:
-            keys["otherwise"].fail("otherwise only beside values")
         return None
     found = {}
     own = converter(shape) if shape.kind in ("choice", "boolean", "integer", "currency", "text") else None
@@ -453,13 +486,10 @@ def _values(keys: Mapping[str, Node], shape: Shape) -> tuple[dict[str, Any], Con
             except Refused as error:
                 hint = did_you_mean(str(node.value), map(str, shape.values))
                 node.fail(error.allowed.partition(" (map")[0], hint=hint)
-    # A null here is YAML's: `otherwise: null` is the natural way to write it.
-    other = keys.get("otherwise")
-    otherwise = "null" if other and other.value is None else other.one_of(("reject", "keep", "null")) if other else "reject"
-    return found, picklist(found, otherwise), otherwise == "reject"
+    return found
 
 
-def _default(keys: Mapping[str, Node], convert: Convert, shape: Shape, zone: Zone) -> Any:
+def _default(keys: Mapping[str, Node], shape: Shape, zone: Zone) -> Any:
     if "default" not in keys:
         return None
     node = keys["default"]

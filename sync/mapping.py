@@ -93,7 +93,11 @@ class RecordMap:
                 yield self._fact(row)
             return
         name, read = self.each
-        for number, element in enumerate(elements_of(read(row)), 1):
+        try:
+            elements = elements_of(read(row))
+        except Refused as error:
+            raise error.inside("each") from None
+        for number, element in enumerate(elements, 1):
             row.elements[name] = (element, number)
             if self._wanted(row):
                 yield self._fact(row)

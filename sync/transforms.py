@@ -22,6 +22,7 @@ Convert = Callable[[Any], Any]
 """From a raw value to a clean one; ``None`` means absent. Raises: ``Refused``."""
 
 MOST_DIGITS = 30
+LONGEST_URL = 2048
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,2})?")
 _EXACT = re.compile(r"(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{1,12})?")
 """A number that is written as we write it."""
@@ -71,7 +72,7 @@ def url(raw: Any) -> str | None:
     found = text(raw)
     if found is None:
         return None
-    match = _URL.fullmatch(found)
+    match = _URL.fullmatch(found) if len(found) <= LONGEST_URL else None
     if match is None or not _HOST.fullmatch(match["host"]) or (match["scheme"] or "https").lower() not in ("http", "https"):
         raise Refused(raw, "a web address such as https://example.com")
     scheme = (match["scheme"] or "https").lower()
@@ -83,7 +84,8 @@ def domain(raw: Any) -> str | None:
     found = text(raw)
     if found is None:
         return None
-    match = _URL.fullmatch(found.rpartition("@")[2] if _EMAIL.fullmatch(found) else found)
+    written = found.rpartition("@")[2] if _EMAIL.fullmatch(found) else found
+    match = _URL.fullmatch(written) if len(written) <= LONGEST_URL else None
     if match is None or not _HOST.fullmatch(match["host"]):
         raise Refused(raw, "a web or e-mail address with a domain")
     return match["host"].lower().removeprefix("www.")

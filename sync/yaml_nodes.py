@@ -7,6 +7,7 @@ lists and mappings; numbers with a decimal point stay the text that was written,
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +21,7 @@ from ruamel.yaml.nodes import Node as YamlNode
 from sync.errors import SyncError
 
 LARGEST_FILE = 1_000_000
+DEEPEST = 50
 MOST_VALUES = 50_000
 """Nodes of one file, aliases counted at every use: stops a file that unfolds without end."""
 
@@ -133,6 +135,8 @@ def read_yaml(path: Path | str, text: str | None = None) -> Node:
             raise MappingError(file, 1, "", str(reason), "a readable UTF-8 file") from None
     if len(text) > LARGEST_FILE:
         raise MappingError(file, 1, "", f"{len(text)} characters", f"a file of at most {LARGEST_FILE}")
+    if _brackets(text) > DEEPEST:
+        raise MappingError(file, 1, "", f"more than {DEEPEST} brackets inside each other", "a mapping a person can read")
     try:
         root = YAML(typ="rt", pure=True).compose(text)
     except MarkedYAMLError as error:
@@ -148,6 +152,15 @@ def read_yaml(path: Path | str, text: str | None = None) -> Node:
         return _node(root, file, "", budget)
     except RecursionError:
         raise MappingError(file, 1, "", "values nested too deeply", "a mapping a person can read") from None
+
+
+def _brackets(text: str) -> int:
+    """How deep brackets nest; the parser takes seconds over thousands of them."""
+    depth = deepest = 0
+    for found in re.finditer(r"[\[{]|[\]}]", text):
+        depth = depth + 1 if found[0] in "[{" else max(depth - 1, 0)
+        deepest = max(deepest, depth)
+    return deepest
 
 
 def _node(node: YamlNode, file: str, key: str, budget: Iterator[int]) -> Node:

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from connectors.base import Record
 from rules.records import check
 from sync.mapping import Mapped, Reject, load_mapping
+from sync.transforms import TRANSFORMS
 from sync.yaml_nodes import MappingError
 
 GUIDE = Path(__file__).parents[2] / "docs" / "mapping.md"
@@ -102,7 +103,7 @@ def test_the_guides_example_gives_facts() -> None:
             {
                 "type": "referral", "id": "00Q1", "program": "next-technik", "partner": "P1",
                 "submitted_at": "2026-03-01T10:00:00Z", "channel": "web_form", "company": "Umbra Lifts",
-                "website": "umbra-lifts.example.com.au", "contact": {"name": "Ada Gray"},
+                "website": "https://umbra-lifts.example.com.au", "contact": {"name": "Ada Gray"},
                 "details": {"field_technicians": 12, "industry": "construction"},
             },
         ),
@@ -232,6 +233,27 @@ def test_words_that_the_table_does_not_know(otherwise: str, found: str | None) -
         assert reject(text, {"Name": "A", "Kind": "retail"}).code == "picklist"
     else:
         assert fact(text, {"Name": "A", "Kind": "retail"}).get("kind", "absent") == found
+
+
+def test_a_messy_value_may_be_kept_or_dropped_but_never_money() -> None:
+    text = """
+  - object: Thing
+    record: account
+    fields:
+      name: Name
+      website: {field: Site, transform: url, otherwise: keep}
+      tax_id: {field: Tax, transform: email, otherwise: null}
+      customer_since: {field: Since, otherwise: null}
+"""
+    messy = {"Name": "A", "Site": "see brochure", "Tax": "none", "Since": "last spring"}
+    assert fact(text, messy) == {"type": "account", "id": "001", "name": "A", "website": "see brochure"}
+    with pytest.raises(MappingError, match="never left out"):
+        fact(PAYMENTS.replace("amount: application.amount", "amount: {field: application.amount, otherwise: null}"), {})
+
+
+def test_every_transform_is_in_the_guide() -> None:
+    documented = set(re.findall(r"`(\w+)(?:: [^`]+)?`", GUIDE.read_text(encoding="utf-8").split("## Transforms")[1]))
+    assert set(TRANSFORMS) <= documented
 
 
 def test_two_facts_of_one_record_never_share_an_id() -> None:
