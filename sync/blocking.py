@@ -18,24 +18,31 @@ _PAIRED_WORDS = 5
 
 def filed_under(keys: Keys) -> Iterator[str]:
     """Keys under which an incumbent name is filed. The first letter says what kind of key it is."""
-    name, length = keys.squash, len(keys.squash)
-    half = length // 2
-    yield f"h{length}:{name[:half]}"
-    yield f"t{length}:{name[half:]}"
+    for name in _halved(keys):
+        length, half = len(name), len(name) // 2
+        yield f"h{length}:{name[:half]}"
+        yield f"t{length}:{name[half:]}"
     yield from _by_words(keys)
 
 
 def looked_up(keys: Keys) -> Iterator[str]:
     """Keys under which names similar to this one are filed."""
-    name, length = keys.squash, len(keys.squash)
-    for other in (length - 1, length, length + 1):
-        half = other // 2
-        yield f"h{other}:{name[:half]}"
-        yield f"t{other}:{name[length - (other - half):]}"
-    half = length // 2
-    if half:
-        yield f"h{length}:{name[:half - 1]}{name[half:half + 1]}"
+    for name in _halved(keys):
+        length = len(name)
+        for other in (length - 1, length, length + 1):
+            half = other // 2
+            yield f"h{other}:{name[:half]}"
+            yield f"t{other}:{name[length - (other - half) :]}"
+        half = length // 2
+        if half:
+            yield f"h{length}:{name[: half - 1]}{name[half]}"
     yield from _by_words(keys)
+
+
+def _halved(keys: Keys) -> tuple[str, ...]:
+    """The whole name, and its telling words: half a name that is a trade word says too little."""
+    telling = "".join(word for word in keys.core.split() if word not in COMMON)
+    return (keys.squash, telling) if telling and telling != keys.squash else (keys.squash,)
 
 
 def _by_words(keys: Keys) -> Iterator[str]:

@@ -104,6 +104,11 @@ class Index:
         lookup = _Lookup(self, company, frozenset(exclude))
         return lookup.by_number_or_domain() or lookup.by_name_or_review()
 
+    def candidates(self, company: Company) -> tuple[str, ...]:
+        """Groups whose names would be compared with this one, sorted: tells a name never seen from one judged unlike."""
+        lookup = _Lookup(self, company, frozenset())
+        return tuple(sorted({self._groups[row] for row in lookup.candidate_rows()}))
+
     def _group_rows(self, group: str) -> list[int]:
         own = self._row_of.get(group)
         rows = [] if own is None or self._groups[own] != group else [own]
@@ -187,11 +192,12 @@ class _Lookup:
         return self._review(hits)
 
     def _by_likeness(self, known: set[str]) -> list[Hit]:
-        rows = [row for row in self._candidates() if self._index._groups[row] not in known]
+        rows = self.candidate_rows()
+        if known:
+            rows = [row for row in rows if self._index._groups[row] not in known]
         others = [self._index._keys[row] for row in rows]
-        strict = [self._domains_differ([other]) or self._countries_differ([other]) for other in others]
         best: dict[str, Hit] = {}
-        for position, (score, way) in alike(self._keys, others, strict=strict).items():
+        for position, (score, way) in alike(self._keys, others, strict=self._spoken_against).items():
             row = rows[position]
             group = self._index._groups[row]
             if self._numbers_differ(self._spellings(group)):
@@ -202,7 +208,10 @@ class _Lookup:
                 best[group] = hit
         return list(best.values())
 
-    def _candidates(self) -> list[int]:
+    def _spoken_against(self, other: Keys) -> bool:
+        return self._domains_differ([other]) or self._countries_differ([other])
+
+    def candidate_rows(self) -> list[int]:
         """Rows worth comparing. Keys with few rows first; a key with too many is left out, whatever order they came in."""
         postings = self._index._postings
         keys = sorted({(postings.count(key), key) for key in looked_up(self._keys)})
@@ -211,7 +220,7 @@ class _Lookup:
             if count > _ROWS_PER_KEY or len(rows) + count > _ROWS_PER_LOOKUP:
                 break
             rows.update(postings.rows(key))
-        return [row for row in sorted(rows) if self._visible(row)]
+        return [row for row in rows if self._visible(row)] if self._excluded else list(rows)
 
     def _by_email(self, known: set[str]) -> list[Hit]:
         own, mail = self._keys.domain, self._keys.email_domain

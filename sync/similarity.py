@@ -5,7 +5,7 @@ Thresholds were measured on labelled names: docs/matching.md.
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from rapidfuzz import fuzz, process
@@ -14,54 +14,102 @@ from rapidfuzz.distance import JaroWinkler
 from sync.identity import Keys
 from sync.identity_lists import COMMON
 
-SQUASH, WORDS, PREFIX = 0.85, 0.85, 0.92
-STRONG = 0.92
+SPELLING, WORDS, BEGINNING = 85, 85, 0.92
+NEAR_IDENTICAL, NEAR_IDENTICAL_WORDS = 92, 88
+DIFFERING_WORDS = 80
 
 _ENUMERATOR = re.compile(r"[a-z]|\d+[a-z]?|[a-z]\d+|m{0,3}(?:x[cl]|l?x{0,3})(?:i[xv]|v?i{0,3})")
 _DIGITS = re.compile(r"\d+")
 
 
 class Likeness(NamedTuple):
-    """How alike two names are (0 to 1), and in which way."""
+    """How alike two names are (0 to 1, four places), and in which way."""
 
     score: float
     way: str
 
 
-def alike(keys: Keys, others: Sequence[Keys], *, strict: Sequence[bool]) -> dict[int, Likeness]:
+def alike(keys: Keys, others: Sequence[Keys], *, strict: Callable[[Keys], bool]) -> dict[int, Likeness]:
     """Positions in ``others`` whose names look like that of ``keys``, with how alike.
 
-    ``strict`` says, for each, that something else speaks against it (another website, another country): then only a
+    ``strict`` says that something else speaks against one (another website, another country): then only a
     near-identical spelling counts.
     """
     if not _comparable(keys.squash):
         return {}
     found: dict[int, Likeness] = {}
-    ways = (
-        ("spelling", fuzz.ratio, keys.squash, [other.squash for other in others], SQUASH * 100),
-        ("same words in another order", fuzz.token_sort_ratio, keys.core, [other.core for other in others], WORDS * 100),
-        ("spelling of the beginning", JaroWinkler.similarity, keys.squash, [other.squash for other in others], PREFIX),
-    )
-    for way, scorer, query, choices, cutoff in ways:
-        for _, score, position in process.extract(query, choices, scorer=scorer, score_cutoff=cutoff, limit=None):
-            score = score / 100 if cutoff > 1 else score
-            if way == ways[2][0] and strict[position]:
-                continue
-            if score < STRONG and strict[position]:
-                continue
-            if position not in found or score > found[position].score:
-                found[position] = Likeness(score, way)
-    words = frozenset(keys.core.split())
-    for position, other in enumerate(others):
-        if position not in found and not strict[position]:
-            share = _contained(words, keys.squash, frozenset(other.core.split()), other.squash)
-            if share:
-                found[position] = Likeness(share, "one name contains the other")
+    for position, likeness in _by_spelling(keys, others):
+        if position not in found or likeness.score > found[position].score:
+            found[position] = likeness
+    for position, likeness in _by_containment(keys, others):
+        found.setdefault(position, likeness)
     return {
-        position: Likeness(round(min(likeness.score, 0.9999), 4), likeness.way)
+        position: likeness
         for position, likeness in found.items()
-        if _comparable(others[position].squash) and not _told_apart(keys.core, others[position].core)
+        if _comparable(others[position].squash)
+        and not _told_apart(keys.core, others[position].core)
+        and not (strict(others[position]) and not _near_identical(keys, others[position]))
     }
+
+
+def _by_spelling(keys: Keys, others: Sequence[Keys]) -> list[tuple[int, Likeness]]:
+    squashes = [other.squash for other in others]
+    found = [
+        (position, _likeness(score / 100, "spelling"))
+        for _, score, position in process.extract(
+            keys.squash, squashes, scorer=fuzz.ratio, score_cutoff=SPELLING, limit=None
+        )
+    ]
+    if " " in keys.core:
+        cores = [other.core for other in others]
+        found += [
+            (position, _likeness(score / 100, "same words in another order"))
+            for _, score, position in process.extract(
+                keys.core, cores, scorer=fuzz.token_sort_ratio, score_cutoff=WORDS, limit=None
+            )
+        ]
+    found += [
+        (position, _likeness(score, "spelling of the beginning"))
+        for _, score, position in process.extract(
+            keys.squash, squashes, scorer=JaroWinkler.similarity, score_cutoff=BEGINNING, limit=None
+        )
+    ]
+    return found
+
+
+def _by_containment(keys: Keys, others: Sequence[Keys]) -> list[tuple[int, Likeness]]:
+    """Names that share a telling word or, in scripts without spaces, begin alike, when one contains the other."""
+    telling = set(keys.core.split()) - COMMON
+    latin = keys.squash.isascii()
+    found = []
+    for position, other in enumerate(others):
+        if not latin and (other.squash.startswith(keys.squash) or keys.squash.startswith(other.squash)):
+            contained = True
+        else:
+            core = other.core
+            contained = any(word in core for word in telling) and _one_contains_other(
+                telling, set(core.split()) - COMMON
+            )
+        if contained:
+            lengths = sorted((len(keys.squash), len(other.squash)))
+            found.append((position, _likeness(0.5 + 0.35 * lengths[0] / lengths[1], "one name contains the other")))
+    return found
+
+
+def _one_contains_other(words: set[str], others: set[str]) -> bool:
+    return bool(words and others) and (words <= others or others <= words)
+
+
+def _likeness(score: float, way: str) -> Likeness:
+    return Likeness(round(min(score, 0.9999), 4), way)
+
+
+def _near_identical(keys: Keys, other: Keys) -> bool:
+    whole = max(fuzz.ratio(keys.squash, other.squash), fuzz.token_sort_ratio(keys.core, other.core))
+    if whole < NEAR_IDENTICAL:
+        return False
+    left, right = _differing_words(keys.core, other.core)
+    return not (left and right) or _ratio(left, right) >= NEAR_IDENTICAL_WORDS
 
 
 def _comparable(squash: str) -> bool:
@@ -69,24 +117,26 @@ def _comparable(squash: str) -> bool:
     return len(squash) > 3 if squash.isascii() else len(squash) > 1
 
 
-def _contained(words: frozenset[str], squash: str, others: frozenset[str], other_squash: str) -> float:
-    """Share of the longer name that the shorter one is, if all its words stand there and one of them is telling."""
-    small, large = (words, others) if len(squash) <= len(other_squash) else (others, words)
-    if small <= large:
-        if not small - COMMON:
-            return 0.0
-    elif squash.isascii() or not (squash.startswith(other_squash) or other_squash.startswith(squash)):
-        return 0.0
-    return 0.5 + 0.35 * min(len(squash), len(other_squash)) / max(len(squash), len(other_squash))
-
-
 def _told_apart(core: str, other: str) -> bool:
-    """Names that differ in a number, or only in an enumerator, are a series and not one company.
+    """Whether the differing words are the ones that tell: a number, an enumerator, or quite another word.
 
-    "Company 12" and "Company 13", "Client A" and "Client B", "Fund II" and "Fund III".
+    "Company 12" and "Company 13", "Client A" and "Client B", "Fund II" and "Fund III" are a series; names that share
+    a long trade word look alike as a whole although the words before it do not.
     """
     if _DIGITS.findall(core) != _DIGITS.findall(other):
         return True
+    left, right = _differing_words(core, other)
+    if all(_ENUMERATOR.fullmatch(word) for word in left + right):
+        return bool(left or right)
+    both_telling = set(left) - COMMON and set(right) - COMMON
+    some_shared = len(left) < len(core.split())
+    return bool(both_telling and some_shared) and _ratio(left, right) < DIFFERING_WORDS
+
+
+def _differing_words(core: str, other: str) -> tuple[list[str], list[str]]:
     words, others = Counter(core.split()), Counter(other.split())
-    left, right = words - others, others - words
-    return bool(left or right) and all(_ENUMERATOR.fullmatch(word) for word in (*left, *right))
+    return list((words - others).elements()), list((others - words).elements())
+
+
+def _ratio(left: list[str], right: list[str]) -> float:
+    return fuzz.ratio("".join(left), "".join(right))
