@@ -1,0 +1,95 @@
+"""Which systems there are: those shipped here, and those that other distributions declare.
+
+A connector shipped elsewhere declares an entry point in the group ``referee.connectors`` that names its
+:class:`Plugin`. Nothing of a system is imported before :func:`load` asks for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from connectors.errors import ConnectorError
+
+GROUP = "referee.connectors"
+OURS = "referee"
+
+BUILTIN = {
+    "memory": "connectors.memory:PLUGIN",
+    "netsuite": "connectors.netsuite:PLUGIN",
+    "salesforce": "connectors.salesforce:PLUGIN",
+}
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """A system: its settings, how to connect, the mapping it ships, its simulator, and its sources.
+
+    ``connect(config, *, budget, clock, sleep)`` returns a connector (the capabilities of ``connectors.base`` that
+    the system has); it makes no request before the first use. ``simulator(**options)`` builds a
+    ``connectors.simulation.Simulator``. ``sources`` names the vendor documents that the connector follows.
+    """
+
+    name: str
+    config: type[BaseModel]
+    connect: Callable[..., Any]
+    mapping: Path | None
+    simulator: Callable[..., Any] | None = None
+    sources: str = ""
+
+
+class UnknownSystem(ConnectorError):
+    """No connector of that name, or one that cannot be loaded."""
+
+
+class TwoOwners(ConnectorError):
+    """Two distributions claim one name; which of them would win must not depend on the order of a directory."""
+
+
+def owners(declared: Iterable[EntryPoint] | None = None) -> dict[str, tuple[str, str]]:
+    """Every system's name, with the distribution that owns it and the ``module:attribute`` of its plugin.
+
+    ``declared``: the entry points to look at; those installed unless given.
+    Raises: :class:`TwoOwners` naming both distributions.
+    """
+    found = {name: (OURS, target) for name, target in BUILTIN.items()}
+    for point in entry_points(group=GROUP) if declared is None else declared:
+        owner = point.dist.name if point.dist else "an unnamed distribution"
+        earlier = found.get(point.name)
+        if earlier is not None and earlier != (owner, point.value):
+            raise TwoOwners(
+                f"connector {point.name!r} is declared by {earlier[0]} ({earlier[1]}) and by {owner} ({point.value}); "
+                "uninstall one of them"
+            )
+        found[point.name] = (owner, point.value)
+    return found
+
+
+def names(declared: Iterable[EntryPoint] | None = None) -> list[str]:
+    """The names of all systems, sorted."""
+    return sorted(owners(declared))
+
+
+def load(name: str, declared: Iterable[EntryPoint] | None = None) -> Plugin:
+    """The plugin of a system.
+
+    Raises: :class:`UnknownSystem` naming those there are, or what of the plugin is not as it must be.
+    """
+    known = owners(declared)
+    if name not in known:
+        raise UnknownSystem(f"there is no connector {name!r}; there are {', '.join(sorted(known))}")
+    owner, target = known[name]
+    module, _, attribute = target.partition(":")
+    try:
+        plugin = getattr(import_module(module), attribute or "PLUGIN")
+    except (ImportError, AttributeError) as error:
+        raise UnknownSystem(f"connector {name!r} of {owner} cannot be loaded from {target}: {error}") from error
+    if not isinstance(plugin, Plugin) or plugin.name != name:
+        raise UnknownSystem(f"{target} of {owner} is not a Plugin named {name!r}; see connectors/README.md")
+    return plugin
