@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from connectors.base import Describer, Description, Field, Problem
-from sync.field_sources import Use
 from sync.mapping import Mapping, ObjectMap
+from sync.raw_rows import Use
 from sync.write_maps import WriteField, WriteMap
 from sync.yaml_nodes import Node, did_you_mean
 

@@ -12,7 +12,8 @@ from fnmatch import fnmatchcase
 from typing import Any, Literal
 
 from sync.conditions import Condition
-from sync.field_sources import Get, Row, Scope, Use, absent, condition_at, reader_of, source_of, template_of
+from sync.field_sources import condition_at, source_of, template_of
+from sync.raw_rows import Get, Row, Scope, Use, absent, reader_of
 from sync.record_shapes import Shape
 from sync.refusal import Refused
 from sync.transforms import key80, text
