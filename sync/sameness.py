@@ -153,7 +153,7 @@ _FORMS: Mapping[str, Callable[[object], str | None]] = {
 }
 
 
-def written_as(fields: Mapping[str, Any]) -> str:
+def written_as(fields: object) -> str:
     """Field values as JSON text in a fixed order, from which :func:`read_as` gives back exactly these values.
 
     Raises: ``TypeError`` for a value that is neither JSON nor a ``Decimal``, date or instant.

@@ -1,0 +1,56 @@
+"""Brakes: a plan that would touch an unusual share of a system waits until a person says that it may."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from sync.plan_items import Item
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one plan may do to one object without being asked about. ``None`` switches a brake off.
+
+    ``max_changed_share`` is a fraction of the records that exist already (0.5 = half of them) and counts from
+    ``share_from`` of them on: of three records, two are no surprise. ``max_clears`` counts fields that hold something
+    and would be emptied.
+    """
+
+    max_creates: int | None = 2000
+    max_updates: int | None = 2000
+    max_changed_share: float | None = 0.5
+    share_from: int = 50
+    max_clears: int | None = 100
+
+
+def tripped(items: Iterable[Item], limits: Mapping[str, Limits], otherwise: Limits) -> tuple[str, ...]:
+    """The brakes that these items run into, in words: what was found and what is allowed; empty when none."""
+    counts: dict[str, Counter[str]] = {}
+    for item in items:
+        count = counts.setdefault(item.ref.object, Counter())
+        count[item.action] += 1
+        if item.action == "update":
+            count["clears"] += sum(change.after is None for change in item.changes)
+    return tuple(
+        reason for name in sorted(counts) for reason in _of_object(name, counts[name], limits.get(name, otherwise))
+    )
+
+
+def _of_object(name: str, count: Counter[str], limits: Limits) -> list[str]:
+    found = []
+    for what, number, allowed in (
+        ("records to create", count["create"], limits.max_creates),
+        ("records to change", count["update"], limits.max_updates),
+        ("fields to empty", count["clears"], limits.max_clears),
+    ):
+        if allowed is not None and number > allowed:
+            found.append(f"{name}: {number} {what}; allowed without being asked: {allowed}")
+    existing, share = count["update"] + count["unchanged"], limits.max_changed_share
+    if share is not None and existing >= limits.share_from and count["update"] > share * existing:
+        found.append(
+            f"{name}: {count['update']} of {existing} existing records would change; "
+            f"allowed without being asked: {share:.0%} of them"
+        )
+    return found

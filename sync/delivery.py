@@ -1,0 +1,305 @@
+"""Sends what waits in the outbox: each write is marked before its first call and settled after its answer.
+
+A row is ``pending`` → ``attempted`` (committed before anything is sent) → ``done``, ``dead`` or ``pending`` again. What
+is found ``attempted`` has no known outcome (a lost answer, a crash): it is read back by its key. If the system holds
+our values it is done, else it is sent again, which is safe because every write is an upsert on its key or an update.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+from sqlalchemy import Connection, Row, bindparam, func, or_, select
+
+from connectors.base import Change, Reader, Record, Writer, Written
+from connectors.errors import AnswerLost, ConnectorError, RecordRejected, VersionConflict
+from sync.agreed import Agreement, agree
+from sync.dead_letters import failure_of
+from sync.outbox_tables import intent
+from sync.plan_items import Ref
+from sync.sameness import Types, plain, read_as, same
+
+_LONGEST_MESSAGE = 500
+NO_ANSWER = "NO_ANSWER"
+
+
+def nothing_happens(step: str) -> None:
+    """The crashpoint of a process that is to go on."""
+
+
+class Transactions(Protocol):
+    """The part of the store that is needed here."""
+
+    def transaction(self) -> AbstractContextManager[Connection]:
+        """One transaction: committed at the end, rolled back by an exception."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How much at once and how often: ``rows_at_once`` go to the writer together (it cuts them into its own batches);
+    a row is sent at most ``attempts`` times, with waits that double from the first to the longest."""
+
+    rows_at_once: int = 200
+    attempts: int = 8
+    first_wait_seconds: float = 5.0
+    longest_wait_seconds: float = 3600.0
+
+    def wait(self, attempts: int, name: str) -> timedelta:
+        """The wait after this many attempts: half of it fixed, half by the row's name, so that rows spread out."""
+        longest = min(self.longest_wait_seconds, self.first_wait_seconds * 2.0 ** (max(attempts, 1) - 1))
+        return timedelta(seconds=longest * (0.5 + int(name[:4], 16) / 0x1FFFE))
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """What a run did. ``done`` were answered, ``settled`` found done by reading back, ``dead`` wait for a person.
+
+    ``waiting`` are still to be sent, the first of them at ``next_at`` (``None``: at once). ``parked``: our share of the
+    API calls is used up until the window resets. ``stopped``: the error of the whole connection that ended the run.
+    ``calls`` are the API calls of the writes.
+    """
+
+    done: int
+    settled: int
+    dead: int
+    again: int
+    calls: int
+    waiting: int
+    next_at: datetime | None
+    parked: bool
+    stopped: ConnectorError | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """What becomes of an attempted row."""
+
+    row: Row[Any]
+    state: str
+    external_id: str | None = None
+    code: str | None = None
+    message: str | None = None
+    next_at: datetime | None = None
+    failure: str | None = None
+
+
+@dataclass
+class Delivery:
+    """One run of the outbox of one connection; see :meth:`sync.outbox.Outbox.apply`."""
+
+    store: Transactions
+    connection: str
+    writer: Writer
+    reader: Reader
+    clock: Callable[[], datetime]
+    calls_left: Callable[[], int | None]
+    fence: Callable[[Connection], None] | None
+    types: Mapping[str, Types]
+    pace: Pace
+    crashpoint: Callable[[str], None]
+
+    def run(self) -> Delivered:
+        """Settle, then send until nothing is due."""
+        self._counts: Counter[str] = Counter()
+        self._parked = False
+        stopped = None
+        try:
+            if self._settle():
+                while batch := self._claim():
+                    if self._send(batch) and not self._settle():
+                        break
+        except ConnectorError as error:
+            stopped = error
+        waiting, next_at = self._left()
+        count = self._counts
+        return Delivered(
+            count["done"], count["settled"], count["dead"], count["pending"], count["calls"],
+            waiting, next_at, self._parked, stopped,
+        )  # fmt: skip
+
+    @contextmanager
+    def _transaction(self) -> Any:
+        with self.store.transaction() as db:
+            if self.fence is not None:
+                self.fence(db)
+            yield db
+
+    def _mine(self, state: str) -> Any:
+        return (intent.c.connection == self.connection) & (intent.c.state == state)
+
+    def _left(self) -> tuple[int, datetime | None]:
+        query = select(func.count(), func.count(intent.c.next_at), func.min(intent.c.next_at)).where(self._mine("pending"))
+        with self.store.transaction() as db:
+            waiting, later, next_at = db.execute(query).one()
+        return waiting, next_at if later == waiting else None
+
+    def _claim(self) -> list[Row[Any]]:
+        """The next rows for one call of the writer, marked as attempted; they are of one object and key field."""
+        left, now = self.calls_left(), self.clock()
+        due = (
+            select(intent)
+            .where(self._mine("pending"), or_(intent.c.next_at.is_(None), intent.c.next_at <= now))
+            .order_by(intent.c.rank, intent.c.parent, intent.c.id)
+            .limit(self.pace.rows_at_once)
+            .with_for_update(skip_locked=True)
+        )
+        with self._transaction() as db:
+            rows = db.execute(due).all()
+            rows = [row for row in rows if (row.object, row.key_field) == (rows[0].object, rows[0].key_field)]
+            if left is not None and rows:
+                rows = rows[: self._fitting([_change(row) for row in rows], left)]
+                self._parked = not rows
+            marks = {"state": "attempted", "attempts": intent.c.attempts + 1, "updated_at": now}
+            db.execute(intent.update().where(intent.c.id.in_([row.id for row in rows])).values(marks))
+        return rows
+
+    def _fitting(self, changes: Sequence[Change], left: int) -> int:
+        """How many of the changes cost no more than these calls."""
+        low, high = 0, len(changes)
+        while low < high:
+            middle = (low + high + 1) // 2
+            if self.writer.write_calls(changes[:middle]) <= left:
+                low = middle
+            else:
+                high = middle - 1
+        return low
+
+    def _send(self, rows: list[Row[Any]]) -> bool:
+        """Send rows and record the answers; true when some have none and are to be read back."""
+        changes = [_change(row) for row in rows]
+        self._counts["calls"] += self.writer.write_calls(changes)
+        self.crashpoint("before_send")
+        try:
+            results = self._write(changes)
+        except ConnectorError:
+            # Not the rows' fault: the attempt does not count. They stay attempted, since some may have gone through.
+            with self._transaction() as db:
+                mine = intent.c.id.in_([row.id for row in rows]) & (intent.c.state == "attempted")
+                db.execute(intent.update().where(mine).values(attempts=intent.c.attempts - 1))
+            raise
+        self.crashpoint("after_send")
+        now = self.clock()
+        outcomes = [self._answered(row, result, now) for row, result in zip(rows, results, strict=True)]
+        self._record([outcome for outcome in outcomes if outcome is not None], "done", now)
+        return None in outcomes
+
+    def _write(self, changes: Sequence[Change]) -> list[Written]:
+        try:
+            results = self.writer.write(changes)
+        except AnswerLost as error:
+            return [Written(change.key, "unknown", code=error.code) for change in changes]
+        except VersionConflict as error:
+            return [Written(change.key, "retry", code=error.code, message=str(error)) for change in changes]
+        except RecordRejected as error:
+            # One bad row took its batch down: find it by halves, so that its neighbours get through.
+            if len(changes) == 1:
+                return [Written(changes[0].key, "rejected", code=error.code, message=str(error))]
+            middle = len(changes) // 2
+            return [*self._write(changes[:middle]), *self._write(changes[middle:])]
+        if [result.key for result in results] == [change.key for change in changes]:
+            return results
+        return [Written(change.key, "unknown") for change in changes]
+
+    def _answered(self, row: Row[Any], result: Written, now: datetime) -> _Outcome | None:
+        """What an answer means for its row; ``None`` when there was none."""
+        message = (result.message or "")[:_LONGEST_MESSAGE] or None
+        if result.state == "unknown":
+            return None
+        if result.state == "done":
+            return _Outcome(row, "done", result.external_id)
+        if result.state == "rejected":
+            return _Outcome(row, "dead", None, result.code, message, failure=failure_of(result.code))
+        return self._again(row, result.code, message, now)
+
+    def _again(self, row: Row[Any], code: str | None, message: str | None, now: datetime) -> _Outcome:
+        attempts = row.attempts + 1 if row.state == "pending" else row.attempts
+        if attempts >= self.pace.attempts:
+            failure = failure_of(code)
+            return _Outcome(row, "dead", None, code, message, failure="limit" if failure == "data" else failure)
+        # After the first lost answer it is sent again at once: the read-back has just shown that nothing arrived.
+        at_once = code == NO_ANSWER and attempts < 2
+        next_at = None if at_once else now + self.pace.wait(attempts, row.payload_hash)
+        return _Outcome(row, "pending", None, code, message, next_at)
+
+    def _settle(self) -> bool:
+        """Read back every row whose outcome is not known; false when our share of the calls does not allow it."""
+        with self.store.transaction() as db:
+            rows = db.execute(select(intent).where(self._mine("attempted")).order_by(intent.c.rank, intent.c.id)).all()
+        groups: dict[tuple[str, str], list[Row[Any]]] = {}
+        for row in rows:
+            groups.setdefault((row.object, row.key_field), []).append(row)
+        for (name, key_field), group in groups.items():
+            for start in range(0, len(group), self.pace.rows_at_once):
+                left = self.calls_left()
+                if left is not None and left <= 0:
+                    self._parked = True
+                    return False
+                self._settle_some(name, key_field or None, group[start : start + self.pace.rows_at_once])
+        return True
+
+    def _settle_some(self, name: str, key_field: str | None, rows: Sequence[Row[Any]]) -> None:
+        payloads = {row.id: read_as(row.payload) for row in rows}
+        names = dict.fromkeys(field for payload in payloads.values() for field in payload)
+        if key_field is not None:
+            names[key_field] = None
+        found: dict[str, Record] = {}
+        for record in self.reader.fetch(name, tuple(names), [row.key for row in rows], key_field=key_field):
+            key = record.external_id if key_field is None else plain(record.fields.get(key_field), "string")
+            if not record.deleted:
+                found[key or ""] = record
+        now, types = self.clock(), self.types.get(name, {})
+        outcomes = []
+        for row in rows:
+            there = found.get(row.key)
+            if there is not None and all(
+                same(there.fields.get(field), value, types.get(field)) for field, value in payloads[row.id].items()
+            ):
+                outcomes.append(_Outcome(row, "done", there.external_id))
+            else:
+                outcomes.append(self._again(row, NO_ANSWER, "no answer came, and reading back did not show the values", now))
+        self._record(outcomes, "settled", now)
+
+    def _record(self, outcomes: Sequence[_Outcome], done: str, now: datetime) -> None:
+        """Write down what became of attempted rows, in one transaction; what somebody else settled is left alone."""
+        if not outcomes:
+            return
+        with self._transaction() as db:
+            ids = [outcome.row.id for outcome in outcomes]
+            open_rows = set(db.scalars(select(intent.c.id).where(intent.c.id.in_(ids), intent.c.state == "attempted")))
+            keys = [outcome.row.key for outcome in outcomes]
+            waiting = select(intent.c.object, intent.c.key_field, intent.c.key).where(self._mine("pending"))
+            newer = {tuple(row) for row in db.execute(waiting.where(intent.c.key.in_(keys)))}
+            updates, agreements, counts = [], [], Counter[str]()
+            for one in outcomes:
+                row = one.row
+                if row.id not in open_rows:
+                    continue
+                replaced = one.state != "done" and (row.object, row.key_field, row.key) in newer
+                state = "superseded" if replaced else one.state
+                updates.append(
+                    {"row": row.id, "to_state": state, "to_code": one.code, "to_message": one.message,
+                     "to_failure": one.failure, "to_next_at": one.next_at,
+                     "to_external_id": one.external_id or row.external_id, "to_updated_at": now}
+                )  # fmt: skip
+                counts[done if state == "done" else state] += 1
+                if state == "done":
+                    ref = Ref(row.object, row.key_field or None, row.key)
+                    fresh = row.action == "create"
+                    agreements.append(Agreement(ref, one.external_id, read_as(row.payload), whole=fresh))
+            if updates:
+                names = {name.removeprefix("to_"): bindparam(name) for name in updates[0] if name != "row"}
+                db.execute(intent.update().where(intent.c.id == bindparam("row")).values(names), updates)
+            agree(db, self.connection, agreements, now)
+            self.crashpoint("before_ack_commit")
+        self._counts.update(counts)
+        self.crashpoint("after_ack_commit")
+
+
+def _change(row: Row[Any]) -> Change:
+    return Change(row.object, row.key_field or None, row.key, read_as(row.payload), row.parent or None)

@@ -1,0 +1,258 @@
+"""The outbox: planned writes, kept before they are tried, until each is settled.
+
+A plan is enqueued in one transaction; from then on its writes survive any crash. Sending them is in
+``sync.delivery``. A write is named by connection, object and key; of one name at most one write is waiting.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, func, select
+
+from connectors.base import Reader, Writer
+from sync.agreed import Agreement, agree, all_agreed, holds_ours
+from sync.dead_letters import HINTS, DeadLetter, Failure
+from sync.delivery import Delivered, Delivery, Pace, Transactions, nothing_happens
+from sync.errors import SyncError
+from sync.outbox_tables import enqueued_plan, intent
+from sync.plan import Parked, Plan
+from sync.plan_items import Item, Ref
+from sync.sameness import Types, hash_of, read_as, written_as
+
+_SLICE = 500
+
+
+class PlanRefused(SyncError):
+    """The plan ran into its brakes and nobody let it through; nothing was enqueued."""
+
+
+class NotADeadLetter(SyncError):
+    """The write named is not (or no longer) a dead letter; nothing was changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Enqueued:
+    """What became of a plan's writes: ``queued`` now, ``waiting`` already, ``dead`` (rejected before, not repeated);
+    and of older ones: ``superseded``."""
+
+    queued: int = 0
+    waiting: int = 0
+    dead: int = 0
+    superseded: int = 0
+
+
+class Outbox:
+    """Writes that wait for their system. ``crashpoint`` is called with the name of each step (for tests)."""
+
+    def __init__(self, store: Transactions, *, crashpoint: Callable[[str], None] = nothing_happens) -> None:
+        self._store, self._crashpoint = store, crashpoint
+
+    def enqueue(self, plan: Plan, *, at: datetime, within: Connection | None = None) -> Enqueued:
+        """Keep the plan's writes, in one transaction (the caller's, with ``within``).
+
+        The same write already waiting is not added again; a newer one takes the place of a waiting or dead one, and
+        a record that needs no write any more drops it. A write that was rejected is not added again as it was.
+        Raises: :class:`PlanRefused`.
+        """
+        if not plan.may_run:
+            raise PlanRefused(
+                f"plan {plan.hash[:12]} for {plan.connection} is refused: {'; '.join(plan.refused)}. "
+                "Look at the plan; to write it all the same, a named person must allow it"
+            )
+        with self._store.transaction() if within is None else nullcontext(within) as db:
+            outcome = _Enqueueing(db, plan, at).run()
+        self._crashpoint("after_enqueue")
+        return outcome
+
+    def apply(
+        self,
+        connection: str,
+        writer: Writer,
+        reader: Reader,
+        *,
+        clock: Callable[[], datetime],
+        calls_left: Callable[[], int | None] = lambda: None,
+        fence: Callable[[Connection], None] | None = None,
+        types: Mapping[str, Types] | None = None,
+        pace: Pace | None = None,
+    ) -> Delivered:
+        """Send what is due, and settle what an earlier run left without an answer. Call it under the connection's lease.
+
+        ``calls_left`` says how many API calls we may still make in the system's window (``None``: not limited);
+        what does not fit waits. ``fence`` is called inside every transaction and raises when the lease is lost.
+        Errors that concern the whole connection end the run and are in ``Delivered.stopped``; nothing is lost.
+        """
+        return Delivery(
+            self._store, connection, writer, reader, clock, calls_left, fence, types or {}, pace or Pace(), self._crashpoint
+        ).run()
+
+    def agreed(self, connection: str) -> dict[Ref, dict[str, Any]]:
+        """The values that both sides last held, for ``make_plan``."""
+        with self._store.transaction() as db:
+            return all_agreed(db, connection)
+
+    def parked(self, connection: str) -> dict[Ref, Parked]:
+        """The rejected writes that are not to be repeated, for ``make_plan``."""
+        return {
+            letter.ref: Parked(
+                hash_of(letter.fields),
+                f"rejected before ({letter.code or letter.failure}): {letter.hint}",
+            )
+            for letter in self.dead_letters(connection)
+        }
+
+    def is_echo(
+        self,
+        connection: str,
+        name: str,
+        fields: Mapping[str, Any],
+        *,
+        external_id: str,
+        key: str | None = None,
+        types: Types | None = None,
+    ) -> bool:
+        """Whether these changed fields of a pulled record only show what we wrote to it ourselves.
+
+        Pass the fields that differ from the version pulled before, the record's id and (where known) its key; one
+        field that we did not write, or wrote otherwise, makes it a change of somebody else's.
+        """
+        with self._store.transaction() as db:
+            return holds_ours(db, connection, name, fields, external_id, key, types or {})
+
+    def counts(self, connection: str) -> dict[str, int]:
+        """How many writes are in each state."""
+        query = select(intent.c.state, func.count()).where(intent.c.connection == connection).group_by(intent.c.state)
+        with self._store.transaction() as db:
+            return {state: number for state, number in db.execute(query)}
+
+    def dead_letters(self, connection: str, failure: Failure | None = None) -> list[DeadLetter]:
+        """The rejected writes that wait for a person, oldest first."""
+        query = select(intent).where(intent.c.connection == connection, intent.c.state == "dead").order_by(intent.c.id)
+        if failure is not None:
+            query = query.where(intent.c.failure == failure)
+        with self._store.transaction() as db:
+            return [_letter(row) for row in db.execute(query)]
+
+    def retry(self, ids: Sequence[int], *, at: datetime) -> int:
+        """Let dead letters be tried again as they are; returns how many. Others among ``ids`` are left alone."""
+        with self._store.transaction() as db:
+            return sum(
+                db.execute(_revival(at).where(intent.c.id.in_(some))).rowcount for some in _slices(list(ids))
+            )
+
+    def release(self, connection: str, failure: Failure, *, at: datetime) -> int:
+        """Let all dead letters of one kind be tried again, after its cause was mended; returns how many."""
+        if failure not in HINTS:
+            raise SyncError(f"kind of dead letters: found {failure!r}; allowed: {', '.join(HINTS)}")
+        with self._store.transaction() as db:
+            mine = (intent.c.connection == connection) & (intent.c.failure == failure)
+            return db.execute(_revival(at).where(mine)).rowcount
+
+    def edit(self, number: int, fields: Mapping[str, Any], *, by: str, at: datetime) -> None:
+        """Replace field values of a dead letter and let it be tried again. Raises: :class:`NotADeadLetter`.
+
+        Only this one write is changed: while the mapping wants another value, the next plan will propose that again.
+        """
+        with self._store.transaction() as db:
+            row = db.execute(select(intent).where(intent.c.id == number, intent.c.state == "dead")).one_or_none()
+            if row is None:
+                raise NotADeadLetter(f"write {number} is no dead letter (any more); list them and choose again")
+            payload = {**read_as(row.payload), **fields}
+            values = {"payload": written_as(payload), "payload_hash": hash_of(payload), "edited_by": by}
+            db.execute(_revival(at).where(intent.c.id == number).values(values))
+
+
+def _revival(at: datetime) -> Any:
+    fresh = {"state": "pending", "attempts": 0, "next_at": None, "failure": None, "updated_at": at}
+    return intent.update().where(intent.c.state == "dead").values(fresh)
+
+
+def _letter(row: Row[Any]) -> DeadLetter:
+    return DeadLetter(
+        row.id, Ref(row.object, row.key_field or None, row.key), read_as(row.payload), row.failure, row.code, row.message,
+        row.attempts, row.because, row.updated_at,
+    )  # fmt: skip
+
+
+def _slices(ids: Sequence[int]) -> Iterable[Sequence[int]]:
+    return (ids[start : start + _SLICE] for start in range(0, len(ids), _SLICE))
+
+
+class _Enqueueing:
+    """One plan going into the outbox."""
+
+    def __init__(self, db: Connection, plan: Plan, at: datetime) -> None:
+        self._db, self._plan, self._at, self._hash = db, plan, at, plan.hash
+        self._ranks: dict[tuple[str, str | None], int] = {}
+        self._live: dict[Ref, dict[str, tuple[int, str]]] = {}
+        self._drop: list[tuple[int, str]] = []
+        self._counts: Counter[str] = Counter()
+
+    def run(self) -> Enqueued:
+        query = select(intent.c.id, intent.c.object, intent.c.key_field, intent.c.key, intent.c.state, intent.c.payload_hash)
+        live = intent.c.state.in_(("pending", "attempted", "dead"))
+        for kept in self._db.execute(query.where(intent.c.connection == self._plan.connection, live)):
+            ref = Ref(kept.object, kept.key_field or None, kept.key)
+            self._live.setdefault(ref, {})[kept.state] = (kept.id, kept.payload_hash)
+        new = [row for item in self._plan.items if (row := self._row(item)) is not None]
+        if self._plan.whole:
+            named = {item.ref for item in self._plan.items}
+            for ref in self._live.keys() - named:
+                self._supersede(ref, "no longer wanted")
+        self._write(new)
+        return Enqueued(len(new), self._counts["waiting"], self._counts["dead"], len(self._drop))
+
+    def _row(self, item: Item) -> dict[str, Any] | None:
+        rank = self._ranks.setdefault((item.ref.object, item.ref.key_field), len(self._ranks))
+        if not item.writes:
+            if item.action == "unchanged":
+                self._supersede(item.ref, "the record is as wanted")
+            else:
+                self._supersede(item.ref, item.reason, ("pending",))
+            return None
+        payload, live = item.payload, self._live.get(item.ref, {})
+        name = hash_of(payload)
+        state = next((state for state in ("pending", "attempted", "dead") if state in live), None)
+        if state is not None and live[state][1] == name:
+            self._counts["dead" if state == "dead" else "waiting"] += 1
+            return None
+        self._supersede(item.ref, "a newer write took its place")
+        return {
+            "connection": self._plan.connection, "object": item.ref.object, "key_field": item.ref.key_field or "",
+            "key": item.ref.key, "action": item.action, "payload": written_as(payload), "payload_hash": name,
+            "parent": item.parent or "", "rank": rank, "because": item.because, "state": "pending",
+            "external_id": item.external_id, "plan_hash": self._hash, "created_at": self._at, "updated_at": self._at,
+        }  # fmt: skip
+
+    def _supersede(self, ref: Ref, why: str, states: tuple[str, ...] = ("pending", "dead")) -> None:
+        live = self._live.get(ref, {})
+        self._drop += [(live[state][0], why) for state in states if state in live]
+
+    def _write(self, new: list[dict[str, Any]]) -> None:
+        plan, db = self._plan, self._db
+        by_reason: dict[str, list[int]] = {}
+        for number, why in self._drop:
+            by_reason.setdefault(why, []).append(number)
+        for why, ids in by_reason.items():
+            for some in _slices(ids):
+                gone = {"state": "superseded", "message": why, "updated_at": self._at}
+                db.execute(intent.update().where(intent.c.id.in_(some)).values(gone))
+        if new:
+            db.execute(intent.insert(), new)
+        agree(
+            db, plan.connection,
+            (Agreement(item.ref, item.external_id, item.agrees) for item in plan.items if item.agrees), self._at,
+        )  # fmt: skip
+        if new or self._drop:
+            record = {
+                "connection": plan.connection, "hash": self._hash, "summary": written_as(plan.summary()),
+                "refused": written_as(plan.refused), "allowed_by": plan.allowed_by,
+                "enqueued_at": self._at,
+            }  # fmt: skip
+            db.execute(enqueued_plan.insert(), record)
