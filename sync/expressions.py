@@ -127,7 +127,9 @@ def _macros(bare: str) -> set[str]:
     """The names that macros bind. Raises: ``ExpressionError`` for nested or too many macros (their cost multiplies)."""
     found = list(_MACRO.finditer(bare))
     if len(found) > MOST_MACROS:
-        raise ExpressionError(f"{len(found)} list macros", f"at most {MOST_MACROS} of all, exists, exists_one, map, filter")
+        raise ExpressionError(
+            f"{len(found)} list macros", f"at most {MOST_MACROS} of all, exists, exists_one, map, filter"
+        )
     for macro in found:
         depth, at = 1, macro.end()
         while depth and at < len(bare):

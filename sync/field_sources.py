@@ -20,6 +20,8 @@ from sync.yaml_nodes import Node, did_you_mean
 
 _ORIGINS = ("first", "value", "template", "lookup", "list", "cel")
 _PART = re.compile(r"\{([^{}]*)\}")
+
+
 def template_of(node: Node, written: str, scope: Scope, target: str, shape: Shape) -> Source:
     """Text with ``{field}`` parts; absent when a part is absent."""
     if written.count("{") != len(_PART.findall(written)) or written.count("}") != written.count("{"):
@@ -126,7 +128,9 @@ def _lookup(node: Node, scope: Scope, target: str) -> Source:
         parent = row.lookups.get(kind, identity)
         if parent is None:
             if must:
-                raise Refused(identity, f"a {kind} that has been pulled; this record waits for it", "waiting", (kind, identity))
+                raise Refused(
+                    identity, f"a {kind} that has been pulled; this record waits for it", "waiting", (kind, identity)
+                )
             return None
         return inner(parent)
 
@@ -197,7 +201,11 @@ def _object(node: Node, shape: Shape, scope: Scope, target: str) -> Source:
     found: list[tuple[str, Source]] = []
     for name, inner in members.items():
         if shape.members and name not in shape.names:
-            inner.fail(", ".join(shape.names), found=f"unknown field {name!r} of {target}", hint=did_you_mean(name, shape.names))
+            inner.fail(
+                ", ".join(shape.names),
+                found=f"unknown field {name!r} of {target}",
+                hint=did_you_mean(name, shape.names),
+            )
         member = shape.names[name] if shape.members else shape.item or ANY
         source = source_of(inner, member, scope, f"{target}.{name}")
         if source is not None:

@@ -90,7 +90,8 @@ def _objects(node: Node, scope: Scope, system: str) -> tuple[ObjectMap, ...]:
             if use.object not in compiled:
                 use.place.fail(
                     "an object of this mapping: " + ", ".join(compiled),
-                    hint=did_you_mean(use.object, compiled) or f"To read it for look-ups only, add `- object: {use.object}`",
+                    hint=did_you_mean(use.object, compiled)
+                    or f"To read it for look-ups only, add `- object: {use.object}`",
                 )
             needed.setdefault(use.object, []).append(use.get)
     order = _ordered(compiled)

@@ -26,7 +26,9 @@ _UNFIT: dict[str, frozenset[str]] = {
 """Types of the system that cannot become a kind of record field without a transform or a table of values."""
 
 _ROW_KINDS = {
-    **dict.fromkeys(("basis", "rate", "amount", "opening", "total", "withheld", "payable", "carried_forward"), "number"),
+    **dict.fromkeys(
+        ("basis", "rate", "amount", "opening", "total", "withheld", "payable", "carried_forward"), "number"
+    ),
     **dict.fromkeys(
         ("earned_on", "released_on", "due_on", "pay_by", "period_from", "period_to", "won_on", "since", "until"), "date"
     ),
@@ -163,7 +165,9 @@ def _key(part: WriteMap, name: str, seen: Description) -> Iterator[Problem]:
             "Without one a repeated write makes a second record",
         )  # fmt: skip
     if field.length is not None and field.length < _SHORTEST_KEY:
-        yield _problem(part.place, f"{name!r} of {field.length} characters", f"at least {_SHORTEST_KEY} characters for keys")
+        yield _problem(
+            part.place, f"{name!r} of {field.length} characters", f"at least {_SHORTEST_KEY} characters for keys"
+        )
 
 
 def _target(part: WriteMap, target: WriteField, seen: Description) -> Iterator[Problem]:

@@ -139,7 +139,9 @@ class ObjectMap:
         try:
             found = [fact for plan in self.records for fact in plan.facts(row)]
         except Refused as error:
-            return Mapped(record.external_id, (), _reject(error.code, error.field, error.found, error.allowed, error.waits_for))
+            return Mapped(
+                record.external_id, (), _reject(error.code, error.field, error.found, error.allowed, error.waits_for)
+            )
         except RecordError as error:
             code: RejectCode = "missing" if error.found == "nothing" else "record"
             return Mapped(record.external_id, (), _reject(code, error.field or "record", error.found, error.allowed))
@@ -149,8 +151,6 @@ class ObjectMap:
         return Mapped(record.external_id, tuple(found))
 
 
-def _reject(
-    code: RejectCode, field: str, found: str, allowed: str, waits_for: tuple[str, str] | None = None
-) -> Reject:
+def _reject(code: RejectCode, field: str, found: str, allowed: str, waits_for: tuple[str, str] | None = None) -> Reject:
     short = found if len(found) <= LONGEST_FOUND else found[: LONGEST_FOUND - 1] + "…"
     return Reject(code, field, short, allowed, waits_for)

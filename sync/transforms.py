@@ -73,10 +73,14 @@ def url(raw: Any) -> str | None:
     if found is None:
         return None
     match = _URL.fullmatch(found) if len(found) <= LONGEST_URL else None
-    if match is None or not _HOST.fullmatch(match["host"]) or (match["scheme"] or "https").lower() not in ("http", "https"):
+    if (
+        match is None
+        or not _HOST.fullmatch(match["host"])
+        or (match["scheme"] or "https").lower() not in ("http", "https")
+    ):
         raise Refused(raw, "a web address such as https://example.com")
     scheme = (match["scheme"] or "https").lower()
-    return f"{scheme}://{found[match.start('host'):].replace(match['host'], match['host'].lower(), 1)}"
+    return f"{scheme}://{found[match.start('host') :].replace(match['host'], match['host'].lower(), 1)}"
 
 
 def domain(raw: Any) -> str | None:
@@ -114,7 +118,11 @@ def decimal(raw: Any) -> str | None:
             raise Refused(raw, 'a number such as "1500.00" (no thousands separators, no currency)')
         number = Decimal(found)
     elif isinstance(raw, bool) or not isinstance(raw, (int, Decimal)):
-        hint = "an exact number: text or Decimal (a binary float has lost its cents)" if isinstance(raw, float) else "a number"
+        hint = (
+            "an exact number: text or Decimal (a binary float has lost its cents)"
+            if isinstance(raw, float)
+            else "a number"
+        )
         raise Refused(raw, hint)
     elif isinstance(raw, int) and raw.bit_length() > 100:
         raise Refused(raw, f"a number of at most {MOST_DIGITS} digits")
@@ -347,5 +355,3 @@ def picklist(values: Mapping[str, Any], otherwise: str) -> Convert:
         return word if otherwise == "keep" else None
 
     return convert
-
-

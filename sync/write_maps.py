@@ -131,7 +131,9 @@ class WriteMap:
                 continue
             found[key] = None
             allowed = "one row for a record; narrow `when`, or use a key of the row's own"
-            self._refuse(WriteReject(self.object, key, self.key_field or "id", "two rows for one record", allowed), rejects)
+            self._refuse(
+                WriteReject(self.object, key, self.key_field or "id", "two rows for one record", allowed), rejects
+            )
         return [one for one in found.values() if one is not None]
 
     def _key(self, row: Row) -> str:
@@ -159,9 +161,7 @@ class WriteMap:
             fields[field.name] = value
         because = row.fields.get("because") or row.fields.get("reason") or ""
         parent = self.parent(row) if self.parent else None
-        return Desired(
-            self.object, self.key_field, key, fields, None if absent(parent) else text(parent), str(because)
-        )
+        return Desired(self.object, self.key_field, key, fields, None if absent(parent) else text(parent), str(because))
 
     def _refuse(self, reject: WriteReject, rejects: list[WriteReject] | None) -> None:
         if rejects is not None:
@@ -279,5 +279,3 @@ def _check_name(node: Node, path: str, rows: str) -> None:
     names = ROWS[rows][1]
     if path not in names:
         node.fail(", ".join(names), found=f"unknown name {path!r} of a {rows} row", hint=did_you_mean(path, names))
-
-

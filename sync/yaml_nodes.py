@@ -136,7 +136,9 @@ def read_yaml(path: Path | str, text: str | None = None) -> Node:
     if len(text) > LARGEST_FILE:
         raise MappingError(file, 1, "", f"{len(text)} characters", f"a file of at most {LARGEST_FILE}")
     if _brackets(text) > DEEPEST:
-        raise MappingError(file, 1, "", f"more than {DEEPEST} brackets inside each other", "a mapping a person can read")
+        raise MappingError(
+            file, 1, "", f"more than {DEEPEST} brackets inside each other", "a mapping a person can read"
+        )
     try:
         root = YAML(typ="rt", pure=True).compose(text)
     except MarkedYAMLError as error:
@@ -166,7 +168,9 @@ def _brackets(text: str) -> int:
 def _node(node: YamlNode, file: str, key: str, budget: Iterator[int]) -> Node:
     line = node.start_mark.line + 1
     if next(budget, None) is None:
-        raise MappingError(file, line, key, f"more than {MOST_VALUES} values", "a smaller file (aliases count each time)")
+        raise MappingError(
+            file, line, key, f"more than {MOST_VALUES} values", "a smaller file (aliases count each time)"
+        )
     if isinstance(node, ScalarNode):
         return Node(_scalar(node), file, line, key)
     if isinstance(node, SequenceNode):
@@ -183,7 +187,9 @@ def _node(node: YamlNode, file: str, key: str, budget: Iterator[int]) -> Node:
         if key_node.tag == "tag:yaml.org,2002:merge":
             raise MappingError(file, at, key, "a merge key (<<)", "the keys written out")
         if name in found:
-            raise MappingError(file, at, path, "the same key twice", f"one {name!r} (the first is on line {found[name].line})")
+            raise MappingError(
+                file, at, path, "the same key twice", f"one {name!r} (the first is on line {found[name].line})"
+            )
         read = _node(child, file, path, budget)
         found[name] = Node(read.value, file, at, path)
     return Node(found, file, line, key)

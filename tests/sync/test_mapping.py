@@ -142,7 +142,13 @@ def test_each_element_is_a_record_and_its_fields_are_asked_for() -> None:
 
 
 def test_a_record_waits_for_the_one_it_looks_up() -> None:
-    fields = {"id": "77", "voided": "F", "trandate": "3/1/2026", "customer": "9", "applications": [{"invoice": "I1", "amount": "1"}]}
+    fields = {
+        "id": "77",
+        "voided": "F",
+        "trandate": "3/1/2026",
+        "customer": "9",
+        "applications": [{"invoice": "I1", "amount": "1"}],
+    }
     found = reject(PAYMENTS, fields)
     assert (found.code, found.field, found.waits_for) == ("waiting", "currency", ("customer", "9"))
 
@@ -157,7 +163,11 @@ def test_a_record_that_is_not_for_us_or_is_deleted_gives_no_fact() -> None:
 def test_a_bad_record_does_not_touch_its_neighbours() -> None:
     mapping = load_mapping("m", "system: s\nobjects:" + ACCOUNT)
     found = mapping.object("Thing").facts(
-        [record({"Name": "A"}, external_id="1"), record({"Name": ["A"]}, external_id="2"), record({"Name": "C"}, external_id="3")],
+        [
+            record({"Name": "A"}, external_id="1"),
+            record({"Name": ["A"]}, external_id="2"),
+            record({"Name": "C"}, external_id="3"),
+        ],
         NOTHING,
     )
     assert [one.reject is None for one in found] == [True, False, True]
@@ -186,7 +196,9 @@ def test_lists_of_objects() -> None:
         {"type": "Total", "net": "110", "main": "T"},
         {"type": "Freight", "net": 10, "main": False},
     ]
-    found = fact(INVOICE, {"entity": 5, "trandate": "2026-03-01", "lines": {"records": lines}, "cur": "", "base_cur": "nzd"})
+    found = fact(
+        INVOICE, {"entity": 5, "trandate": "2026-03-01", "lines": {"records": lines}, "cur": "", "base_cur": "nzd"}
+    )
     assert found["lines"] == [{"kind": "saas", "amount": "100.00"}, {"kind": "shipping", "amount": "10"}]
     assert (found["account"], found["currency"]) == ("5", "NZD")
 
@@ -321,7 +333,11 @@ def test_the_hash_follows_what_influences_facts_and_nothing_else() -> None:
         ("rows: entries", "rows: entrys", "Did you mean 'entries'?"),
         ("Currency__c: currency", "Currency__c: curency", "Did you mean 'currency'?"),
         ("      name: Name                 # short", "      name: {feild: Name} # short", "Did you mean 'field'?"),
-        ("currency: {field: currencycode, default: AUD}", "currency: {field: currencycode, default: dollar}", "ISO 4217"),
+        (
+            "currency: {field: currencycode, default: AUD}",
+            "currency: {field: currencycode, default: dollar}",
+            "ISO 4217",
+        ),
         ("contact: {name: Name", "contact: {nmae: Name", "Did you mean 'name'?"),
         ("as: line", "as: my line", "short name"),
     ],
@@ -391,7 +407,11 @@ SOUND = {
 }  # fmt: skip
 
 
-@given(st.dictionaries(st.sampled_from(GUIDE_FIELDS), JSON), st.sampled_from([found.kind for found in GUIDE_MAPPING.objects]), st.text(max_size=3))
+@given(
+    st.dictionaries(st.sampled_from(GUIDE_FIELDS), JSON),
+    st.sampled_from([found.kind for found in GUIDE_MAPPING.objects]),
+    st.text(max_size=3),
+)
 def test_any_record_gives_sound_facts_or_a_reject(changes: dict[str, Any], kind: str, external_id: str) -> None:
     plan = GUIDE_MAPPING.object(kind)
     pulled = Pulled({("customer", "9"): {"currencycode": "AUD", "externalid": "X"}})

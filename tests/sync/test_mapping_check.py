@@ -99,7 +99,9 @@ def test_an_object_that_cannot_be_seen() -> None:
 
 
 def test_a_field_that_is_not_there() -> None:
-    found = only(problems(LEAD, replace(ACCOUNT, fields={"name": field("name"), "Since": field("Since", "date")}), COMMISSION))
+    found = only(
+        problems(LEAD, replace(ACCOUNT, fields={"name": field("name"), "Since": field("Since", "date")}), COMMISSION)
+    )
     assert found == Problem(
         "mapping.yaml:13: objects[1].fields.name",
         "unknown field 'Name'",
@@ -110,7 +112,10 @@ def test_a_field_that_is_not_there() -> None:
 
 def test_a_field_of_another_type_and_one_that_may_not_be_read() -> None:
     wrong = changed(ACCOUNT, field("Since", "boolean"), field("Name", readable=False))
-    assert {one.found for one in problems(LEAD, wrong, COMMISSION)} == {"Account.Name", "Since of type boolean for customer_since"}
+    assert {one.found for one in problems(LEAD, wrong, COMMISSION)} == {
+        "Account.Name",
+        "Since of type boolean for customer_since",
+    }
 
 
 def test_picklists_in_both_directions() -> None:

@@ -108,7 +108,9 @@ def test_a_row_that_cannot_be_written_is_named() -> None:
     row = entry(state="unheard-of")
     assert write(COMMISSIONS).desired({"entries": [row]}, rejects) == []
     assert (rejects[0].field, rejects[0].found) == ("State", "'unheard-of'")
-    with pytest.raises(MappingError, match=r"mapping\.yaml:5: State: found 'unheard-of' in entries row next-technik:R1"):
+    with pytest.raises(
+        MappingError, match=r"mapping\.yaml:5: State: found 'unheard-of' in entries row next-technik:R1"
+    ):
         write(COMMISSIONS).desired({"entries": [row]})
 
 
@@ -142,7 +144,11 @@ JSON = st.recursive(
 COMPILED = write(COMMISSIONS)
 
 
-@given(st.lists(st.dictionaries(st.sampled_from(ROWS["entries"][1]), JSON).map(lambda changes: entry() | changes), max_size=3))
+@given(
+    st.lists(
+        st.dictionaries(st.sampled_from(ROWS["entries"][1]), JSON).map(lambda changes: entry() | changes), max_size=3
+    )
+)
 def test_any_row_is_written_refused_or_left_out(rows: list[dict[str, Any]]) -> None:
     rejects: list[WriteReject] = []
     found = COMPILED.desired({"entries": rows}, rejects)
