@@ -53,7 +53,7 @@ class RowReader:
         if self._exact:
             return self._checked(answer.json(exact=True))
         body = self._checked(answer.json())
-        if _has_fractions(body["records"]):
+        if self._has_fractions(body["records"]):
             self._exact = True
             body = self._checked(answer.json(exact=True))
         return body
@@ -89,12 +89,26 @@ class RowReader:
         return tuple(made)
 
     def _flatten(self, row: dict[str, Any]) -> None:
-        parents = {name: row.pop(name, None) for name in self._parents}
-        for name, steps in self._paths:
-            value: Any = parents
+        pop = row.pop
+        parents = {name: pop(name, None) for name in self._parents}
+        for name, (first, *steps) in self._paths:
+            value: Any = parents[first]
             for step in steps:
-                value = value.get(step) if value is not None else None
+                if value is None:
+                    break
+                value = value.get(step)
             row[name] = value
+
+    def _has_fractions(self, rows: Rows) -> bool:
+        parents = self._parents
+        for row in rows:
+            if float in map(type, row.values()):
+                return True
+            for name in parents:
+                related = row.get(name)
+                if related is not None and _fraction_in(related):
+                    return True
+        return False
 
     def _checked(self, body: Any) -> dict[str, Any]:
         if not isinstance(body, dict) or not isinstance(body.get("records"), list):
@@ -126,11 +140,5 @@ def _deep(row: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
     return row
 
 
-def _has_fractions(rows: Rows) -> bool:
-    for row in rows:
-        values = row.values()
-        if float in map(type, values):
-            return True
-        if any(type(value) is dict and _has_fractions([value]) for value in values if type(value) is dict):
-            return True
-    return False
+def _fraction_in(related: dict[str, Any]) -> bool:
+    return any(type(value) is float or (type(value) is dict and _fraction_in(value)) for value in related.values())

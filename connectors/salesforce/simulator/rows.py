@@ -232,6 +232,8 @@ class Rows:
         row = self._tables[name].setdefault(record_id, {})
         if row:
             self._index(name, row, remove=True)
+            if row.get("StageName") != changes.get("StageName", row.get("StageName")):
+                row["LastStageChangeDate"] = changes["SystemModstamp"]
         row |= changes
         for key in [key for key, value in changes.items() if value is None]:
             del row[key]

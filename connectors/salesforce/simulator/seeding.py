@@ -1,0 +1,110 @@
+"""Fills the simulated org with an invented world: partners and their enrollments, accounts, contacts, referred leads.
+
+Of every twenty companies one is a partner and nine are referred; every fifth referral is won (opportunity,
+contract, and a case). Rows are stamped minutes apart, ending now, so that windows have something to cut.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from connectors.salesforce.simulator.objects import CLOSED_WON
+from connectors.salesforce.simulator.rows import Rows
+from connectors.universe import Company, companies
+
+PROGRAM = "next-technik"
+_INDUSTRY = {"facilities": "Other", "other": "Other"}
+_STEP = timedelta(minutes=1)
+
+
+def fill(rows: Rows, seed: int, count: int) -> None:
+    """Add ``count`` companies and what belongs to them."""
+    clock, first = rows.now, rows.now() - count * _STEP
+    partner = ""
+    try:
+        for place, company in enumerate(companies(seed, count)):
+            at = first + place * _STEP
+            rows.now = lambda at=at: at  # type: ignore[misc]
+            if place % 20 == 0:
+                partner = _partner(rows, company, at)
+            elif place % 20 < 10:
+                _referral(rows, company, partner, at, won=place % 5 == 1)
+            else:
+                _account(rows, company)
+    finally:
+        rows.now = clock
+
+
+def _account(rows: Rows, company: Company, **more: object) -> str:
+    account = rows.insert(
+        "Account",
+        {
+            "Name": company.name, "Website": company.website, "BillingCity": company.city,
+            "BillingCountry": company.country, "BillingCountryCode": company.country,
+            "Industry": _INDUSTRY.get(company.industry, company.industry.capitalize()),
+            "NumberOfEmployees": company.employees, "Tax_Id__c": company.tax_id, "CurrencyIsoCode": "AUD", **more,
+        },
+        delay=False,
+    )  # fmt: skip
+    for person in company.contacts:
+        given, _, family = person.name.rpartition(" ")
+        fields = {"AccountId": account, "FirstName": given, "LastName": family, "Title": person.title}
+        rows.insert("Contact", {**fields, "Email": person.email, "Phone": person.phone}, delay=False)
+    return account
+
+
+def _partner(rows: Rows, company: Company, at: datetime) -> str:
+    partner = _account(rows, company, IsPartner=True, Type="Partner", Partner_Currency__c="AUD")
+    rows.insert(
+        "Program_Enrollment__c",
+        {
+            "Partner__c": partner, "Program__c": PROGRAM, "Role__c": "referral", "Standing__c": "good",
+            "Starts_On__c": at.date() - timedelta(days=30), "Rate__c": "0.1",
+        },
+        delay=False,
+    )  # fmt: skip
+    return partner
+
+
+def _referral(rows: Rows, company: Company, partner: str, at: datetime, *, won: bool) -> None:
+    person = company.contacts[0]
+    given, _, family = person.name.rpartition(" ")
+    lead = rows.insert(
+        "Lead",
+        {
+            "FirstName": given, "LastName": family, "Title": person.title, "Company": company.name,
+            "Email": person.email, "Phone": person.phone, "Website": company.website, "City": company.city,
+            "Country": company.country, "CountryCode": company.country, "LeadSource": "Partner Referral",
+            "Referral_Partner__c": partner, "Referral_Program__c": PROGRAM, "Referral_Channel__c": "portal",
+            "Referral_Submitted_At__c": at, "Field_Technicians__c": company.employees % 90 + 5,
+            "Referral_Industry__c": company.industry,
+        },
+        delay=False,
+    )  # fmt: skip
+    if won:
+        _sale(rows, company, lead, at)
+
+
+def _sale(rows: Rows, company: Company, lead: str, at: datetime) -> None:
+    account = _account(rows, company, Type="Customer")
+    value, today = company.employees * 240, at.date()
+    rows.convert_lead(
+        lead, account,
+        {"Amount": value, "StageName": CLOSED_WON, "CloseDate": today, "CurrencyIsoCode": "AUD", "Referral__c": lead},
+    )  # fmt: skip
+    rows.insert(
+        "Contract",
+        {
+            "AccountId": account, "Referral__c": lead, "Contract_Kind__c": "saas", "Contract_Value__c": value,
+            "Opportunity__c": rows.table("Lead")[lead]["ConvertedOpportunityId"], "CurrencyIsoCode": "AUD",
+            "Signed_On__c": today, "StartDate": today, "ContractTerm": 12, "Billing_Cadence__c": "monthly",
+            "Status": "Activated",
+        },
+        delay=False,
+    )  # fmt: skip
+    rows.insert(
+        "Case",
+        {"AccountId": account, "Subject": "Set-up question", "Origin": "Email", "Support_Level__c": "1",
+         "Raised_By__c": "customer"},
+        delay=False,
+    )  # fmt: skip
