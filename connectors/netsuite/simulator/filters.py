@@ -1,0 +1,86 @@
+"""The ``q`` filter of record lists: ``lastModifiedDate ON_OR_AFTER "3/21/2025" AND companyName CONTAIN "a"``."""
+
+from __future__ import annotations
+
+import re
+
+from connectors.netsuite.simulator.answers import Refused
+from connectors.netsuite.simulator.database import Row
+from connectors.netsuite.simulator.formats import FormatError, from_user_date
+from connectors.netsuite.simulator.schema import TableSpec
+
+_TERM = re.compile(r'\s*(\w+)\s+([A-Z_]+)(?:\s+(?:"([^"]*)"|([\w.-]+)))?\s*(?:(AND)\s+|$)')
+_OPERATORS = (
+    "IS",
+    "IS_NOT",
+    "CONTAIN",
+    "START_WITH",
+    "EQUAL",
+    "ON",
+    "AFTER",
+    "BEFORE",
+    "ON_OR_AFTER",
+    "ON_OR_BEFORE",
+)
+
+
+def matching(rows: list[Row], table: TableSpec, text: str, date_format: str) -> list[Row]:
+    """The rows that fulfil every term. Raises: ``Refused`` for what cannot be read."""
+    at = 0
+    while at < len(text):
+        found = _TERM.match(text, at)
+        if found is None or found[2] not in _OPERATORS:
+            raise Refused(400, "INVALID_PARAMETER", "Invalid query filter.", parameter="q")
+        name, operator, value = (
+            found[1].lower(),
+            found[2],
+            found[3] if found[3] is not None else found[4] or "",
+        )
+        column = table.columns.get(name)
+        if column is None:
+            raise Refused(
+                400,
+                "INVALID_PARAMETER",
+                f"Invalid query filter: unknown field '{found[1]}'.",
+                parameter="q",
+            )
+        if column.type in ("date", "datetime"):
+            try:
+                # A bare date means midnight of the account, as recorded users found out.
+                value = from_user_date(value, date_format)
+            except FormatError as error:
+                raise Refused(400, "INVALID_PARAMETER", str(error), parameter="q") from None
+        suffix = "__local" if column.type == "datetime" else ""
+        rows = [
+            row
+            for row in rows
+            if _fits(
+                str(row.get(name + suffix, row.get(name, ""))),
+                operator,
+                value,
+                bool(suffix),
+            )
+        ]
+        at = found.end()
+    return rows
+
+
+def _fits(held: str, operator: str, value: str, stamp: bool) -> bool:
+    day = held[:10] if stamp else held
+    match operator:
+        case "IS" | "EQUAL" | "ON":
+            return day == value
+        case "IS_NOT":
+            return held != value
+        case "CONTAIN":
+            return value.lower() in held.lower()
+        case "START_WITH":
+            return held.lower().startswith(value.lower())
+        case "AFTER":
+            return day > value
+        case "BEFORE":
+            return day < value
+        case "ON_OR_AFTER":
+            return day >= value
+        case _:
+            return day <= value
