@@ -184,7 +184,7 @@ record = table(
     Column("external_id", Text, primary_key=True),
     Column("version_id", Count, nullable=False, comment="record_version.id of the current version"),
     Column("content_hash", LargeBinary, nullable=False, comment="of the payload, deletion and merge"),
-    Column("facts", Text, comment="JSON list of the facts it stands behind: [type, id], or type when the id is its own"),
+    Column("facts", Text, comment="JSON list of the facts it ever gave: [type, id], or type when the id is its own"),
     with_rowid=False,
 )
 
@@ -217,7 +217,8 @@ fact = append_only(
         Column("seq", Count, nullable=False),
         Column("known_at", Instant, nullable=False),
         Column("account", Text, comment="the account it is about, when it names one"),
-        Column("parent", Text, comment="type:id of the fact through which its account is found otherwise"),
+        Column("parent_type", Text, comment="type of the fact through which its account is found otherwise"),
+        Column("parent_id", Text),
         Column("body", Text, nullable=False, comment="JSON of docs/records.md without known_at"),
         Column("deleted", Flag, nullable=False),
         Column("stream_id", Count, comment="null: stated in this service, not read from a system"),
@@ -234,8 +235,8 @@ def _some(name: str, *columns: Column[Any], where: ColumnElement[bool]) -> Index
 
 
 _some("ix_fact_account", fact.c.account, where=fact.c.account.is_not(None))
-_some("ix_fact_parent", fact.c.parent, where=fact.c.parent.is_not(None))
-_some("ix_fact_unscoped", fact.c.type, where=fact.c.account.is_(None) & fact.c.parent.is_(None))
+_some("ix_fact_parent", fact.c.parent_type, fact.c.parent_id, where=fact.c.parent_type.is_not(None))
+_some("ix_fact_unscoped", fact.c.type, where=fact.c.account.is_(None) & fact.c.parent_type.is_(None))
 
 fact_head = table(
     "fact_head",

@@ -1,0 +1,176 @@
+"""The API budget of a connection, shared by every process that works on the store.
+
+Calls are reserved in blocks, so that a call does not cost a transaction: at most one block per process is lost when
+it dies. Two limits hold: our own share of what the system allows in a window, and what the system has left at all.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from math import ceil
+from typing import TYPE_CHECKING
+
+from connectors.errors import QuotaSpent, RetryLater
+from sync.bulk import is_sqlite, rows, run_each
+from sync.tables import instant, micros
+
+if TYPE_CHECKING:
+    from sync.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Spending:
+    """Where a connection stands in its window: calls reserved by us, used by everybody, allowed."""
+
+    window_start: datetime
+    spent: int
+    used: int | None
+    allowed: int | None
+
+
+class ApiBudget:
+    """One connection's budget as this process sees it. It fits ``connectors.http.Budget``.
+
+    ``share`` is the part of the allowed calls that is ours (0 to 1); ``allowed`` is used until the system says how
+    many it allows. ``slots`` bounds concurrent calls over all processes (``None``: no bound); a slot whose process
+    died comes back after ``slot_seconds``.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        connection: str,
+        *,
+        now: Callable[[], datetime],
+        sleep: Callable[[float], None],
+        share: float = 1.0,
+        allowed: int | None = None,
+        window_seconds: float = 86_400.0,
+        slots: int | None = None,
+        slot_seconds: float = 120.0,
+        block: int = 20,
+    ) -> None:
+        self._store = store
+        self._connection = connection
+        self._now = now
+        self._sleep = sleep
+        self._share = share
+        self._allowed = allowed
+        self._window = timedelta(seconds=window_seconds)
+        self._slots = slots
+        self._slot_time = timedelta(seconds=slot_seconds)
+        self._block = block
+        self._lock = threading.Lock()
+        self._reserved = 0
+        self._reserved_until: datetime | None = None
+        self._observed: tuple[int | None, int | None] = (None, None)
+
+    def take(self, calls: int = 1) -> None:
+        """Account for calls about to be made.
+
+        Raises: ``QuotaSpent`` when our share, or what the system has left, is used up; says when the window ends.
+        """
+        with self._lock:
+            now = self._now()
+            if self._reserved_until is None or now >= self._reserved_until:
+                self._reserved = 0
+            if self._reserved < calls:
+                self._reserve(calls, now)
+            self._reserved -= calls
+
+    def observed(self, used: int | None, allowed: int | None) -> None:
+        """Note the system's own count; it is stored with the next reservation."""
+        with self._lock:
+            self._observed = (used, allowed)
+
+    @contextmanager
+    def slot(self) -> Iterator[None]:
+        """Hold one of the connection's concurrent calls; waits while all are taken."""
+        if self._slots is None:
+            yield
+            return
+        number, token = self._enter(self._slots)
+        try:
+            yield
+        finally:
+            with self._store.transaction(durable=False) as connection:
+                run_each(connection, _LEAVE, [(self._connection, number, token)])
+
+    def spending(self) -> Spending:
+        """Where the connection stands, as stored."""
+        with self._store.reading() as connection:
+            found = rows(connection, _SPENDING, self._connection)
+        if not found:
+            return Spending(self._now(), 0, None, self._allowed)
+        start, spent, used, allowed = found[0]
+        return Spending(instant(start), spent, used, allowed)
+
+    def _reserve(self, calls: int, now: datetime) -> None:
+        used, allowed = self._observed
+        with self._store.transaction(durable=False) as connection:
+            run_each(connection, _ENSURE, [(self._connection, micros(now))])
+            lock = "" if is_sqlite(connection) else " FOR UPDATE"
+            ((start, spent, stored_used, stored_allowed),) = rows(connection, _SPENDING + lock, self._connection)
+            if instant(start) + self._window <= now:
+                start, spent, stored_used = micros(now), 0, None
+            used = stored_used if used is None else used
+            allowed = stored_allowed if allowed is None else allowed
+            limit = allowed if allowed is not None else self._allowed
+            ends = instant(start) + self._window
+            wanted = self._affordable(calls, spent, used, limit)
+            spent += wanted or 0
+            run_each(connection, _SPEND, [(start, spent, used, allowed, self._connection)])
+        self._observed = (None, None)
+        if wanted is None:
+            assert limit is not None
+            raise QuotaSpent(
+                f"connection {self._connection!r}: found {spent} calls of ours and {used or 0} of everybody in this "
+                f"window; allowed: {int(limit * self._share)} of ours, {limit} of everybody; reading goes on at {ends:%Y-%m-%d %H:%M} UTC",
+                retry_after_seconds=max((ends - now).total_seconds(), 1.0),
+            )
+        self._reserved += wanted
+        self._reserved_until = ends
+
+    def _affordable(self, calls: int, spent: int, used: int | None, limit: int | None) -> int | None:
+        """How many calls to reserve: a block where there is room for one; ``None`` when not even these calls fit."""
+        block = max(calls, self._block)
+        if limit is None:
+            return block
+        left = int(limit * self._share) - spent
+        if used is not None:
+            left = min(left, limit - used)
+        return min(block, left) if left >= calls else None
+
+    def _enter(self, slots: int) -> tuple[int, int]:
+        waited = 0.0
+        while waited <= self._slot_time.total_seconds():
+            now = self._now()
+            with self._store.transaction(durable=False) as connection:
+                run_each(connection, _SLOT, [(self._connection, number) for number in range(slots)])
+                skip = "" if is_sqlite(connection) else " FOR UPDATE SKIP LOCKED"
+                free = rows(connection, _FREE + skip, self._connection, slots, micros(now))
+                if free:
+                    number, token = free[0]
+                    until = micros(now + self._slot_time)
+                    run_each(connection, _ENTER, [(token + 1, until, self._connection, number)])
+                    return number, token + 1
+            self._sleep(_PAUSE_SECONDS)
+            waited += _PAUSE_SECONDS
+        raise RetryLater(
+            f"connection {self._connection!r}: found all {slots} concurrent calls taken for {ceil(waited)} seconds",
+            retry_after_seconds=self._slot_time.total_seconds(),
+        )
+
+
+_PAUSE_SECONDS = 0.05
+_SPENDING = "SELECT window_start, spent, used, allowed FROM api_budget WHERE connection = ?"
+_ENSURE = "INSERT INTO api_budget (connection, window_start, spent) VALUES (?, ?, 0) ON CONFLICT (connection) DO NOTHING"
+_SPEND = "UPDATE api_budget SET window_start = ?, spent = ?, used = ?, allowed = ? WHERE connection = ?"
+_SLOT = "INSERT INTO api_slot (connection, number, token, expires_at) VALUES (?, ?, 0, 0) ON CONFLICT (connection, number) DO NOTHING"
+_FREE = "SELECT number, token FROM api_slot WHERE connection = ? AND number < ? AND expires_at <= ? ORDER BY number LIMIT 1"
+_ENTER = "UPDATE api_slot SET token = ?, expires_at = ? WHERE connection = ? AND number = ?"
+_LEAVE = "UPDATE api_slot SET expires_at = 0 WHERE connection = ? AND number = ? AND token = ?"

@@ -1,0 +1,194 @@
+"""Versions of facts: a new one is appended only when it says something else than the latest.
+
+``known_at`` of a fact that a system told us: while the stream's first full read is not complete, the record's own
+stamps (nothing had been stated by us before); afterwards the instant at which we read it. It never goes back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from hashlib import blake2b
+from typing import Any, NamedTuple
+
+import orjson
+from sqlalchemy import Connection
+
+from sync import tables
+from sync.bulk import append, next_id, rows, run_each
+from sync.payloads import HASH_BYTES, storable
+
+_THROUGH = ("invoice", "referral")
+"""Fields that lead a fact that names no account to the fact which does."""
+
+_HEADS = """
+SELECT h.fact_id, h.row_id, h.content_hash, f.seq, f.known_at, f.stream_id, f.external_id, f.account, f.parent_type,
+    f.parent_id, f.deleted
+FROM fact_head h JOIN fact f ON f.id = h.row_id WHERE h.type = ? AND h.fact_id AMONG ?
+"""
+_MOVE_HEAD = "UPDATE fact_head SET row_id = ?, content_hash = ? WHERE type = ? AND fact_id = ?"
+
+Key = tuple[str, str]
+_NO_PARENT = (None, None)
+
+
+class Source(NamedTuple):
+    """Where facts come from: a version of a record. Instants in micros."""
+
+    stream_id: int | None
+    external_id: str | None
+    record_seq: int | None
+    first_known: int
+    """``known_at`` when the fact has no version yet."""
+    then_known: int
+    """``known_at`` of a later version, unless the one before was known later."""
+
+
+class _Head(NamedTuple):
+    row_id: int
+    content_hash: bytes
+    seq: int
+    known_at: int
+    stream_id: int | None
+    external_id: str | None
+    account: str | None
+    parent: Key | None
+    deleted: bool
+
+
+class Unwritable(Exception):
+    """A fact that cannot be written as JSON or whose id a database cannot hold; says which field and why."""
+
+    def __init__(self, field: str, found: str) -> None:
+        super().__init__(f"{field}: {found}")
+        self.field = field
+        self.found = found
+
+
+class Written(NamedTuple):
+    """A fact body ready to be stored."""
+
+    type: str
+    id: str
+    body: str
+    content_hash: bytes
+    account: str | None
+    parent: Key | None
+
+
+def written(fact: Mapping[str, Any]) -> Written:
+    """Write a fact body as it is stored: keys sorted, so that equal facts are equal bytes.
+
+    Raises: ``Unwritable`` for text that is not valid Unicode or an id with control characters.
+    """
+    kind, identity = fact["type"], fact["id"]
+    account = identity if kind == "account" else fact.get("account")
+    if not identity.isprintable():
+        raise Unwritable("id", "an id with control characters or broken Unicode")
+    if account is not None and not account.isprintable():
+        raise Unwritable("account", "an account id with control characters or broken Unicode")
+    parent: Key | None = None
+    if account is None:
+        parent = next(((name, storable(fact[name])) for name in _THROUGH if isinstance(fact.get(name), str)), None)
+    try:
+        body = orjson.dumps(fact, option=orjson.OPT_SORT_KEYS)
+    except TypeError as error:
+        raise Unwritable("record", str(error)) from None
+    return Written(kind, identity, body.decode(), blake2b(body, digest_size=HASH_BYTES).digest(), account, parent)
+
+
+class FactWriter:
+    """Collects the facts of one page (or one replayed part) and appends them in one go, inside a transaction."""
+
+    def __init__(self, connection: Connection, run_id: int) -> None:
+        self._connection = connection
+        self._run_id = run_id
+        self._heads: dict[Key, _Head] = {}
+        self._fresh: dict[Key, _Head] = {}
+        self._rows: list[tuple[Any, ...]] = []
+        self._next = 0
+
+    def prepare(self, keys: Iterable[Key]) -> None:
+        """Read the latest versions of these facts; must be called once, with every key that will come."""
+        wanted: dict[str, list[str]] = {}
+        for kind, identity in keys:
+            wanted.setdefault(kind, []).append(identity)
+        for kind, identities in wanted.items():
+            for identity, *head in rows(self._connection, _HEADS, kind, identities):
+                row_id, digest, seq, known_at, stream_id, external_id, account, parent_type, parent_id, deleted = head
+                parent = None if parent_type is None else (parent_type, parent_id)
+                self._heads[kind, identity] = _Head(
+                    row_id, bytes(digest), seq, known_at, stream_id, external_id, account, parent, bool(deleted)
+                )
+        self._next = next_id(self._connection, tables.fact)
+
+    def state(self, fact: Written, source: Source) -> bool:
+        """Take one fact; returns whether it was news."""
+        key = (fact.type, fact.id)
+        head = self._fresh.get(key) or self._heads.get(key)
+        if head is not None and head.content_hash == fact.content_hash:
+            return False
+        self._append(key, head, source, fact.account, fact.parent, fact.body, fact.content_hash, False)
+        return True
+
+    def withdraw(self, key: Key, source: Source) -> bool:
+        """Withdraw a fact that its record does not give any more, unless another record has taken it over since."""
+        head = self._fresh.get(key) or self._heads.get(key)
+        if head is None or head.deleted or (head.stream_id, head.external_id) != (source.stream_id, source.external_id):
+            return False
+        body = orjson.dumps({"deleted": True, "id": key[1], "type": key[0]})
+        digest = blake2b(body, digest_size=HASH_BYTES).digest()
+        self._append(key, head, source, head.account, head.parent, body.decode(), digest, True)
+        return True
+
+    def _append(
+        self,
+        key: Key,
+        head: _Head | None,
+        source: Source,
+        account: str | None,
+        parent: Key | None,
+        body: str,
+        digest: bytes,
+        deleted: bool,
+    ) -> None:
+        if head is None:
+            previous, seq, known_at = None, 1, source.first_known
+        else:
+            previous, seq, known_at = head.row_id, head.seq + 1, max(head.known_at, source.then_known)
+        self._rows.append(
+            (
+                self._next, previous, key[0], key[1], seq, known_at, account, *(parent or _NO_PARENT),
+                body, deleted, source.stream_id, source.external_id, source.record_seq, self._run_id,
+            )
+        )  # fmt: skip
+        self._fresh[key] = _Head(
+            self._next, digest, seq, known_at, source.stream_id, source.external_id, account, parent, deleted
+        )
+        self._next += 1
+
+    def flush(self) -> int:
+        """Append what was news; returns how many versions that was."""
+        append(self._connection, tables.fact, self._rows)
+        new, moved = [], []
+        for key, head in self._fresh.items():
+            if key in self._heads:
+                moved.append((head.row_id, head.content_hash, *key))
+            else:
+                new.append((*key, head.row_id, head.content_hash))
+        append(self._connection, tables.fact_head, new)
+        run_each(self._connection, _MOVE_HEAD, moved)
+        return len(self._rows)
+
+
+def standing(external_id: str, keys: Sequence[Key]) -> str | None:
+    """The facts a record ever gave, as kept with it: the type alone when the id is the record's own, else both."""
+    if not keys:
+        return None
+    return orjson.dumps([kind if identity == external_id else [kind, identity] for kind, identity in keys]).decode()
+
+
+def stood(external_id: str, facts: str | None) -> list[Key]:
+    """What :func:`standing` wrote."""
+    if facts is None:
+        return []
+    return [(f, external_id) if isinstance(f, str) else (f[0], f[1]) for f in orjson.loads(facts)]

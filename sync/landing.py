@@ -1,0 +1,412 @@
+"""Landing a page: raw versions, facts, quarantine and redirects of its records, inside one transaction.
+
+Idempotent: a record whose content we hold already costs one look-up. A record that is older by its own stamp than
+the version we hold came out of order; it is counted as stale and left out, so that the order of pages does not matter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any, NamedTuple, Protocol
+
+from sqlalchemy import Connection
+
+from connectors.base import Record
+from sync import quarantine, tables
+from sync.bulk import append, next_id, rows, run_each
+from sync.errors import SyncError
+from sync.fact_rows import (
+    FactWriter,
+    Key,
+    Source,
+    Unwritable,
+    Written,
+    standing,
+    stood,
+    written,
+)
+from sync.payloads import (
+    content_hash,
+    decoded,
+    encoded,
+    optional_micros,
+    record_of,
+    storable,
+)
+from sync.tables import micros
+
+MOST_REMEMBERED = 20_000
+"""Looked-up records kept in memory during a pull."""
+
+
+class Reject(Protocol):
+    """Why a record gives no facts (``sync.mapping.Reject``)."""
+
+    @property
+    def code(self) -> str: ...
+    @property
+    def field(self) -> str: ...
+    @property
+    def found(self) -> str: ...
+    @property
+    def allowed(self) -> str: ...
+    @property
+    def waits_for(self) -> tuple[str, str] | None: ...
+
+
+class Mapped(Protocol):
+    """One record's facts, or the reason for none (``sync.mapping.Mapped``)."""
+
+    @property
+    def external_id(self) -> str: ...
+    @property
+    def facts(self) -> Sequence[dict[str, Any]]: ...
+    @property
+    def reject(self) -> Reject | None: ...
+
+
+class Lookups(Protocol):
+    """Raw fields of records already pulled over the same connection."""
+
+    def get(self, kind: str, external_id: str) -> Mapping[str, Any] | None:
+        """The record's last known fields, or ``None`` when it has not been seen."""
+        ...
+
+
+Mapper = Callable[[Sequence[Record], Lookups], Sequence[Mapped]]
+"""Facts of records, one answer for each, in their order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """One object of one connection, and how far reading it has come. Instants of its facts: see ``complete``."""
+
+    id: int
+    connection: str
+    kind: str
+    cursor: str | None = None
+    watermark: str | None = None
+    reading: str = "changes"
+    complete: bool = False
+    query_hash: str | None = None
+    mapping_hash: str | None = None
+
+    @property
+    def since(self) -> str | None:
+        """Where reading goes on: inside an interrupted read, else from the watermark."""
+        return self.cursor if self.cursor is not None or self.reading == "backfill" else self.watermark
+
+
+@dataclass(frozen=True, slots=True)
+class PageResult:
+    """What became of the records of a page; ``facts`` counts the fact versions that were appended."""
+
+    new: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    deleted: int = 0
+    quarantined: int = 0
+    stale: int = 0
+    facts: int = 0
+
+    def __add__(self, other: PageResult) -> PageResult:
+        return PageResult(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
+
+
+class StoredLookups:
+    """Look-ups in the store, remembered within a run; ``page`` are records on their way in, not stored yet."""
+
+    def __init__(self, connection: str) -> None:
+        self._connection_name = connection
+        self._found: dict[Key, Mapping[str, Any] | None] = {}
+        self.page: dict[Key, Mapping[str, Any]] = {}
+        self.database: Connection | None = None
+
+    def get(self, kind: str, external_id: str) -> Mapping[str, Any] | None:
+        """The record's last known fields (of a deleted record: those before its deletion), or ``None``."""
+        key = (kind, external_id)
+        here = self.page.get(key)
+        if here is not None:
+            return here
+        if key not in self._found:
+            if len(self._found) >= MOST_REMEMBERED:
+                self._found.clear()
+            assert self.database is not None, "look-ups are used inside a transaction"
+            self._found[key] = last_fields(self.database, self._connection_name, kind, external_id)
+        return self._found[key]
+
+    def forget(self, keys: Sequence[Key]) -> None:
+        """Forget what was remembered of these records: they have changed."""
+        for key in keys:
+            self._found.pop(key, None)
+
+
+_CURRENT = """
+SELECT v.previous, v.payload, v.deleted FROM record r JOIN stream s ON s.id = r.stream_id
+JOIN record_version v ON v.id = r.version_id WHERE s.connection = ? AND s.kind = ? AND r.external_id = ?
+"""
+_OLDER = "SELECT previous, payload, deleted FROM record_version WHERE id = ?"
+
+
+def last_fields(connection: Connection, name: str, kind: str, external_id: str) -> Mapping[str, Any] | None:
+    """The last fields that a record had while it was not deleted; ``None`` when it was never seen so."""
+    found = rows(connection, _CURRENT, name, kind, storable(external_id))
+    while found:
+        previous, payload, deleted = found[0]
+        if not deleted:
+            return decoded(payload)
+        found = rows(connection, _OLDER, previous) if previous is not None else []
+    return None
+
+
+class _Head(NamedTuple):
+    version_id: int
+    content_hash: bytes
+    facts: str | None
+
+
+class _Item(NamedTuple):
+    """A record that brings something new, or is mapped once more."""
+
+    record: Record
+    external_id: str
+    payload: bytes
+    content_hash: bytes
+    head: _Head | None
+    seq: int
+
+
+class Landing:
+    """The records of one stream on their way into the store, in one transaction."""
+
+    def __init__(
+        self, connection: Connection, stream: Stream, mapper: Mapper, lookups: StoredLookups, seen_at: datetime, run_id: int
+    ) -> None:
+        self._connection = connection
+        self._stream = stream
+        self._mapper = mapper
+        self._lookups = lookups
+        self._seen_at = micros(seen_at)
+        self._run_id = run_id
+        lookups.database = connection
+
+    def land(self, records: Sequence[Record]) -> PageResult:
+        """Take new states of records."""
+        result = PageResult()
+        for part in _without_repeats(records):
+            result += self._land(part)
+        return result
+
+    def replay(self, external_ids: Sequence[str]) -> PageResult:
+        """Map the stored current versions of these records once more."""
+        found = rows(self._connection, _REPLAYED, self._stream.id, list(external_ids))
+        items = []
+        for version_id, seq, facts, *row in found:
+            record = record_of(self._stream.kind, row)
+            items.append(_Item(record, row[0], b"", b"", _Head(version_id, b"", facts), seq))
+        outcome = self._facts_of(items)
+        changed = [
+            (facts, self._stream.id, item.external_id)
+            for item, facts in zip(items, outcome.standing, strict=True)
+            if item.head is not None and facts != item.head.facts
+        ]
+        run_each(self._connection, "UPDATE record SET facts = ? WHERE stream_id = ? AND external_id = ?", changed)
+        return PageResult(quarantined=outcome.quarantined, facts=outcome.facts)
+
+    def _land(self, records: Sequence[Record]) -> PageResult:
+        ids = [storable(record.external_id) for record in records]
+        heads = {
+            row[0]: _Head(row[1], bytes(row[2]), row[3]) for row in rows(self._connection, _HEADS, self._stream.id, ids)
+        }
+        new, changed = [], []
+        for record, external_id in zip(records, ids, strict=True):
+            payload = encoded(record.fields)
+            digest = content_hash(payload, record.deleted, record.merged_into)
+            head = heads.get(external_id)
+            if head is None:
+                new.append(_Item(record, external_id, payload, digest, None, 1))
+            elif head.content_hash != digest:
+                changed.append(_Item(record, external_id, payload, digest, head, 0))
+        unchanged = len(records) - len(new) - len(changed)
+        stale = 0
+        if changed:
+            changed, stale = self._newer(changed)
+        items = new + changed
+        if not items:
+            return PageResult(unchanged=unchanged, stale=stale)
+        outcome = self._facts_of(items)
+        self._append(items, outcome.standing)
+        gone = [item for item in items if item.record.deleted]
+        self._redirect(gone)
+        return PageResult(
+            new=sum(not item.record.deleted for item in new),
+            changed=sum(not item.record.deleted for item in changed),
+            unchanged=unchanged,
+            deleted=len(gone),
+            quarantined=outcome.quarantined,
+            stale=stale,
+            facts=outcome.facts,
+        )
+
+    def _newer(self, changed: list[_Item]) -> tuple[list[_Item], int]:
+        """The items that are not older than what we hold, with their place in the row of versions."""
+        found = rows(self._connection, _VERSIONS, [item.head.version_id for item in changed if item.head])
+        held = {version_id: (seq, modified_at) for version_id, seq, modified_at in found}
+        kept = []
+        for item in changed:
+            assert item.head is not None
+            seq, modified_at = held[item.head.version_id]
+            stamp = optional_micros(item.record.modified_at)
+            if stamp is None or modified_at is None or stamp >= modified_at:
+                kept.append(item._replace(seq=seq + 1))
+        return kept, len(changed) - len(kept)
+
+    def _append(self, items: Sequence[_Item], standing_facts: Sequence[str | None]) -> None:
+        number = next_id(self._connection, tables.record_version)
+        stream_id, run_id, seen_at = self._stream.id, self._run_id, self._seen_at
+        versions, new, moved = [], [], []
+        for item, facts in zip(items, standing_facts, strict=True):
+            record, head = item.record, item.head
+            versions.append(
+                (
+                    number, None if head is None else head.version_id, stream_id, item.external_id, item.seq,
+                    storable(record.version), item.payload.decode(), record.deleted,
+                    None if record.merged_into is None else storable(record.merged_into),
+                    optional_micros(record.created_at), optional_micros(record.modified_at), run_id, seen_at,
+                )
+            )  # fmt: skip
+            if head is None:
+                new.append((stream_id, item.external_id, number, item.content_hash, facts))
+            else:
+                moved.append((number, item.content_hash, facts, stream_id, item.external_id))
+            number += 1
+        append(self._connection, tables.record_version, versions)
+        append(self._connection, tables.record, new)
+        run_each(self._connection, _MOVE_HEAD, moved)
+        kind = self._stream.kind
+        self._lookups.forget([(kind, item.external_id) for item in items])
+
+    def _redirect(self, gone: Sequence[_Item]) -> None:
+        run_each(
+            self._connection,
+            _REDIRECT,
+            [
+                (self._stream.id, item.external_id, storable(item.record.merged_into), self._seen_at)
+                for item in gone
+                if item.record.merged_into is not None
+            ],
+        )
+
+    def _facts_of(self, items: Sequence[_Item]) -> _Outcome:
+        """Map the items and append what is news; rejects go to quarantine and leave earlier facts as they are."""
+        alive = [item.record for item in items if not item.record.deleted]
+        kind = self._stream.kind
+        self._lookups.page = {(kind, record.external_id): record.fields for record in alive}
+        answers = iter(self._mapper(alive, self._lookups) if alive else ())
+        self._lookups.page = {}
+        taken: list[tuple[list[Written], Reject | None]] = []
+        for item in items:
+            taken.append(_taken(item, None if item.record.deleted else next(answers, None)))
+        writer = FactWriter(self._connection, self._run_id)
+        before = [stood(item.external_id, item.head.facts) if item.head and item.head.facts else [] for item in items]
+        writer.prepare(
+            [(fact.type, fact.id) for found, _ in taken for fact in found] + [key for keys in before for key in keys]
+        )
+        standing_facts, refused, accepted = [], [], []
+        for item, (found, reject), earlier in zip(items, taken, before, strict=True):
+            if reject is not None:
+                refused.append((item.external_id, item.seq or 1, reject))
+                standing_facts.append(None if item.head is None else item.head.facts)
+                continue
+            accepted.append(item.external_id)
+            source = self._source(item)
+            for fact in found:
+                writer.state(fact, source)
+            keys = [(fact.type, fact.id) for fact in found]
+            for key in earlier:
+                if key not in keys:
+                    writer.withdraw(key, source)
+                    keys.append(key)
+            standing_facts.append(standing(item.external_id, keys))
+        facts = writer.flush()
+        quarantine.release(self._connection, self._stream.id, accepted, self._seen_at)
+        quarantine.hold(self._connection, self._stream.id, refused, self._seen_at)
+        return _Outcome(standing_facts, len(refused), facts)
+
+    def _source(self, item: _Item) -> Source:
+        seen, stamp = self._seen_at, self._seen_at
+        first = seen
+        if not self._stream.complete:
+            record = item.record
+            changed = optional_micros(record.modified_at)
+            created = optional_micros(record.created_at)
+            stamp = seen if changed is None else min(changed, seen)
+            first = stamp if created is None else min(created, seen)
+        return Source(self._stream.id, item.external_id, item.seq, first, stamp)
+
+
+class _Outcome(NamedTuple):
+    standing: list[str | None]
+    quarantined: int
+    facts: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Unstorable:
+    """A reject of the store itself: the record is kept, but cannot be a fact."""
+
+    field: str
+    found: str
+    code: str = "record"
+    allowed: str = "text of whole Unicode characters; correct the record in its system"
+    waits_for: tuple[str, str] | None = None
+
+
+def _taken(item: _Item, answer: Mapped | None) -> tuple[list[Written], Reject | None]:
+    if answer is None:
+        if item.record.deleted:
+            return [], None
+        raise SyncError(f"mapping of {item.record.kind}: found fewer answers than records; allowed: one each, in order")
+    if answer.external_id != item.record.external_id:
+        raise SyncError(f"mapping of {item.record.kind}: found an answer for another record; allowed: one each, in order")
+    if answer.reject is not None:
+        return [], answer.reject
+    try:
+        return [written(fact) for fact in answer.facts], None
+    except Unwritable as error:
+        return [], _Unstorable(error.field, error.found)
+
+
+def _without_repeats(records: Sequence[Record]) -> Iterator[Sequence[Record]]:
+    """The records in order, in parts in which no id comes twice."""
+    if len({record.external_id for record in records}) == len(records):
+        if records:
+            yield records
+        return
+    part: list[Record] = []
+    seen: set[str] = set()
+    for record in records:
+        if record.external_id in seen:
+            yield part
+            part, seen = [], set()
+        part.append(record)
+        seen.add(record.external_id)
+    yield part
+
+
+_HEADS = "SELECT external_id, version_id, content_hash, facts FROM record WHERE stream_id = ? AND external_id AMONG ?"
+_VERSIONS = "SELECT id, seq, modified_at FROM record_version WHERE id AMONG ?"
+_MOVE_HEAD = (
+    "UPDATE record SET version_id = ?, content_hash = ?, facts = ? WHERE stream_id = ? AND external_id = ?"
+)
+_REDIRECT = """
+INSERT INTO redirect (stream_id, loser, winner, seen_at) VALUES (?, ?, ?, ?)
+ON CONFLICT (stream_id, loser) DO UPDATE SET winner = excluded.winner
+"""
+_REPLAYED = """
+SELECT r.version_id, v.seq, r.facts, r.external_id, v.version, v.payload, v.deleted, v.merged_into, v.created_at, v.modified_at
+FROM record r JOIN record_version v ON v.id = r.version_id
+WHERE r.stream_id = ? AND r.external_id AMONG ? ORDER BY r.version_id
+"""

@@ -1,0 +1,282 @@
+"""Pull: bring the changes of one connection into the store, object by object, in the order of its mapping.
+
+Safe to run twice and to kill anywhere: each page and its cursor are one transaction. A stream that fails keeps its
+watermark and makes the run partial while the others go on; what only a person can mend (``NeedsOperator``), or a
+lease or database that is gone, ends the run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from typing import Any, Literal, Protocol
+
+from connectors.base import Page, Query, Reader, Record
+from connectors.errors import ConnectorError, CursorExpired, NeedsOperator
+from sync.landing import Lookups, Mapped, Mapper, PageResult, StoredLookups, Stream
+from sync.store import Store
+
+REPLAY_PART = 2000
+"""Records mapped again in one transaction."""
+
+
+class ObjectMap(Protocol):
+    """One object of a mapping (``sync.mapping.ObjectMap``)."""
+
+    @property
+    def kind(self) -> str: ...
+    @property
+    def query(self) -> Query: ...
+    @property
+    def hash(self) -> str: ...
+    @property
+    def query_hash(self) -> str: ...
+    def facts(self, records: Sequence[Record], lookups: Lookups) -> Sequence[Mapped]: ...
+
+
+class Mapping(Protocol):
+    """The mapping of one connection (``sync.mapping.Mapping``)."""
+
+    @property
+    def objects(self) -> Sequence[ObjectMap]: ...
+
+
+@dataclass(slots=True)
+class StreamResult:
+    """What a run did to one stream. ``why`` says why it is not ``ok``."""
+
+    kind: str
+    state: Literal["ok", "failed", "skipped"] = "ok"
+    pages: int = 0
+    calls: int = 0
+    records: PageResult = field(default_factory=PageResult)
+    replayed: PageResult = field(default_factory=PageResult)
+    why: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PullResult:
+    """What a run did, stream by stream in mapping order; ``ok`` only when nothing failed and nothing was refused."""
+
+    state: Literal["ok", "partial", "failed"]
+    streams: tuple[StreamResult, ...]
+    needs_operator: str | None = None
+
+    @property
+    def calls(self) -> int:
+        """API calls that the run cost."""
+        return sum(stream.calls for stream in self.streams)
+
+    @property
+    def records(self) -> PageResult:
+        """Counts over all streams."""
+        return sum((stream.records for stream in self.streams), PageResult())
+
+    def counts(self) -> dict[str, Any]:
+        """Counts per stream as plain JSON, for the run's row."""
+        return {stream.kind: asdict(stream) for stream in self.streams}
+
+
+def _nothing(_name: str) -> None:
+    """The crash point of everyday runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What is told after each stored page."""
+
+    kind: str
+    pages: int
+    records: PageResult
+
+
+def pull(
+    store: Store,
+    connection: str,
+    reader: Reader,
+    mapping: Mapping,
+    *,
+    now: Callable[[], datetime],
+    run_id: int,
+    progress: Callable[[Progress], None] | None = None,
+    crashpoint: Callable[[str], None] = _nothing,
+) -> PullResult:
+    """Read every object of the mapping since its watermark and store what it says.
+
+    A changed mapping is replayed over what is stored; changed fields or filters make the object be read once more
+    from the start (a backfill), after which changes are read from the old watermark.
+    ``crashpoint`` is called with ``after_fetch``, ``after_stage`` (mapped, nothing written), ``after_commit`` (page
+    and cursor stored), ``after_replay``, ``after_stream`` and ``before_complete``: places where a process may die.
+    Raises: ``LeaseLost``, ``StoreUnavailable``; what a system refuses is in the result.
+    """
+    run = _Run(store, connection, reader, now, run_id, progress, crashpoint)
+    results: list[StreamResult] = []
+    stopped: str | None = None
+    for plan in mapping.objects:
+        result = StreamResult(plan.kind)
+        results.append(result)
+        if stopped is not None:
+            result.state, result.why = "skipped", "the connection was paused before this object"
+            continue
+        try:
+            run.stream(plan, result)
+            run.retry_waiting(mapping, plan.kind, result)
+        except NeedsOperator as error:
+            result.state, result.why, stopped = "failed", str(error), str(error)
+        except ConnectorError as error:
+            result.state, result.why = "failed", str(error)
+        crashpoint("after_stream")
+    if results:
+        run.retry_waiting(mapping, None, results[-1])
+    crashpoint("before_complete")
+    for stream in store.streams(connection):
+        if stream.watermark is not None and not stream.complete:
+            store.set_stream(stream, complete=True)
+    return PullResult(_state(results, stopped), tuple(results), stopped)
+
+
+def remap(
+    store: Store, connection: str, mapping: Mapping, *, now: Callable[[], datetime], run_id: int
+) -> dict[str, PageResult]:
+    """Make the facts of each object anew from what is stored, where its mapping has changed; nothing is pulled.
+
+    Returns the counts by object. Safe to kill and run again: the new mapping is noted once all its records are done.
+    """
+    run = _Run(store, connection, None, now, run_id, None, _nothing)
+    done = {}
+    for plan in mapping.objects:
+        stream = store.stream(connection, plan.kind)
+        if stream.mapping_hash != plan.hash:
+            _, done[plan.kind] = run.remap(plan, stream)
+    return done
+
+
+class _Run:
+    """One run over one connection: what its steps share."""
+
+    def __init__(
+        self,
+        store: Store,
+        connection: str,
+        reader: Reader | None,
+        now: Callable[[], datetime],
+        run_id: int,
+        progress: Callable[[Progress], None] | None,
+        crashpoint: Callable[[str], None],
+    ) -> None:
+        self._store = store
+        self._connection = connection
+        self._reader = reader
+        self._now = now
+        self._run_id = run_id
+        self._progress = progress
+        self._crashpoint = crashpoint
+        self._lookups = StoredLookups(connection)
+
+    def stream(self, plan: ObjectMap, result: StreamResult) -> None:
+        """Bring one stream up to date."""
+        stream = self._store.stream(self._connection, plan.kind)
+        if stream.mapping_hash != plan.hash:
+            stream, result.replayed = self.remap(plan, stream)
+        stream = self._asked_anew(plan, stream)
+        try:
+            if stream.reading == "backfill":
+                stream = self._read(plan, stream, result)
+            self._read(plan, stream, result)
+        except CursorExpired:
+            self._store.set_stream(stream, cursor=None, watermark=None, reading="changes")
+            raise
+
+    def remap(self, plan: ObjectMap, stream: Stream) -> tuple[Stream, PageResult]:
+        """Map all stored records of a stream once more, then note the mapping."""
+        total = PageResult()
+        after: str | None = None
+        while ids := self._store.record_ids(stream, after=after, limit=REPLAY_PART):
+            total += self._replay(plan, stream, ids)
+            after = ids[-1]
+            self._crashpoint("after_replay")
+        return self._store.set_stream(stream, mapping_hash=plan.hash), total
+
+    def retry_waiting(self, mapping: Mapping, kind: str | None, result: StreamResult) -> None:
+        """Map records again whose parent (of this object, or of any) has arrived; parents that free others first."""
+        waiting = self._store.waiting(self._connection, kind)
+        while waiting:
+            for plan in mapping.objects:
+                if ids := waiting.get(plan.kind):
+                    stream = self._store.stream(self._connection, plan.kind)
+                    result.replayed += self._replay(plan, stream, ids)
+            still = self._store.waiting(self._connection, kind)
+            if still == waiting:
+                return
+            waiting = still
+
+    def _asked_anew(self, plan: ObjectMap, stream: Stream) -> Stream:
+        """Note what is read of the object; when that has changed, ask for a backfill."""
+        if stream.query_hash == plan.query_hash:
+            return stream
+        if stream.watermark is None:
+            return self._store.set_stream(stream, query_hash=plan.query_hash, cursor=None)
+        return self._store.set_stream(stream, query_hash=plan.query_hash, cursor=None, reading="backfill")
+
+    def _read(self, plan: ObjectMap, stream: Stream, result: StreamResult) -> Stream:
+        """Read and store pages until none is left.
+
+        Raises: ``ConnectorError``, also when the reader stops without a last page.
+        """
+        assert self._reader is not None
+        page: Page | None = None
+        with closing(_ahead(self._reader.changes(plan.query, since=stream.since))) as pages:
+            for page in pages:
+                self._crashpoint("after_fetch")
+                result.calls += page.calls
+                result.records += self._store.put_page(
+                    stream,
+                    page,
+                    self._mapper(plan),
+                    seen_at=self._now(),
+                    run_id=self._run_id,
+                    lookups=self._lookups,
+                )
+                result.pages += 1
+                self._crashpoint("after_commit")
+                if self._progress is not None:
+                    self._progress(Progress(plan.kind, result.pages, result.records))
+        if page is not None and page.watermark is None:
+            raise ConnectorError(
+                f"{self._connection}, {plan.kind}: found the end of the pages without a watermark; "
+                "allowed: a watermark on the last page of every read. The stream keeps its place"
+            )
+        return self._store.stream(self._connection, plan.kind)
+
+    def _mapper(self, plan: ObjectMap) -> Mapper:
+        def mapped(records: Sequence[Record], lookups: Lookups) -> Sequence[Mapped]:
+            answers = plan.facts(records, lookups)
+            self._crashpoint("after_stage")
+            return answers
+
+        return mapped
+
+    def _replay(self, plan: ObjectMap, stream: Stream, ids: Sequence[str]) -> PageResult:
+        return self._store.replay(
+            stream, ids, plan.facts, seen_at=self._now(), run_id=self._run_id, lookups=self._lookups
+        )
+
+
+def _state(results: Sequence[StreamResult], stopped: str | None) -> Literal["ok", "partial", "failed"]:
+    failed = sum(result.state != "ok" for result in results)
+    refused = any(result.records.quarantined or result.replayed.quarantined for result in results)
+    if failed == len(results) and results:
+        return "failed"
+    return "partial" if failed or refused or stopped else "ok"
+
+
+def _ahead(pages: Iterator[Page]) -> Generator[Page, None, None]:
+    """The same pages, the next one read by a thread while the present one is stored."""
+    with ThreadPoolExecutor(1, thread_name_prefix="page-reader") as thread:
+        coming = thread.submit(next, pages, None)
+        while (page := coming.result()) is not None:
+            coming = thread.submit(next, pages, None)
+            yield page

@@ -1,0 +1,56 @@
+"""Runs: one row for each time a job ran, with its counts; a run is green only when nothing failed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+import orjson
+from sqlalchemy import Connection, insert, select, update
+
+from sync.tables import run
+
+State = Literal["running", "ok", "partial", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One time a job ran. ``counts`` is what the job counted, e.g. per stream; ``note`` says why it is not ``ok``."""
+
+    id: int
+    job: str
+    connection: str | None
+    state: State
+    counts: Mapping[str, Any]
+    note: str | None
+    started_at: datetime
+    ended_at: datetime | None
+
+
+def start(connection: Connection, job: str, name: str | None, at: datetime) -> int:
+    """Open a run; returns its number."""
+    statement = insert(run).values(job=job, connection=name, state="running", started_at=at).returning(run.c.id)
+    return int(connection.execute(statement).scalar_one())
+
+
+def finish(
+    connection: Connection, run_id: int, state: State, counts: Mapping[str, Any], at: datetime, note: str | None = None
+) -> None:
+    """Close a run."""
+    values = {"state": state, "counts": orjson.dumps(counts).decode(), "ended_at": at, "note": note}
+    connection.execute(update(run).where(run.c.id == run_id).values(**values))
+
+
+def listed(connection: Connection, job: str | None = None, name: str | None = None, limit: int = 100) -> list[Run]:
+    """The latest runs, newest first."""
+    query = select(
+        run.c.id, run.c.job, run.c.connection, run.c.state, run.c.counts, run.c.note, run.c.started_at, run.c.ended_at
+    )
+    if job is not None:
+        query = query.where(run.c.job == job)
+    if name is not None:
+        query = query.where(run.c.connection == name)
+    found = connection.execute(query.order_by(run.c.id.desc()).limit(limit))
+    return [Run(r[0], r[1], r[2], r[3], orjson.loads(r[4]), r[5], r[6], r[7]) for r in found]
