@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import replace
@@ -18,7 +19,8 @@ from connectors.base import Record
 from rules.records import check
 from sync.mapping import Mapped, Reject, load_mapping
 from sync.transforms import TRANSFORMS
-from sync.yaml_nodes import MappingError
+from sync.write_maps import ROWS
+from sync.yaml_nodes import MappingError, read_yaml
 
 GUIDE = Path(__file__).parents[2] / "docs" / "mapping.md"
 
@@ -425,3 +427,45 @@ def test_any_record_gives_sound_facts_or_a_reject(changes: dict[str, Any], kind:
         check(one)
         assert "known_at" not in one
     assert plan.facts([record(SOUND | changes, kind, external_id)], pulled) == [found]
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Every place in a plain document."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [path, *(found for key, child in inner for found in places(child, (*path, key)))]
+
+
+def changed(value: Any, path: tuple[Any, ...], new: Any) -> Any:
+    """The document with another value at one place."""
+    if not path:
+        return new
+    copy = dict(value) if isinstance(value, dict) else list(value)
+    copy[path[0]] = changed(copy[path[0]], path[1:], new)
+    return copy
+
+
+GUIDE_PLAIN = read_yaml("mapping.yaml", guide()).plain
+GUIDE_WORDS = sorted(
+    {str(part) for path in places(GUIDE_PLAIN) for part in path} | {"$id", "a.b", "{a}", "{", "", "is", "not"}
+)
+SLIPS = st.recursive(
+    st.none() | st.booleans() | st.integers(-1, 3) | st.sampled_from(GUIDE_WORDS),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(GUIDE_WORDS), inner, max_size=2),
+    max_leaves=4,
+)
+
+
+@given(st.sampled_from(places(GUIDE_PLAIN)), SLIPS)
+def test_any_slip_of_the_pen_loads_or_is_named(path: tuple[Any, ...], new: Any) -> None:
+    text = json.dumps(changed(GUIDE_PLAIN, path, new))
+    try:
+        mapping = load_mapping("mapping.yaml", text)
+    except MappingError as error:
+        assert str(error).startswith("mapping.yaml:1: ")
+        assert error.found
+        assert error.allowed
+        return
+    for kind in mapping.objects:
+        kind.facts([record(SOUND, kind.kind)], NOTHING)
+    for write in mapping.writes:
+        write.desired({write.rows: [dict.fromkeys(ROWS[write.rows][1], "x")]}, [])
