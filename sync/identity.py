@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import idna
-from publicsuffixlist import PublicSuffixList  # type: ignore[import-untyped,unused-ignore]
+from publicsuffixlist import PublicSuffixList
 from rigour.names import remove_org_types
 from rigour.territories import lookup_territory
 
@@ -83,7 +83,9 @@ def fresh_keys(company: Company) -> Keys:
 
 # Names
 
-_ASCII_SPACES = str.maketrans({c: " " for c in map(chr, range(128)) if not c.isalnum()} | {"'": None, "`": None})
+_ASCII_SPACES = str.maketrans(
+    {c: " " for c in map(chr, range(128)) if not c.isalnum()} | {"'": None, "`": None}
+)
 _LETTERS_WITHOUT_DECOMPOSITION = str.maketrans(
     {"ł": "l", "ø": "o", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe", "ı": "i", "ħ": "h", "ŧ": "t", "’": None,
      "‘": None, "ʼ": None, "´": None}
@@ -113,7 +115,11 @@ def name_of(text: str) -> Name:
             generic.insert(0, words.pop())
         else:
             break
-    if len(words) > 1 and words[0] in lists.LEADING_GENERIC and set(words[1:]) - lists.COMMON:
+    if (
+        len(words) > 1
+        and words[0] in lists.LEADING_GENERIC
+        and set(words[1:]) - lists.COMMON
+    ):
         generic.append(words.pop(0))
     return Name(tuple(words), tuple(generic))
 
@@ -127,7 +133,10 @@ def _fold(text: str) -> str:
     text = _DOTTED_LETTERS.sub(lambda dotted: re.sub(r"[./]", "", dotted[1]), text)
     if text.isascii():
         return text.translate(_ASCII_SPACES)
-    return "".join(c if unicodedata.category(c)[0] in "LMN" else "" if c in "'`" else " " for c in text)
+    return "".join(
+        c if unicodedata.category(c)[0] in "LMN" else "" if c in "'`" else " "
+        for c in text
+    )
 
 
 def _without_accents(text: str) -> str:
@@ -162,13 +171,18 @@ def _legal_form_at_end(words: list[str]) -> int:
 def _is_legal_form(word: str) -> bool:
     if word in lists.LEGAL_FORMS:
         return True
-    return len(word) > 4 and not remove_org_types(word).strip()
+    return (
+        len(word) > 4
+        and word not in lists.NOT_LEGAL_FORMS
+        and not remove_org_types(word).strip()
+    )
 
 
 # Websites and e-mail
 
 _SCHEME = re.compile(r"^[a-z][a-z0-9+.-]*:(?=//)|^(?:https?|mailto):")
 _NUMBER = re.compile(r"^(?:\d+|0x[0-9a-f]*)$")
+_SHARED = lists.FREE_MAIL | lists.SHARED_HOSTS
 _HOST = re.compile(r"^[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})+$")
 
 
@@ -192,7 +206,9 @@ def email_domain_of(email: str | None) -> str | None:
 
 def _host_of(text: str) -> str | None:
     """The host of what was typed in a website field, as lower-case ASCII without a final dot."""
-    rest = _SCHEME.sub("", unicodedata.normalize("NFKC", text).strip().lower().replace("\\", "/")).lstrip("/")
+    rest = _SCHEME.sub(
+        "", unicodedata.normalize("NFKC", text).strip().lower().replace("\\", "/")
+    ).lstrip("/")
     host = re.split(r"[/?#\s,;]", rest, maxsplit=1)[0].rsplit("@", 1)[-1]
     if host.startswith("[") or host.count(":") > 1:
         return None
@@ -215,9 +231,15 @@ def _own_domain(host: str | None) -> str | None:
     domain: str | None = _public_suffixes().privatesuffix(host)
     if domain is None:
         return None
-    wildcard = domain.split(".", 1)[0] + ".*"
-    shared = {domain, host, wildcard} & (lists.FREE_MAIL | lists.SHARED_HOSTS)
-    return None if shared else domain
+    if domain in _SHARED or host in _SHARED:
+        return None
+    label, _, suffix = domain.partition(".")
+    if (
+        f"{label}.*" in _SHARED
+        and _public_suffixes().publicsuffix(suffix, accept_unknown=False) == suffix
+    ):
+        return None
+    return domain
 
 
 @lru_cache(maxsize=1)
@@ -237,6 +259,11 @@ def country_of(text: str | None) -> str | None:
     return found.code[:2].upper() if found else " ".join(text.casefold().split())
 
 
+def is_placeholder(number: str) -> bool:
+    """Whether a tax number is one that people make up: counted up, or one digit throughout."""
+    return number in lists.PLACEHOLDER_NUMBERS or len(set(number)) == 1
+
+
 def tax_id_of(text: str | None, country: str | None) -> str | None:
     """ "COUNTRY:NUMBER" of a tax or registry number; None when it is too short, all zeros or has no digit.
 
@@ -244,7 +271,9 @@ def tax_id_of(text: str | None, country: str | None) -> str | None:
     """
     if text is None:
         return None
-    number = "".join(c for c in unicodedata.normalize("NFKC", text).upper() if c.isalnum())
+    number = "".join(
+        c for c in unicodedata.normalize("NFKC", text).upper() if c.isalnum()
+    )
     prefix = number[:2]
     if prefix in lists.VAT_PREFIXES or (prefix.isalpha() and prefix == country):
         country, number = {"EL": "GR", "XI": "GB"}.get(prefix, prefix), number[2:]

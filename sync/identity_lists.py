@@ -23,13 +23,16 @@ def _phrases(text: str) -> frozenset[tuple[str, ...]]:
 # because they hold "ii", "in", "is", "at" and "na", and "Fund II" is not "Fund".
 LEGAL_FORMS = _words("""
     ab abp ag aps as asa asbl bhd bv bvba cjsc co corp cv cvba cyf dmcc doel doo dooel eeig ehf eirl eood eurl fmba
-    fze fzco fzllc gbr gie gmbh hf hmbh inc incs intl ivs jdoo jsc jscb kda kft kg kgaa kk kkt ks lda lllp llc
+    fze fzco fzllc gbr gie gmbh hf hmbh inc incs ivs jdoo jsc jscb kda kft kg kgaa kk kkt ks lda lllp llc
     llcs llp lmtd lp ltd ltda ltds mbb mbh nv oao ohg ojsc ood ooo ou oy oyj pao pjsc plc pllc pte pty pvt rt sa saoc
     saog sapi sarl sas sasu sau scpa sdn se sia sl sll slu snc sp spa sprl spzoo sro srl srls sti tbk ug uab ultd vof
-    vos vzw yk zao zrt zoo as aktg ooo оао ооо зао пао ао тоо тов тдв пат прат чао чп фоп оод еоод ад ип
+    vos vzw yk zao zrt aktg ooo оао ооо зао пао ао тоо тов тдв пат прат чао чп фоп оод еоод ад ип
     αε επε εε company corporation corporacion incorporated incorporation limited limitada limitied ltee limitee aktiengesellschaft
     gesellschaft aktiebolag aktieselskab anpartsselskab aksjeselskap osakeyhtio perseroan
-""") - {"intl"}
+""")
+
+# Words that rigour takes for legal forms although they tell a foundation or a club from the company it is named after.
+NOT_LEGAL_FORMS = _words("stiftung verein charity unlimited")
 
 # Legal forms of several words, after dots between single letters are gone ("s.p.a." is "spa", "s p a" stays apart).
 LEGAL_PHRASES = _phrases("""
@@ -44,6 +47,7 @@ LEGAL_PHRASES = _phrases("""
     i private limited
     co operative society
     sp z oo
+    sp zoo
     sp z o o
     spolka z oo
     spolka akcyjna
@@ -102,7 +106,9 @@ LEADING_GENERIC = _words("the groupe grupo gruppo")
 ARTICLES = _words("the")
 
 # Words too common to point to one company. They stay in the name but never tie two names alone.
-COMMON = GENERIC | _words("""
+COMMON = (
+    GENERIC
+    | _words("""
     a an and of for in the de la le les du des der die das und et y e da do di del
     agency analytics app applications apps associates association automotive bank biotech bros brothers building
     business capital care center centre chemical chemicals city cloud club college com commerce communication
@@ -121,7 +127,8 @@ COMMON = GENERIC | _words("""
     state staffing steel storage store stores studio studios supplies supply support system systems tech technical
     technologies technology telecom telecommunication telecommunications telecoms textiles tools toys trade trading training
     transport transportation travel trust united university universal usa utilities video water web west wireless works world
-""") | _words("""
+""")
+    | _words("""
     africa america americas american argentina asia asian australia austria bangladesh belgium brasil brazil british
     bulgaria canada chile china chinese colombia croatia czech czechia denmark deutsche deutschland dubai egypt england
     espana estonia eu europe european finland france german germany ghana greece hong kong hungary iceland india indian
@@ -130,15 +137,17 @@ COMMON = GENERIC | _words("""
     qatar romania russia saudi scotland serbia singapore slovakia slovenia spain suisse sweden swiss switzerland
     taiwan thailand turkey turkiye ukraine uae uk us vietnam wales york
 """)
+)
 
-# Mailboxes that anyone may open, consumer access providers, throw-away mail. "name.*" stands for every public suffix.
+# Mailboxes that anyone may open, consumer access providers, throw-away mail. "name.*" stands for every known top-level
+# domain (also "co.uk"), but not for an invented one.
 FREE_MAIL = _words("""
-    gmail.com googlemail.com google.com outlook.* hotmail.* live.* msn.com passport.com yahoo.* ymail.com rocketmail.com
+    gmail.com googlemail.com google.com outlook.* hotmail.* live.com live.co.uk live.fr live.nl live.de live.it live.ca live.se live.com.au live.be live.dk live.no msn.com passport.com yahoo.* ymail.com rocketmail.com
     icloud.com me.com mac.com aol.* aim.com gmx.* web.de freenet.de t-online.de arcor.de mail.de posteo.* email.de
     mail.com email.com usa.com post.com consultant.com europe.com mail.ru list.ru bk.ru inbox.ru internet.ru rambler.ru
     yandex.* ya.ru ukr.net i.ua meta.ua tut.by inbox.lv proton.me protonmail.* pm.me tutanota.* tuta.io tutamail.com
     fastmail.* hey.com hushmail.com zoho.com zohomail.com duck.com runbox.com mailbox.org riseup.net disroot.org
-    startmail.com skiff.com simplelogin.com qq.com foxmail.com 163.com 126.com yeah.net sina.* sohu.com aliyun.com
+    startmail.com skiff.com simplelogin.com qq.com foxmail.com 163.com 126.com yeah.net sina.com sina.cn sina.com.cn sohu.com aliyun.com
     139.com 189.cn 21cn.com tom.com naver.com daum.net hanmail.net nate.com kakao.com docomo.ne.jp ezweb.ne.jp
     softbank.ne.jp nifty.com rediffmail.com indiatimes.com sify.com comcast.net xfinity.com verizon.net att.net
     sbcglobal.net bellsouth.net pacbell.net ameritech.net charter.net cox.net earthlink.net juno.com netzero.* optonline.net
@@ -146,7 +155,7 @@ FREE_MAIL = _words("""
     q.com shaw.ca rogers.com sympatico.ca telus.net videotron.ca bell.net btinternet.com btopenworld.com
     talktalk.net tiscali.* ntlworld.com virginmedia.com blueyonder.co.uk sky.com plusnet.com plus.com orange.fr orange.net wanadoo.*
     free.fr laposte.net sfr.fr neuf.fr bbox.fr numericable.fr club-internet.fr libero.it virgilio.it alice.it tin.it
-    inwind.it iol.it fastwebnet.it telefonica.net terra.* ono.com skynet.be telenet.be proximus.be ziggo.nl kpnmail.nl
+    inwind.it iol.it fastwebnet.it telefonica.net terra.com terra.com.br terra.es ono.com skynet.be telenet.be proximus.be ziggo.nl kpnmail.nl
     kpnplanet.nl planet.nl hetnet.nl home.nl casema.nl xs4all.nl upcmail.nl bluewin.ch hispeed.ch sunrise.ch aon.at
     chello.* telia.com spray.se comhem.se bredband.net online.no broadpark.no tdcadsl.dk jubii.dk elisanet.fi kolumbus.fi
     luukku.com wp.pl o2.pl onet.pl onet.eu op.pl interia.pl interia.eu poczta.onet.pl tlen.pl gazeta.pl vp.pl
@@ -188,7 +197,14 @@ SHARED_HOSTS = _words("""
 PLACEHOLDER_MAIL = _words("example.com example.net example.org")
 
 # Names that mean a machine inside somebody's network, never a company.
-LOCAL_SUFFIXES = _words("localhost local localdomain internal intranet lan home corp arpa onion invalid")
+LOCAL_SUFFIXES = _words(
+    "localhost local localdomain internal intranet lan home corp arpa onion invalid"
+)
+
+# Numbers that people type when they have none to give. Equal ones tie two companies only if something else agrees.
+PLACEHOLDER_NUMBERS = _words(
+    "12345 123456 1234567 12345678 123456789 1234567890 0123456789 123123123 987654321"
+)
 
 # Prefixes of value added tax numbers: the European Union and its neighbours that use the same style.
 VAT_PREFIXES = _words("""

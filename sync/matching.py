@@ -3,24 +3,34 @@
 The rules, in order, and what was measured: docs/matching.md.
 """
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from sync.blocking import filed_under, looked_up
-from sync.identity import Company, Keys, fresh_keys, keys_of
-from sync.identity_lists import COMMON, GENERIC, VERSION
-from sync.postings import Postings
-from sync.similarity import alike
+from publicsuffixlist import __version__ as public_suffix_version
+
+from sync.blocking import looked_up
+from sync.evidence import (
+    against_domain,
+    against_name,
+    against_tax_number,
+    domains_differ,
+    speaks_against,
+    tax_numbers_differ,
+)
+from sync.identity import Company, Keys, keys_of
+from sync.identity_lists import VERSION
+from sync.known_companies import KnownCompanies
+from sync.similarity import alike, faintly_alike
 
 __all__ = ["RULESET", "Company", "Hit", "Index", "Keys", "Match", "keys_of"]
 
-RULESET = f"names-{VERSION}"
+RULESET = f"names-{VERSION}+suffixes-{public_suffix_version}"
 
 _SHOWN = 5
 _ROWS_PER_KEY = 1000
 _ROWS_PER_LOOKUP = 2000
-_COMPANIES_PER_ADDRESS = 3
+_COMPANIES_PER_MAIL_DOMAIN = 3
 
 Rule = Literal["tax_id", "domain", "name", "contradiction", "fuzzy", "email_domain"]
 
@@ -52,296 +62,223 @@ class Index:
     """Companies already known. Several spellings of one company share a ``group``; hits report the group."""
 
     def __init__(self) -> None:
-        self._ids: list[str] = []
-        self._names: list[str] = []
-        self._groups: list[str] = []
-        self._keys: list[Keys] = []
-        self._row_of: dict[str, int] = {}
-        self._spellings: dict[str, list[int]] = {}
-        self._free: list[int] = []
-        self._postings = Postings()
+        self._known = KnownCompanies()
 
     def __len__(self) -> int:
-        return len(self._row_of)
+        return len(self._known)
 
     def add(self, company: Company, *, group: str | None = None) -> None:
         """File one spelling, under its own id unless a ``group`` is given. The same id again replaces the earlier."""
-        if company.id in self._row_of:
-            self.remove(company.id)
-        keys = fresh_keys(company)
-        group = company.id if group is None else group
-        if self._free:
-            row = self._free.pop()
-            self._ids[row], self._names[row], self._groups[row], self._keys[row] = company.id, company.name, group, keys
-        else:
-            row = len(self._ids)
-            self._ids.append(company.id)
-            self._names.append(company.name)
-            self._groups.append(group)
-            self._keys.append(keys)
-        self._row_of[company.id] = row
-        if group != company.id:
-            self._spellings.setdefault(group, []).append(row)
-        for key in _all_keys(keys):
-            self._postings.add(key, row)
+        self._known.add(company, company.id if group is None else group)
 
     def remove(self, id: str) -> None:
         """Forget one spelling, as if it had never been added. An id that is not there is ignored."""
-        row = self._row_of.pop(id, None)
-        if row is None:
-            return
-        for key in _all_keys(self._keys[row]):
-            self._postings.remove(key, row)
-        group = self._groups[row]
-        if group != id:
-            self._spellings[group].remove(row)
-            if not self._spellings[group]:
-                del self._spellings[group]
-        self._free.append(row)
+        self._known.remove(id)
+
+    def regroup(self, group: str, into: str) -> None:
+        """Two groups turned out to be one company: every spelling of ``group`` is one of ``into`` from now on."""
+        self._known.regroup(group, into)
 
     def match(self, company: Company, *, exclude: Collection[str] = ()) -> Match:
         """Which known company this is. ``exclude`` names ids or groups to leave out (usually the company itself)."""
-        lookup = _Lookup(self, company, frozenset(exclude))
-        return lookup.by_number_or_domain() or lookup.by_name_or_review()
+        question = _Question(self._known, company, frozenset(exclude))
+        return (
+            question.by_number_or_domain()
+            or question.by_name()
+            or question.for_review()
+        )
 
     def candidates(self, company: Company) -> tuple[str, ...]:
         """Groups whose names would be compared with this one, sorted: tells a name never seen from one judged unlike."""
-        lookup = _Lookup(self, company, frozenset())
-        return tuple(sorted({self._groups[row] for row in lookup.candidate_rows()}))
-
-    def _group_rows(self, group: str) -> list[int]:
-        own = self._row_of.get(group)
-        rows = [] if own is None or self._groups[own] != group else [own]
-        return sorted(rows + self._spellings.get(group, []), key=lambda row: self._ids[row])
+        rows = _Question(self._known, company, frozenset()).candidate_rows()
+        return tuple(sorted({self._known.groups[row] for row in rows}))
 
 
-def _all_keys(keys: Keys) -> Iterator[str]:
-    yield from _exact_keys(keys)
-    if keys.squash:
-        yield f"s{keys.squash}"
-        yield from filed_under(keys)
+class _Question:
+    """One company asked about. Groups are kept by id, each with all its spellings that may be shown."""
 
-
-def _exact_keys(keys: Keys) -> Iterator[str]:
-    if keys.tax_id:
-        yield f"x{_number(keys.tax_id)}"
-    if keys.domain:
-        yield f"d{keys.domain}"
-    if keys.email_domain:
-        yield f"e{keys.email_domain}"
-
-
-class _Lookup:
-    """One question to the index."""
-
-    def __init__(self, index: Index, company: Company, excluded: frozenset[str]) -> None:
-        self._index = index
+    def __init__(
+        self, known: KnownCompanies, company: Company, excluded: frozenset[str]
+    ) -> None:
+        self._known = known
         self._name = company.name
         self._keys = keys_of(company)
         self._excluded = excluded
 
     def by_number_or_domain(self) -> Match | None:
-        keys = self._keys
-        by_number: dict[str, list[Keys]] = {}
-        by_domain: dict[str, list[Keys]] = {}
-        if keys.tax_id:
-            number = _number(keys.tax_id)
-            by_number = self._groups_of(
-                row for row in self._rows(f"x{number}") if number == _number(self._index._keys[row].tax_id)
-            )
-        if keys.domain:
-            by_domain = self._groups_of(
-                row for row in self._rows(f"d{keys.domain}") if self._index._keys[row].domain == keys.domain
-            )
+        """Same tax number or same website: one company, unless several have it or something contradicts."""
+        number, domain = (self._keys.tax_id or "").partition(":")[2], self._keys.domain
+        by_number = (
+            self._groups_of(self._known.with_tax_number(number)) if number else {}
+        )
+        by_domain = self._groups_of(self._known.with_domain(domain)) if domain else {}
         found = by_number | by_domain
-        if not found:
-            return None
+        agreement = {
+            group: f"Same {'tax number' if group in by_number else f'website {domain}'}; {self._both_names(group)}"
+            for group in found
+        }
         if len(found) > 1:
-            return self._review(
-                Hit(group, "contradiction", 1.0, f"{self._agreement(group, by_number)}; but {len(found)} companies match.")
+            reason = f"{len(found)} companies match"
+            return _review(
+                Hit(group, "contradiction", 1.0, f"{agreement[group]}; but {reason}.")
                 for group in found
             )
-        [(group, spellings)] = found.items()
-        rule: Rule = "tax_id" if by_number else "domain"
-        against = self._against_number(spellings) if by_number else self._against_domain(spellings)
-        agreement = self._agreement(group, by_number)
-        if against:
-            return self._review([Hit(group, "contradiction", 1.0, f"{agreement}; but {against}.")])
-        return Match("same", (Hit(group, rule, 1.0, f"{agreement}."),), rule, RULESET)
+        for group, spellings in found.items():
+            if by_number:
+                against = against_tax_number(self._keys, spellings)
+            else:
+                against = against_domain(self._keys, spellings)
+            if against:
+                return _review(
+                    [
+                        Hit(
+                            group,
+                            "contradiction",
+                            1.0,
+                            f"{agreement[group]}; but {against}.",
+                        )
+                    ]
+                )
+            return _same(
+                Hit(
+                    group,
+                    "tax_id" if by_number else "domain",
+                    1.0,
+                    f"{agreement[group]}.",
+                )
+            )
+        return None
 
-    def by_name_or_review(self) -> Match:
-        keys = self._keys
-        if not keys.squash:
-            return self._review(self._by_email(set()))
-        named = self._groups_of(
-            row for row in self._rows(f"s{keys.squash}") if self._index._keys[row].squash == keys.squash
-        )
-        against = {group: self._against_name(spellings) for group, spellings in named.items()}
-        if len(named) > 1:
-            against = {group: reasons or f"{len(named)} companies have it" for group, reasons in against.items()}
-        hits = [
-            Hit(group, "contradiction", 1.0, f"Same name {self._quoted(group)}; but {reasons}.")
-            for group, reasons in against.items()
-            if reasons
-        ]
-        if named and not hits:
-            [group] = named
-            return Match("same", (Hit(group, "name", 1.0, f"Same name {self._quoted(group)}."),), "name", RULESET)
-        hits += self._by_likeness(set(named))
-        hits += self._by_email({hit.id for hit in hits})
-        return self._review(hits)
+    def by_name(self) -> Match | None:
+        """Same name, of one company only, and nothing contradicts."""
+        named = self._named()
+        if len(named) == 1:
+            [(group, spellings)] = named.items()
+            if not against_name(self._keys, spellings):
+                return _same(
+                    Hit(group, "name", 1.0, f"Same name; {self._both_names(group)}.")
+                )
+        return None
 
-    def _by_likeness(self, known: set[str]) -> list[Hit]:
-        rows = self.candidate_rows()
-        if known:
-            rows = [row for row in rows if self._index._groups[row] not in known]
-        others = [self._index._keys[row] for row in rows]
-        best: dict[str, Hit] = {}
-        for position, (score, way) in alike(self._keys, others, strict=self._spoken_against).items():
-            row = rows[position]
-            group = self._index._groups[row]
-            if self._numbers_differ(self._spellings(group)):
-                continue
-            evidence = f"{_quote(self._name)} is like {_quote(self._index._names[row])}: {way}, {score:.0%}."
-            hit = Hit(group, "fuzzy", score, evidence)
-            if group not in best or (-hit.score, hit.evidence) < (-best[group].score, best[group].evidence):
-                best[group] = hit
-        return list(best.values())
-
-    def _spoken_against(self, other: Keys) -> bool:
-        return self._domains_differ([other]) or self._countries_differ([other])
+    def for_review(self) -> Match:
+        """Same name but contradicted, a name that is like it, or an e-mail domain: for a person."""
+        named = self._named()
+        several = [f"{len(named)} companies have it"] if len(named) > 1 else []
+        hits = {
+            group: Hit(
+                group,
+                "contradiction",
+                1.0,
+                f"Same name; {self._both_names(group)}; but "
+                f"{' and '.join([*against_name(self._keys, spellings), *several])}.",
+            )
+            for group, spellings in named.items()
+        }
+        for hit in (*self._by_likeness(), *self._by_email()):
+            known = hits.get(hit.id)
+            if known is None or (
+                known.rule == hit.rule and _order(hit) < _order(known)
+            ):
+                hits[hit.id] = hit
+        return _review(hits.values())
 
     def candidate_rows(self) -> list[int]:
-        """Rows worth comparing. Keys with few rows first; a key with too many is left out, whatever order they came in."""
-        postings = self._index._postings
-        keys = sorted({(postings.count(key), key) for key in looked_up(self._keys)})
-        rows: set[int] = set()
-        for count, key in keys:
-            if count > _ROWS_PER_KEY or len(rows) + count > _ROWS_PER_LOOKUP:
-                break
-            rows.update(postings.rows(key))
-        return [row for row in rows if self._visible(row)] if self._excluded else list(rows)
+        """Rows whose names are worth comparing."""
+        rows = self._known.under(
+            looked_up(self._keys), per_key=_ROWS_PER_KEY, in_all=_ROWS_PER_LOOKUP
+        )
+        return (
+            [row for row in rows if self._visible(row)]
+            if self._excluded
+            else list(rows)
+        )
 
-    def _by_email(self, known: set[str]) -> list[Hit]:
+    def _by_likeness(self) -> list[Hit]:
+        rows = self.candidate_rows()
+        others = [self._known.keys[row] for row in rows]
+        hits = []
+        for position, (score, way) in alike(
+            self._keys, others, strict=speaks_against
+        ).items():
+            row = rows[position]
+            group = self._known.groups[row]
+            if not tax_numbers_differ(self._keys, self._spellings(group)):
+                names = f"{_quote(self._name)} is like {_quote(self._known.names[row])}"
+                hits.append(Hit(group, "fuzzy", score, f"{names}: {way}, {score:.0%}."))
+        return hits
+
+    def _by_email(self) -> list[Hit]:
         own, mail = self._keys.domain, self._keys.email_domain
-        found: dict[str, str] = {}
+        reasons: dict[str, str] = {}
         if mail:
-            for group in self._groups_of(
-                row for row in self._rows(f"d{mail}") if self._index._keys[row].domain == mail
-            ):
-                found[group] = f"The contact's e-mail domain {mail} is its website"
-        for domain in sorted({domain for domain in (own, mail) if domain}):
-            groups = self._groups_of(
-                row for row in self._rows(f"e{domain}") if self._index._keys[row].email_domain == domain
-            )
-            if len(groups) > _COMPANIES_PER_ADDRESS:
-                continue
-            for group, spellings in groups.items():
-                if domain == own:
-                    found.setdefault(group, f"The website {domain} is the domain of its contact's e-mail")
-                elif not self._domains_differ(spellings):
-                    found.setdefault(group, f"Contacts of both have e-mail at {domain}")
+            for group in self._groups_of(self._known.with_domain(mail)):
+                reasons[group] = f"The contact's e-mail domain {mail} is its website"
+        if own:
+            for group in self._few(self._known.with_email_domain(own)):
+                reasons.setdefault(
+                    group, f"The website {own} is the domain of its contact's e-mail"
+                )
+        if mail:
+            for group, spellings in self._few(
+                self._known.with_email_domain(mail)
+            ).items():
+                likely = any(faintly_alike(self._keys, other) for other in spellings)
+                if likely and not domains_differ(self._keys, spellings):
+                    reasons.setdefault(group, f"Contacts of both have e-mail at {mail}")
         return [
-            Hit(group, "email_domain", 0.5, f"{reason}; names {_quote(self._name)} and {self._quoted(group)}.")
-            for group, reason in found.items()
-            if group not in known and not self._numbers_differ(self._spellings(group))
+            Hit(group, "email_domain", 0.5, f"{reason}; {self._both_names(group)}.")
+            for group, reason in reasons.items()
+            if not tax_numbers_differ(self._keys, self._spellings(group))
         ]
 
-    def _review(self, hits: Iterable[Hit]) -> Match:
-        best = sorted(hits, key=lambda hit: (-hit.score, hit.id))[:_SHOWN]
-        if not best:
-            return Match("none", (), "none", RULESET)
-        return Match("review", tuple(best), best[0].rule, RULESET)
+    def _few(self, rows: Iterable[int]) -> dict[str, list[Keys]]:
+        """The groups of the rows, none when there are many: an address of an agency says nothing about its clients."""
+        groups = self._groups_of(rows)
+        return groups if len(groups) <= _COMPANIES_PER_MAIL_DOMAIN else {}
 
-    # What speaks against
-
-    def _against_number(self, spellings: list[Keys]) -> str:
-        mine = _country(self._keys.tax_id)
-        theirs = {_country(other.tax_id) for other in spellings if _number(other.tax_id) == _number(self._keys.tax_id)}
-        if mine and theirs and "" not in theirs and mine not in theirs:
-            return f"the number is one of {mine} here and of {', '.join(sorted(theirs))} there"
-        return ""
-
-    def _against_domain(self, spellings: list[Keys]) -> str:
-        if any(other.squash == self._keys.squash for other in spellings):
-            return ""
-        if self._countries_differ(spellings):
-            return "both name and country differ"
-        if self._numbers_differ(spellings):
-            return "both name and tax number differ"
-        return ""
-
-    def _against_name(self, spellings: list[Keys]) -> str:
-        reasons = []
-        if self._domains_differ(spellings):
-            reasons.append("the websites differ")
-        if self._countries_differ(spellings):
-            reasons.append("the countries differ")
-        if self._numbers_differ(spellings):
-            reasons.append("the tax numbers differ")
-        if not any(self._ends_alike(other) for other in spellings if other.squash == self._keys.squash):
-            reasons.append("the name alone says too little")
-        return " and ".join(reasons)
-
-    def _ends_alike(self, other: Keys) -> bool:
-        """Names equal but for generic words: fine when one of them has none; acronyms and common words need equality."""
-        mine, theirs = set(self._keys.tokens), set(other.tokens)
-        if mine == theirs:
-            return True
-        telling = set(self._keys.core.split()) - COMMON
-        if not telling or (self._keys.squash.isascii() and len(self._keys.squash) <= 3):
-            return False
-        left, right = (mine - theirs) & GENERIC, (theirs - mine) & GENERIC
-        return not (left and right)
-
-    def _domains_differ(self, spellings: list[Keys]) -> bool:
-        theirs = {other.domain for other in spellings} - {None}
-        return self._keys.domain is not None and bool(theirs) and self._keys.domain not in theirs
-
-    def _countries_differ(self, spellings: list[Keys]) -> bool:
-        theirs = {other.country for other in spellings} - {None}
-        return self._keys.country is not None and bool(theirs) and self._keys.country not in theirs
-
-    def _numbers_differ(self, spellings: list[Keys]) -> bool:
-        """Two numbers of one kind (same country, same length) that differ; other pairs cannot be compared."""
-        mine = self._keys.tax_id
-        theirs = {other.tax_id for other in spellings if other.tax_id}
-        if mine is None or mine in theirs:
-            return False
-        return any(_country(mine) == _country(other) and len(mine) == len(other) for other in theirs if other)
-
-    # Rows and groups
-
-    def _visible(self, row: int) -> bool:
-        return self._index._ids[row] not in self._excluded and self._index._groups[row] not in self._excluded
-
-    def _rows(self, key: str) -> list[int]:
-        return self._index._postings.rows(key)
+    def _named(self) -> dict[str, list[Keys]]:
+        return (
+            self._groups_of(self._known.with_squash(self._keys.squash))
+            if self._keys.squash
+            else {}
+        )
 
     def _groups_of(self, rows: Iterable[int]) -> dict[str, list[Keys]]:
-        """Groups of the rows that may be shown, by id, each with all its spellings."""
-        groups = sorted({self._index._groups[row] for row in rows if self._visible(row)})
+        groups = sorted({self._known.groups[row] for row in rows if self._visible(row)})
         return {group: self._spellings(group) for group in groups}
 
     def _spellings(self, group: str) -> list[Keys]:
-        return [self._index._keys[row] for row in self._index._group_rows(group) if self._visible(row)]
+        return [self._known.keys[row] for row in self._visible_rows(group)]
 
-    def _quoted(self, group: str) -> str:
-        names = [self._index._names[row] for row in self._index._group_rows(group) if self._visible(row)]
-        return _quote(names[0])
+    def _visible_rows(self, group: str) -> Sequence[int]:
+        return [row for row in self._known.rows_of_group(group) if self._visible(row)]
 
-    def _agreement(self, group: str, by_number: dict[str, list[Keys]]) -> str:
-        what = "Same tax number" if group in by_number else f"Same website {self._keys.domain}"
-        return f"{what}; names {_quote(self._name)} and {self._quoted(group)}"
+    def _visible(self, row: int) -> bool:
+        return (
+            self._known.ids[row] not in self._excluded
+            and self._known.groups[row] not in self._excluded
+        )
+
+    def _both_names(self, group: str) -> str:
+        return f"names {_quote(self._name)} and {_quote(self._known.names[self._visible_rows(group)[0]])}"
+
+
+def _same(hit: Hit) -> Match:
+    return Match("same", (hit,), hit.rule, RULESET)
+
+
+def _review(hits: Iterable[Hit]) -> Match:
+    best = sorted(hits, key=_order)[:_SHOWN]
+    return (
+        Match("review", tuple(best), best[0].rule, RULESET)
+        if best
+        else Match("none", (), "none", RULESET)
+    )
+
+
+def _order(hit: Hit) -> tuple[float, str, str]:
+    return -hit.score, hit.id, hit.evidence
 
 
 def _quote(name: str) -> str:
     return f"“{name}”"
-
-
-def _country(tax_id: str | None) -> str:
-    return (tax_id or "").partition(":")[0]
-
-
-def _number(tax_id: str | None) -> str:
-    return (tax_id or "").partition(":")[2]

@@ -4,10 +4,11 @@ from __future__ import annotations  # array[int] is for the type checker only
 
 from array import array
 from bisect import bisect_left
+from collections.abc import Iterable
 from zlib import crc32
 
-_BUCKET_BITS = 12
 _ROW_BITS = 32
+_REST_BITS = 20  # of the hash, after the 12 that choose an array
 _ROW_MASK = (1 << _ROW_BITS) - 1
 
 
@@ -22,20 +23,22 @@ class Postings:
         self._buckets: dict[int, array[int]] = {}
         self._unsorted: set[int] = set()
 
-    def add(self, key: str, row: int) -> None:
-        hashed = crc32(key.encode())
-        place = hashed >> (32 - _BUCKET_BITS)
-        bucket = self._buckets.get(place)
-        if bucket is None:
-            bucket = self._buckets[place] = array("Q")
-        bucket.append(hashed << _ROW_BITS | row)
-        self._unsorted.add(place)
+    def add(self, keys: Iterable[str], row: int) -> None:
+        for key in keys:
+            hashed = crc32(key.encode())
+            place = hashed >> _REST_BITS
+            bucket = self._buckets.get(place)
+            if bucket is None:
+                bucket = self._buckets[place] = array("Q")
+            bucket.append(hashed << _ROW_BITS | row)
+            self._unsorted.add(place)
 
-    def remove(self, key: str, row: int) -> None:
-        """Undo one ``add`` of the same key and row."""
-        hashed = crc32(key.encode())
-        bucket = self._sorted(hashed)
-        del bucket[bisect_left(bucket, hashed << _ROW_BITS | row)]
+    def remove(self, keys: Iterable[str], row: int) -> None:
+        """Undo one ``add`` of the same keys and row."""
+        for key in keys:
+            hashed = crc32(key.encode())
+            bucket = self._sorted(hashed)
+            del bucket[bisect_left(bucket, hashed << _ROW_BITS | row)]
 
     def count(self, key: str) -> int:
         """How many rows the key has."""
@@ -54,7 +57,7 @@ class Postings:
         return bucket, start, bisect_left(bucket, (hashed + 1) << _ROW_BITS, start)
 
     def _sorted(self, hashed: int) -> array[int]:
-        place = hashed >> (32 - _BUCKET_BITS)
+        place = hashed >> _REST_BITS
         bucket = self._buckets.get(place)
         if bucket is None:
             return array("Q")

@@ -17,8 +17,11 @@ from sync.identity_lists import COMMON
 SPELLING, WORDS, BEGINNING = 85, 85, 0.92
 NEAR_IDENTICAL, NEAR_IDENTICAL_WORDS = 92, 88
 DIFFERING_WORDS = 80
+FAINT = 60
 
-_ENUMERATOR = re.compile(r"[a-z]|\d+[a-z]?|[a-z]\d+|m{0,3}(?:x[cl]|l?x{0,3})(?:i[xv]|v?i{0,3})")
+_ENUMERATOR = re.compile(
+    r"[a-z]|\d+[a-z]?|[a-z]\d+|m{0,3}(?:x[cl]|l?x{0,3})(?:i[xv]|v?i{0,3})"
+)
 _DIGITS = re.compile(r"\d+")
 
 
@@ -29,11 +32,13 @@ class Likeness(NamedTuple):
     way: str
 
 
-def alike(keys: Keys, others: Sequence[Keys], *, strict: Callable[[Keys], bool]) -> dict[int, Likeness]:
+def alike(
+    keys: Keys, others: Sequence[Keys], *, strict: Callable[[Keys, Keys], bool]
+) -> dict[int, Likeness]:
     """Positions in ``others`` whose names look like that of ``keys``, with how alike.
 
-    ``strict`` says that something else speaks against one (another website, another country): then only a
-    near-identical spelling counts.
+    ``strict`` says that something else speaks against two being one (another website, another country): then only
+    a near-identical spelling counts.
     """
     if not _comparable(keys.squash):
         return {}
@@ -48,8 +53,20 @@ def alike(keys: Keys, others: Sequence[Keys], *, strict: Callable[[Keys], bool])
         for position, likeness in found.items()
         if _comparable(others[position].squash)
         and not _told_apart(keys.core, others[position].core)
-        and not (strict(others[position]) and not _near_identical(keys, others[position]))
+        and not (
+            strict(keys, others[position])
+            and not _near_identical(keys, others[position])
+        )
     }
+
+
+def faintly_alike(keys: Keys, other: Keys) -> bool:
+    """Whether something in the names agrees: a telling word, or most letters. Too little to ask on its own."""
+    telling = set(keys.core.split()) - COMMON
+    return (
+        not telling.isdisjoint(other.core.split())
+        or fuzz.ratio(keys.squash, other.squash) >= FAINT
+    )
 
 
 def _by_spelling(keys: Keys, others: Sequence[Keys]) -> list[tuple[int, Likeness]]:
@@ -65,13 +82,21 @@ def _by_spelling(keys: Keys, others: Sequence[Keys]) -> list[tuple[int, Likeness
         found += [
             (position, _likeness(score / 100, "same words in another order"))
             for _, score, position in process.extract(
-                keys.core, cores, scorer=fuzz.token_sort_ratio, score_cutoff=WORDS, limit=None
+                keys.core,
+                cores,
+                scorer=fuzz.token_sort_ratio,
+                score_cutoff=WORDS,
+                limit=None,
             )
         ]
     found += [
         (position, _likeness(score, "spelling of the beginning"))
         for _, score, position in process.extract(
-            keys.squash, squashes, scorer=JaroWinkler.similarity, score_cutoff=BEGINNING, limit=None
+            keys.squash,
+            squashes,
+            scorer=JaroWinkler.similarity,
+            score_cutoff=BEGINNING,
+            limit=None,
         )
     ]
     return found
@@ -83,7 +108,9 @@ def _by_containment(keys: Keys, others: Sequence[Keys]) -> list[tuple[int, Liken
     latin = keys.squash.isascii()
     found = []
     for position, other in enumerate(others):
-        if not latin and (other.squash.startswith(keys.squash) or keys.squash.startswith(other.squash)):
+        if not latin and (
+            other.squash.startswith(keys.squash) or keys.squash.startswith(other.squash)
+        ):
             contained = True
         else:
             core = other.core
@@ -92,7 +119,15 @@ def _by_containment(keys: Keys, others: Sequence[Keys]) -> list[tuple[int, Liken
             )
         if contained:
             lengths = sorted((len(keys.squash), len(other.squash)))
-            found.append((position, _likeness(0.5 + 0.35 * lengths[0] / lengths[1], "one name contains the other")))
+            found.append(
+                (
+                    position,
+                    _likeness(
+                        0.5 + 0.35 * lengths[0] / lengths[1],
+                        "one name contains the other",
+                    ),
+                )
+            )
     return found
 
 
@@ -105,7 +140,10 @@ def _likeness(score: float, way: str) -> Likeness:
 
 
 def _near_identical(keys: Keys, other: Keys) -> bool:
-    whole = max(fuzz.ratio(keys.squash, other.squash), fuzz.token_sort_ratio(keys.core, other.core))
+    whole = max(
+        fuzz.ratio(keys.squash, other.squash),
+        fuzz.token_sort_ratio(keys.core, other.core),
+    )
     if whole < NEAR_IDENTICAL:
         return False
     left, right = _differing_words(keys.core, other.core)
