@@ -18,7 +18,8 @@ from sync.refusal import Refused
 from sync.transforms import text
 from sync.yaml_nodes import Node, did_you_mean
 
-_ORIGINS = ("first", "value", "template", "lookup", "list", "cel")
+ORIGINS = ("first", "value", "template", "lookup", "list", "cel")
+"""Keys that say where a value comes from, beside `field` or `row`."""
 _PART = re.compile(r"\{([^{}]*)\}")
 
 
@@ -47,17 +48,17 @@ def template_of(node: Node, written: str, scope: Scope, target: str, shape: Shap
 def source_of(node: Node, shape: Shape, scope: Scope, target: str) -> Source | None:
     """Compile the source of one field; ``None`` when it is switched off. Raises: ``MappingError``."""
     if not isinstance(node.value, dict):
-        name = node.text(f"a {scope.word} name, or a mapping with one of {scope.word}, {', '.join(_ORIGINS)}")
+        name = node.text(f"a {scope.word} name, or a mapping with one of {scope.word}, {', '.join(ORIGINS)}")
         return finished({}, shape, scope, target, _plain(node, name, scope, target, shape))
     keys = node.value
     if "list" in keys:
         return _list(node, shape, scope, target)
-    origins = [key for key in (scope.word, *_ORIGINS) if key in keys]
+    origins = [key for key in (scope.word, *ORIGINS) if key in keys]
     if not origins or "fields" in keys:
         return _object(node, shape, scope, target)
     if len(origins) > 1:
         node.fail(f"only one of {', '.join(origins)}")
-    keys = node.keys((scope.word, *_ORIGINS, *COMMON_KEYS))
+    keys = node.keys((scope.word, *ORIGINS, *COMMON_KEYS))
     if "direction" in keys and _off(keys["direction"], scope):
         return None
     inner = keys[origins[0]]
@@ -192,10 +193,10 @@ def _object(node: Node, shape: Shape, scope: Scope, target: str) -> Source:
     if "fields" in members:
         members = node.keys(("fields",))["fields"].mapping()
     if shape.kind not in ("object", "any"):
-        known = (scope.word, *_ORIGINS, *COMMON_KEYS)
+        known = (scope.word, *ORIGINS, *COMMON_KEYS)
         odd = next((key for key in members if key not in known), "")
         hint = did_you_mean(odd, known) if odd else ""
-        node.fail(f"one of the keys {scope.word}, {', '.join(_ORIGINS)}", hint=hint)
+        node.fail(f"one of the keys {scope.word}, {', '.join(ORIGINS)}", hint=hint)
     if not members:
         node.fail("an object with at least one field")
     found: list[tuple[str, Source]] = []

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from sync.conditions import Condition
 from sync.field_sources import condition_at, source_of, template_of
@@ -20,6 +20,7 @@ from sync.transforms import key80, text
 from sync.yaml_nodes import MappingError, Node, did_you_mean
 
 Nulls = Literal["clear", "keep", "skip"]
+NULLS: tuple[Nulls, ...] = get_args(Nulls)
 
 ROWS: dict[str, tuple[str, tuple[str, ...]]] = {
     "claims": (
@@ -251,7 +252,7 @@ def _field(name: str, node: Node, rows: str, scope: Scope, nulls: Nulls) -> Writ
         keys = node.mapping()
         if "null" in keys:
             # YAML has no other word for it; `null:` as a key is text to us.
-            nulls = keys["null"].one_of(("clear", "keep", "skip"))  # type: ignore[assignment]
+            nulls = keys["null"].one_of(NULLS)  # type: ignore[assignment]
         spec = replace(node, value={key: inner for key, inner in keys.items() if key != "null"})
         known = ("row", "first", "value", "template", "cel", "transform", "values", "otherwise", "default", "required",
                  "zone", "format", "direction", "null")  # fmt: skip
