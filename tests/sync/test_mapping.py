@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connectors.base import Record
@@ -409,6 +409,7 @@ SOUND = {
 }  # fmt: skip
 
 
+@settings(deadline=None)
 @given(
     st.dictionaries(st.sampled_from(GUIDE_FIELDS), JSON),
     st.sampled_from([found.kind for found in GUIDE_MAPPING.objects]),
@@ -455,6 +456,7 @@ SLIPS = st.recursive(
 )
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.sampled_from(places(GUIDE_PLAIN)), SLIPS)
 def test_any_slip_of_the_pen_loads_or_is_named(path: tuple[Any, ...], new: Any) -> None:
     text = json.dumps(changed(GUIDE_PLAIN, path, new))

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sync.expressions import LONGEST_TEXT, ExpressionError, compile_expression
@@ -88,6 +88,7 @@ SOURCES = [
 ]  # fmt: skip
 
 
+@settings(deadline=None)
 @given(st.sampled_from(SOURCES), JSON, JSON, JSON)
 def test_any_values_give_a_value_or_a_refusal(source: str, a: Any, b: Any, c: Any) -> None:
     try:
