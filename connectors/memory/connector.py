@@ -23,8 +23,10 @@ class MemoryConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     objects: dict[str, dict[str, FieldType]] = Setting(default_factory=dict, description="object -> field -> type")
-    page_size: int = Setting(200, ge=1, le=2000, description="rows a page, and rows a write call")
-    overlap_seconds: int = Setting(60, ge=1, le=86_400, description="read again before the watermark: late commits")
+    page_size: int = Setting(default=200, ge=1, le=2000, description="rows a page, and rows a write call")
+    overlap_seconds: int = Setting(
+        default=60, ge=1, le=86_400, description="read again before the watermark: late commits"
+    )
 
 
 class MemoryConnector:

@@ -96,7 +96,7 @@ class SkipsTies(MemoryConnector):
     def changes(self, query: Query, *, since: str | None) -> Iterator[Page]:
         last = None
         for page in super().changes(query, since=since):
-            kept = tuple(record for record in page.records if last is None or record.modified_at > last)
+            kept = tuple(record for record in page.records if last is None or record.modified_at != last)
             last = page.records[-1].modified_at if page.records else last
             yield Page(kept, page.cursor, page.watermark)
 
