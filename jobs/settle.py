@@ -60,6 +60,17 @@ class Settled:
         }
 
 
+    def rows_of_prospect(self) -> Iterator[tuple[str, str, dict[str, Any]]]:
+        """Rows that the store keeps for a prospect: (list, key, row)."""
+        for claim in self.claims:
+            yield "claims", claim.referral, claim.row(self.program.id)
+        for support in self.support:
+            row = support.row()
+            yield "support", f"{row['account']}:{row['partner']}:{row['since']}", row
+        for task in self.tasks:
+            yield "tasks", task.key, task.row(self.as_of)
+
+
 def settle(programs: Iterable[Program], facts: Facts, as_of: date) -> list[Settled]:
     """Settle each program on its own. Raises: nothing that a valid record can cause."""
     with _uncollected():
@@ -135,9 +146,9 @@ class History:
     by_invoice: dict[str, dict[str, dict[str, list[View[Any]]]]]
 
     @classmethod
-    def of(cls, program: Program, facts: Facts, as_of: date) -> History:
-        """Arrange facts for a program; what is not true or known by the end of ``as_of`` is left out."""
-        until = program.calendar.end_of(as_of)
+    def of(cls, program: Program, facts: Facts, as_of: date, until: datetime | None = None) -> History:
+        """Arrange facts for a program; what is not true or known by the end of ``as_of`` (or ``until``) is left out."""
+        until = until or program.calendar.end_of(as_of)
         seen: dict[str, dict[str, list[View[Any]]]] = {}
         for kind in facts.versions:
             records = seen[kind] = {}
@@ -254,8 +265,13 @@ class History:
         return tasks
 
 
-def settle_prospect(history: History, prospects: Prospects, prospect: Prospect, settled: Settled) -> None:
-    """Settle one prospect: its claims, the deals they won, its support; append to ``settled``."""
+def settle_prospect(
+    history: History, prospects: Prospects, prospect: Prospect, settled: Settled, kin: Sequence[str] | None = None
+) -> None:
+    """Settle one prospect: its claims, the deals they won, its support; append to ``settled``.
+
+    ``kin`` are claimed accounts of the same corporate tree; looked up among ``prospects`` when not given.
+    """
     program, until = history.program, history.until
     accounts = [account for _, account in prospect.accounts]
     contracts: dict[str, Sequence[View[Any]]] = {}
@@ -284,7 +300,7 @@ def settle_prospect(history: History, prospects: Prospects, prospect: Prospect, 
             contracts=contracts,
             enrollments={k: v for p in partners for k, v in history.enrollments.get(p, {}).items()},
             partners={p: history.views["partner"][p] for p in partners if p in history.views["partner"]},
-            kin=_kin(history, prospects, prospect),
+            kin=_kin(history, prospects, prospect) if kin is None else kin,
         ),
         until,
     )

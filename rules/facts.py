@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, Generic, TypeVar
 
 from rules.calendar import BEGINNING, Calendar
 from rules.errors import RecordError
-from rules.records import RECORDS, Fact, Referral, Withdrawal, parse
+from rules.records import RECORDS, Fact, Referral, Withdrawal, changed, parse
 
 F = TypeVar("F", bound=Fact)
 
@@ -287,7 +287,7 @@ def _views_of(version: Version, number: int, model: type[Fact], calendar: Calend
     for index in range(len(pending) + 1):
         starts = at if index == 0 else pending[index - 1][0]
         absent: dict[str, Any] = {name: None for _, hidden in pending[index:] for name in hidden}
-        yield View(starts, replace(fact, **absent), number)
+        yield View(starts, changed(fact, absent), number)
 
 
 def _own_instant(fact: Any, known_by: str | None, calendar: Calendar) -> datetime:

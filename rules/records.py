@@ -7,6 +7,7 @@ carry an offset.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import fields as dataclass_fields
 from datetime import date, datetime
 from decimal import Decimal
@@ -586,6 +587,14 @@ def check(body: dict[str, Any]) -> Fact | Withdrawal:
         return parse(orjson.dumps(body))
     except (TypeError, orjson.JSONEncodeError) as error:
         raise RecordError("", str(error), "JSON values: text, whole numbers, booleans, lists, objects") from None
+
+
+def changed(fact: Fact, values: Mapping[str, Any]) -> Any:
+    """A copy with other values, taken as they are: they come from a record that was validated already."""
+    copy = object.__new__(type(fact))
+    for each in dataclass_fields(fact):
+        object.__setattr__(copy, each.name, values[each.name] if each.name in values else getattr(fact, each.name))
+    return copy
 
 
 def _withdrawal(line: bytes | str) -> Withdrawal | None:

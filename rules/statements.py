@@ -101,6 +101,15 @@ class Money:
     payouts: Mapping[str, Sequence[Payout]]
 
 
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """Where a partner's statements go on: the first period not cut yet, what it opens with, and whose amounts that is."""
+
+    period_from: date
+    opening: Decimal
+    carried: tuple[Entry, ...] = ()
+
+
 def cut(
     program: Program,
     ledger: Ledger,
@@ -108,38 +117,45 @@ def cut(
     partners: Mapping[str, Sequence[View[Partner]]],
     money: Money,
     as_of: date,
+    resumed: Mapping[tuple[str, str], Resumed] | None = None,
 ) -> Statements:
     """Cut every statement up to a date, match invoices and payouts, and post what happened to each entry.
 
+    With ``resumed`` (by partner and currency) the ledger holds only entries that stand on no cut statement yet.
     Raises: nothing; an invoice that does not fit, or a payout without one, is a task (NT-16).
     """
+    going_on = resumed or {}
     calendar = program.calendar
     held: dict[str, list[Hold]] = {}
     for hold in holds:
         held.setdefault(hold.referral, []).append(hold)
-    accounts: dict[tuple[str, str], list[Entry]] = {}
+    accounts: dict[tuple[str, str], list[Entry]] = {name: [] for name in going_on}
     for entry in ledger.entries.values():
         accounts.setdefault((entry.partner, entry.currency), []).append(entry)
     result = Statements([], {}, [])
     for (partner, currency), entries in sorted(accounts.items()):
-        for statement in _statements_of(program, partner, currency, entries, held, partners.get(partner, ()), as_of):
+        start = going_on.get((partner, currency))
+        known = partners.get(partner, ())
+        for statement in _statements_of(program, partner, currency, entries, held, known, as_of, start):
             result.statements.append(statement)
             if statement.cut_at is not None:
-                result.tasks += _settle(program, statement, money, calendar)
+                result.tasks += match_money(program, statement, money, calendar)
     _stand(program, ledger, result, held, as_of)
     return result
 
 
 def _statements_of(
     program: Program, partner: str, currency: str, entries: list[Entry], held: Mapping[str, list[Hold]],
-    known: Sequence[View[Partner]], as_of: date,
+    known: Sequence[View[Partner]], as_of: date, resumed: Resumed | None,
 ) -> Iterable[Statement]:  # fmt: skip
     calendar = program.calendar
     waiting = sorted(entries, key=lambda entry: (entry.states_on or date.max, entry.posted_at, entry.key))
-    if not waiting or waiting[0].states_on is None:
+    if resumed is not None:
+        period_from, opening, carried = resumed.period_from, resumed.opening, list(resumed.carried)
+    elif waiting and waiting[0].states_on is not None:
+        period_from, opening, carried = month_start(waiting[0].states_on), ZERO, []
+    else:
         return
-    period_from, opening = month_start(waiting[0].states_on), ZERO
-    carried: list[Entry] = []
     while period_from <= as_of:
         period_to = month_end(period_from)
         cut_at = calendar.end_of(period_to)
@@ -187,7 +203,7 @@ def _statement(
     )  # fmt: skip
 
 
-def _settle(program: Program, statement: Statement, money: Money, calendar: Calendar) -> list[Task]:
+def match_money(program: Program, statement: Statement, money: Money, calendar: Calendar) -> list[Task]:
     """Match the partner's invoice and the payouts of a cut statement; say what does not fit (NT-16, NT-A6)."""
     if not statement.payable:
         return []

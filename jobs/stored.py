@@ -1,0 +1,357 @@
+"""Job: bring the stored outcome up to date, from what changed since the last time.
+
+Only the prospects that new facts touch (or that time touches) are replayed; their entries are compared with the ledger
+and the difference is posted as new entries. Statements go on from the last one cut. So a changed invoice costs the
+same whatever the history behind it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection
+
+from jobs.settle import History, Settled, settle_prospect
+from rules.calendar import Period, add_months
+from rules.facts import Facts
+from rules.ledger import Entry, Ledger, Posting, posting
+from rules.money import Money as Amount
+from rules.money import text
+from rules.statements import Resumed, Statement, cut, match_money
+from rules.tasks import Task
+from rules.terms import Program
+from sync.book import Book, NewFacts, entry_of, posting_body
+from sync.matching import RULESET
+from sync.prospects import Prospect, Prospects
+from sync.tables import micros
+
+_BATCH = 200
+"""Prospects whose facts are held in memory together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Brought:
+    """What bringing a program up to date did."""
+
+    program: str
+    prospects: int = 0
+    new_entries: int = 0
+    statements_cut: tuple[str, ...] = ()
+    partners: tuple[str, ...] = field(default=())
+
+
+def bring_up_to_date(db: Connection, program: Program, now: datetime) -> Brought:
+    """Settle what changed, inside the caller's transaction; safe to repeat: the second time changes nothing.
+
+    ``now`` is the instant up to which facts count. Raises: ``RuleError`` for a fact that the rules refuse.
+    """
+    return _Settling(db, program, now).run()
+
+
+class _Settling:
+    def __init__(self, db: Connection, program: Program, now: datetime) -> None:
+        self._program = program
+        self._calendar = program.calendar
+        self._today = program.calendar.date_of(now)
+        self._now = now
+        self._book = Book(db, program.id, program.calendar)
+
+    def run(self) -> Brought:
+        terms = hashlib.sha256(self._program.model_dump_json().encode()).hexdigest()
+        state = self._book.state()
+        since = state.fact_row if state is not None else 0
+        new = self._book.new_facts(since)
+        self._book.note_subjects(since, new.last_row)
+        other_terms = state is None or state.terms != terms
+        touched: set[str] = set()
+        if new.identity or state is None:
+            touched |= self._tie()
+        touched |= self._book.all_prospects() if other_terms else self._book.prospects_of(new, self._today)
+        partners, count = self._settle_prospects(touched)
+        self._store_entitlements(new)
+        partners |= self._partners_of(new)
+        partners |= self._book.waiting_partners(self._today)
+        cut_now = self._settle_statements(partners, new)
+        self._book.set_state(terms=terms, fact_row=new.last_row, as_of=self._today, at=self._now)
+        return Brought(self._program.id, len(touched), count, tuple(cut_now), tuple(sorted(partners)))
+
+    def _tie(self) -> set[str]:
+        history = self._history(self._book.identity_facts())
+        partners = {name: timeline[0].fact.partner for name, timeline in history.views["referral"].items() if timeline[0].fact}
+        prospects = history.prospects()
+        prospects.ties = {name: ties for name, ties in prospects.ties.items() if name in partners}
+        changed = self._book.save_ties(prospects, partners, RULESET)
+        near = self._book.kin([name.removeprefix("account:") for name in changed if name.startswith("account:")])
+        return changed | {f"account:{account}" for account in near}
+
+    def _history(self, facts: Facts) -> History:
+        return History.of(self._program, facts, self._today, until=self._now + timedelta(microseconds=1))
+
+    def _settle_prospects(self, names: Collection[str]) -> tuple[set[str], int]:
+        """Replay prospects, a batch at a time, and post what is new."""
+        partners: set[str] = set()
+        count = 0
+        ordered = sorted(names)
+        for start in range(0, len(ordered), _BATCH):
+            prospects = self._book.prospects(ordered[start : start + _BATCH])
+            accounts = {account for prospect in prospects.by_id.values() for _, account in prospect.accounts}
+            referrals = {referral for prospect in prospects.by_id.values() for referral in prospect.referrals}
+            history = self._history(self._book.facts_for(accounts, referrals))
+            fresh: list[tuple[str, Entry, str | None]] = []
+            rows: list[tuple[str, str, str, Any]] = []
+            stored = self._stored(prospects.by_id)
+            for name in sorted(prospects.by_id):
+                settled = self._settled(history, prospects, prospects.by_id[name])
+                fresh += self._difference(name, settled, stored.get(name, {}))
+                partners |= {claim.partner for claim in settled.claims if claim.last.contract}
+                rows += [(kind, key, name, row) for kind, key, row in settled.rows_of_prospect()]
+                rows += _hold_rows(name, settled)
+                self._book.set_wake(name, self._wake(history, prospects.by_id[name].referrals))
+            self._book.add_entries(fresh)
+            self._book.replace_rows(prospects.by_id.keys(), rows)
+            partners |= {entry.partner for _, entry, _ in fresh}
+            count += len(fresh)
+        return partners, count
+
+    def _settled(self, history: History, prospects: Prospects, prospect: Prospect) -> Settled:
+        settled = Settled(self._program, self._today, ledger=Ledger(self._program.id))
+        prospect.referrals = [r for r in prospect.referrals if r in history.views["referral"]]
+        kin = self._book.kin([account for _, account in prospect.accounts])
+        settle_prospect(history, prospects, prospect, settled, kin)
+        return settled
+
+    def _stored(self, names: Collection[str]) -> dict[str, dict[str, Any]]:
+        found: dict[str, dict[str, Any]] = {}
+        for key, row in self._book.entries_of(names).items():
+            found.setdefault(row.prospect, {})[key] = row
+        return found
+
+    def _difference(
+        self, prospect: str, settled: Settled, stored: Mapping[str, Any]
+    ) -> list[tuple[str, Entry, str | None]]:
+        """Entries that the ledger lacks, and adjustments for stored ones that are computed otherwise now."""
+        adjusted: dict[str, Decimal] = {}
+        numbers: dict[str, int] = {}
+        for row in stored.values():
+            if row.replaces is not None:
+                amount = Amount.of_minor(row.amount_minor, row.currency).amount
+                adjusted[row.replaces] = adjusted.get(row.replaces, Decimal(0)) + amount
+                numbers[row.replaces] = numbers.get(row.replaces, 0) + 1
+        fresh: list[tuple[str, Entry, str | None]] = []
+        computed = settled.ledger.entries
+        for key, entry in computed.items():
+            if key not in stored:
+                fresh.append((prospect, entry, None))
+        for key, row in stored.items():
+            if row.replaces is not None:
+                continue
+            before = Amount.of_minor(row.amount_minor, row.currency).amount + adjusted.get(key, Decimal(0))
+            target = computed[key].amount if key in computed else Decimal(0)
+            if target != before:
+                fresh.append((prospect, self._adjustment(row, target - before, numbers.get(key, 0) + 1), key))
+        return fresh
+
+    def _adjustment(self, row: Any, amount: Decimal, number: int) -> Entry:
+        original = entry_of(orjson.loads(row.body))
+        short = hashlib.sha256(original.key.encode()).hexdigest()[:12]
+        key = f"{self._program.id}:{original.referral}:adjustment:recalculation:{short}:{number}"
+        because = (
+            f"{original.key} is computed as {text(original.amount + amount, original.currency)} {original.currency} now "
+            "(changed terms, mapping or identity); the difference is posted, the entry stays as it was"
+        )
+        return replace(
+            original, key=key, kind="adjustment", source=("entry", original.key), basis=None, amount=amount,
+            earned_on=self._today, posted_at=self._now, states_on=self._today,
+            releases_on=add_months(self._today.replace(day=1), 1), corrects=original.key, because=because,
+        )  # fmt: skip
+
+    def _wake(self, history: History, referrals: Collection[str]) -> date | None:
+        """The next date on which a claim of the prospect changes by time alone."""
+        days = []
+        for name in referrals:
+            fact = next((view.fact for view in history.views["referral"][name] if view.fact), None)
+            if fact is None:
+                continue
+            start = self._calendar.date_of(fact.submitted_at)
+            values = self._program.on(start).values
+            stale, expiry = values.get("stale_days"), values.get("claim_expiry")
+            if isinstance(stale, int):
+                days.append(start + timedelta(days=stale))
+            if isinstance(expiry, Period):
+                days.append(expiry.after(start) + timedelta(days=1))
+        later = [day for day in days if day > self._today]
+        return min(later) if later else None
+
+    def _store_entitlements(self, new: NewFacts) -> None:
+        """Tasks that belong to a partner, not to a prospect."""
+        about = self._book.partners_named(new.subjects)
+        for start in range(0, len(names := sorted(new.partners | about)), _BATCH):
+            some = names[start : start + _BATCH]
+            history = self._history(self._book.partner_facts(some))
+            rows = [("tasks", task.key, f"partner:{task.subject}", task.row(self._today)) for task in history.standing_tasks()]
+            self._book.replace_rows([f"partner:{name}" for name in some], rows)
+
+    def _partners_of(self, new: NewFacts) -> set[str]:
+        """Partners whose statements these facts name, or whose withholding may have changed."""
+        named = {row.partner for row in self._book.statements_named(new.statements)}
+        return named | new.partners
+
+    def _settle_statements(self, partners: set[str], new: NewFacts) -> list[str]:
+        """Cut what is due, match money, and post what happened to each entry."""
+        if not partners:
+            return []
+        lasts = self._book.last_statements(partners)
+        unstated = self._book.unstated(partners)
+        named = self._book.statements_named(new.statements)
+        facts = self._book.statement_facts({row.id for row in [*named, *lasts]} | new.statements, partners)
+        history = self._history(facts)
+        resumed = {(row.partner, row.currency): self._resume(row) for row in lasts}
+        ledger = Ledger(self._program.id)
+        for entry, _ in unstated:
+            ledger.entries[entry.key] = entry
+        held = self._book.holds({entry.referral for entry, _ in unstated})
+        holds = [hold for each in held.values() for hold in each]
+        result = cut(
+            self._program, ledger, holds, history.views["partner"], history.money(), self._today, resumed
+        )
+        postings = list(ledger.postings)
+        saved, journaled, tasks = [], [], list(result.tasks)
+        for statement in result.statements:
+            saved.append(self._statement_values(statement))
+            if statement.cut_at is not None:
+                journaled.append(("statement", statement.id, _issued_body(statement)))
+        on = {e.key: s.id for s in result.statements if s.cut_at is not None for e in s.entries}
+        matched, more, extra = self._match_earlier(named, history, {s.id for s in result.statements})
+        saved += matched
+        postings += more
+        tasks += extra
+        self._book.drop_open_statements(partners)
+        self._book.save_statements(saved)
+        self._book.journal(journaled)
+        self._journal_postings(postings)
+        for entry, head in unstated:
+            standing = result.standings[entry.key]
+            now = (standing.state, standing.released_on.isoformat() if standing.released_on else None, on.get(entry.key))
+            if now != (head.state, head.released_on, head.statement):
+                self._book.set_standing(entry.key, standing.state, standing.released_on, on.get(entry.key))
+        owners = {task.subject for task in tasks} | {row.id for row in named}
+        rows = [("tasks", task.key, task.subject, task.row(self._today)) for task in tasks]
+        self._book.replace_rows(owners, rows)
+        return [statement.id for statement in result.statements if statement.cut_at is not None]
+
+    def _resume(self, row: Any) -> Resumed:
+        period = add_months(date.fromisoformat(row.period_from), 1)
+        opening = Amount.of_minor(row.carried_minor, row.currency).amount
+        carried: list[Entry] = []
+        if opening or not row.payable_minor:
+            carried = self._carried(row)
+        return Resumed(period, opening, tuple(carried))
+
+    def _carried(self, row: Any) -> list[Entry]:
+        """Entries of the statements whose amount was carried into the next one."""
+        ids = []
+        for head in reversed(self._book.statement_heads([row.partner])):
+            if head.currency != row.currency or not head.cut or head.period_from > row.period_from:
+                continue
+            if head.payable_minor:
+                break
+            ids.append(head.id)
+        return [entry for entry, _ in self._book.entries_on(ids)]
+
+    def _statement_values(self, statement: Statement) -> dict[str, Any]:
+        return {
+            "id": statement.id, "program": statement.program, "partner": statement.partner, "currency": statement.currency,
+            "period_from": statement.period_from.isoformat(),
+            "payable_minor": Amount(statement.payable, statement.currency).minor,
+            "carried_minor": Amount(statement.carried_forward, statement.currency).minor,
+            "state": statement.state, "cut": statement.cut_at is not None, "row": orjson.dumps(statement.row()).decode(),
+        }  # fmt: skip
+
+    def _match_earlier(
+        self, heads: list[Any], history: History, just_cut: Collection[str]
+    ) -> tuple[list[dict[str, Any]], list[Posting], list[Task]]:
+        """Match invoices and payouts that came for statements cut in an earlier run."""
+        saved: list[dict[str, Any]] = []
+        postings: list[Posting] = []
+        tasks: list[Task] = []
+        for head in heads:
+            if head.id in just_cut or not head.cut:
+                continue
+            statement = self._reread(head)
+            tasks += match_money(self._program, statement, history.money(), self._calendar)
+            saved.append(self._statement_values(statement))
+            if statement.paid_at is None:
+                continue
+            for entry, entry_head in self._covered(head):
+                postings.append(posting(entry, "paid", statement.paid_at, statement.id))
+                released = date.fromisoformat(entry_head.released_on) if entry_head.released_on else None
+                self._book.set_standing(entry.key, "paid", released, entry_head.statement)
+        return saved, postings, tasks
+
+    def _covered(self, head: Any) -> list[tuple[Entry, Any]]:
+        ids = [head.id]
+        earlier = [h for h in self._book.statement_heads([head.partner]) if h.currency == head.currency and h.cut]
+        for other in reversed([h for h in earlier if h.period_from < head.period_from]):
+            if other.payable_minor:
+                break
+            ids.append(other.id)
+        return self._book.entries_on(ids)
+
+    def _reread(self, head: Any) -> Statement:
+        row = orjson.loads(head.row)
+        period_to = date.fromisoformat(row["period_to"])
+        return Statement(
+            row["program"], row["partner"], row["currency"], date.fromisoformat(row["period_from"]), period_to,
+            date.fromisoformat(row["due_on"]), date.fromisoformat(row["pay_by"]),
+            [entry for entry, _ in self._book.entries_on([head.id])],
+            Decimal(row["opening"]), Decimal(row["withheld"]), Decimal(row["payable"]), Decimal(row["carried_forward"]),
+            self._calendar.end_of(period_to), "issued",
+        )  # fmt: skip
+
+    def _journal_postings(self, postings: list[Posting]) -> None:
+        known = self._book.postings_of({each.entry for each in postings})
+        fresh = []
+        for each in sorted(postings, key=lambda p: (p.at, p.entry)):
+            body = posting_body(each)
+            if each.at <= self._now and (each.entry, each.event, body["at"]) not in known:
+                fresh.append(("posting", each.entry, body))
+        self._book.journal(fresh)
+
+
+def _issued_body(statement: Statement) -> dict[str, Any]:
+    """A statement's figures as they were issued: what never changes."""
+    row = statement.row()
+    row.pop("state")
+    return {"statement": row}
+
+
+def stored_outcome(db: Connection, programs: Collection[Program], as_of: Mapping[str, date]) -> dict[str, Any]:
+    """The stored outcome of programs as one document, in the shape of `referee settle`."""
+    lists: dict[str, list[Any]] = {name: [] for name in ("claims", "tiers", "entries", "statements", "support", "tasks", "rejected")}
+    for program in programs:
+        book = Book(db, program.id, program.calendar)
+        for name in ("claims", "entries", "statements", "support", "tasks"):
+            lists[name] += book.rows(name)
+        today = as_of[program.id].isoformat()
+        for task in lists["tasks"]:
+            if task["program"] == program.id and task["state"] == "open" and task["due_on"] and task["due_on"] < today:
+                task["state"] = "late"
+    return {
+        "as_of": max(day.isoformat() for day in as_of.values()),
+        "programs": sorted(program.label_on(as_of[program.id]) for program in programs),
+        **lists,
+    }
+
+
+def _hold_rows(owner: str, settled: Settled) -> list[tuple[str, str, str, Any]]:
+    """When each referral's entries are held; kept beside the outcome, for statements that are cut later."""
+    held: dict[str, list[Any]] = {}
+    for hold in settled.holds:
+        held.setdefault(hold.referral, []).append([micros(hold.since), None if hold.until is None else micros(hold.until)])
+    return [("holds", referral, owner, instants) for referral, instants in held.items()]
