@@ -87,12 +87,8 @@ def labelled(path: Path) -> list[Labelled]:
     for line in path.read_text(encoding="utf-8").splitlines():
         row = json.loads(line)
         name = row["company_name"]
-        aliases = tuple(
-            sorted({alias for alias in row.get("aliases", []) if alias != name})
-        )
-        companies.append(
-            Labelled(name, aliases, next(iter(row.get("domains", [])), None))
-        )
+        aliases = tuple(sorted({alias for alias in row.get("aliases", []) if alias != name}))
+        companies.append(Labelled(name, aliases, next(iter(row.get("domains", [])), None)))
     return companies
 
 
@@ -104,16 +100,8 @@ def judge(companies: list[Labelled], *, with_websites: bool) -> Tally:
     """
     tally = Tally()
     for known_half in (0, 1):
-        known = [
-            company
-            for company in companies
-            if zlib.crc32(company.name.encode()) % 2 == known_half
-        ]
-        strangers = [
-            company
-            for company in companies
-            if zlib.crc32(company.name.encode()) % 2 != known_half
-        ]
+        known = [company for company in companies if zlib.crc32(company.name.encode()) % 2 == known_half]
+        strangers = [company for company in companies if zlib.crc32(company.name.encode()) % 2 != known_half]
         index, taken = Index(), set()
         for company in known:
             index.add(Company(company.name, company.name, company.domain))
@@ -125,9 +113,7 @@ def judge(companies: list[Labelled], *, with_websites: bool) -> Tally:
                 tally.count(claim, index.match(claim), company.name)
         for company in strangers:
             for spelling in (company.name, *company.aliases):
-                claim = Company(
-                    "claim", spelling, company.domain if with_websites else None
-                )
+                claim = Company("claim", spelling, company.domain if with_websites else None)
                 if keys_of(claim).squash not in taken:
                     tally.count(claim, index.match(claim), None)
     return tally
@@ -142,22 +128,14 @@ def report_labelled(path: Path, *, verbose: bool) -> None:
         same = tally.same_right + tally.same_wrong
         low, high = wilson(tally.same_right, same)
         print(f"  strangers {'with' if with_websites else 'without'} their website:")
-        print(
-            f"    claims           {tally.should} that should match, {tally.should_not} that should not"
-        )
+        print(f"    claims           {tally.should} that should match, {tally.should_not} that should not")
         print(
             f"    automatic        {tally.same_right}/{same} right = {tally.same_right / max(same, 1):.3f}",
             end=" ",
         )
-        print(
-            f"(95 % Wilson {low:.3f} to {high:.3f}), recall {tally.same_right / tally.should:.3f}"
-        )
-        print(
-            f"    or shown         recall {(tally.same_right + tally.shown) / tally.should:.3f}"
-        )
-        print(
-            f"    needless reviews {tally.needless} = {tally.needless / tally.should_not:.3f} of the strangers"
-        )
+        print(f"(95 % Wilson {low:.3f} to {high:.3f}), recall {tally.same_right / tally.should:.3f}")
+        print(f"    or shown         recall {(tally.same_right + tally.shown) / tally.should:.3f}")
+        print(f"    needless reviews {tally.needless} = {tally.needless / tally.should_not:.3f} of the strangers")
         if verbose:
             for title, lines in (
                 ("wrong", tally.wrong),
@@ -171,9 +149,7 @@ def _words(text: str, between: str | None = None) -> list[str]:
     return text.split(between)
 
 
-ONSETS = _words(
-    "b br c ch cl d dr f fl g gr h j k kl l m n p pr qu r s sc sh st t tr v w z"
-)
+ONSETS = _words("b br c ch cl d dr f fl g gr h j k kl l m n p pr qu r s sc sh st t tr v w z")
 NUCLEI = _words("a e i o u ai ea io ou")
 CODAS = _words("n r l s x m nd rt st th ck l n r")
 TRADES = _words(
@@ -195,9 +171,7 @@ def synthetic(number: int, seed: int) -> Iterator[Company]:
 
     def coined() -> str:
         syllables = chance.choice((2, 2, 3))
-        word = "".join(
-            chance.choice(ONSETS) + chance.choice(NUCLEI) for _ in range(syllables)
-        ) + chance.choice(CODAS)
+        word = "".join(chance.choice(ONSETS) + chance.choice(NUCLEI) for _ in range(syllables)) + chance.choice(CODAS)
         return word.capitalize()
 
     def name() -> str:
@@ -217,11 +191,7 @@ def synthetic(number: int, seed: int) -> Iterator[Company]:
         if plain in seen:
             continue
         seen.add(plain)
-        site = (
-            plain.lower().replace(" ", "") + ".example"
-            if chance.random() < 0.7
-            else None
-        )
+        site = plain.lower().replace(" ", "") + ".example" if chance.random() < 0.7 else None
         full = f"{plain} {chance.choice(FORMS)}".strip()
         yield Company(f"account:{len(seen):07}", full, site, chance.choice(COUNTRIES))
 
@@ -243,12 +213,8 @@ def with_typo(name: str, chance: random.Random) -> str:
 
 def report_scale(sizes: list[int], claims: int) -> None:
     """Print build time, lookup time, recall of names with one typo, and memory, for each size (ascending)."""
-    print(
-        "\nSynthetic names, claims with one typing error and no website (of known companies), and strangers"
-    )
-    print(
-        "  companies  build s  us/name  mean ms  p99 ms  claims/s  seen   found  wrong  stranger ms  asked  RSS MB"
-    )
+    print("\nSynthetic names, claims with one typing error and no website (of known companies), and strangers")
+    print("  companies  build s  us/name  mean ms  p99 ms  claims/s  seen   found  wrong  stranger ms  asked  RSS MB")
     for size in sorted(sizes):
         index, sample, chance = Index(), [], random.Random(7)
         every = max(1, size // claims)
@@ -262,33 +228,17 @@ def report_scale(sizes: list[int], claims: int) -> None:
         before = time.perf_counter()
         index.match(Company("warm", "Warm up the index"))
         spent += time.perf_counter() - before
-        asked = [
-            Company("claim", with_typo(company.name, chance), None, company.country)
-            for company in sample
-        ]
+        asked = [Company("claim", with_typo(company.name, chance), None, company.country) for company in sample]
         times, answers = _timed(index.match, asked)
-        seen = sum(
-            truth.id in index.candidates(claim)
-            for truth, claim in zip(sample, asked, strict=True)
-        )
-        found = sum(
-            truth.id in [hit.id for hit in a.hits]
-            for truth, a in zip(sample, answers, strict=True)
-        )
-        wrong = sum(
-            a.outcome == "same" and a.hits[0].id != truth.id
-            for truth, a in zip(sample, answers, strict=True)
-        )
+        seen = sum(truth.id in index.candidates(claim) for truth, claim in zip(sample, asked, strict=True))
+        found = sum(truth.id in [hit.id for hit in a.hits] for truth, a in zip(sample, answers, strict=True))
+        wrong = sum(a.outcome == "same" and a.hits[0].id != truth.id for truth, a in zip(sample, answers, strict=True))
         strangers = [
-            Company(
-                "claim", company.name, f"x{company.id[8:]}.example", company.country
-            )
+            Company("claim", company.name, f"x{company.id[8:]}.example", company.country)
             for company in synthetic(len(sample), seed=2)
         ]
         stranger_times, stranger_answers = _timed(index.match, strangers)
-        asked_needlessly = sum(
-            answer.outcome == "review" for answer in stranger_answers
-        )
+        asked_needlessly = sum(answer.outcome == "review" for answer in stranger_answers)
         mean = sum(times) / len(times)
         print(
             f"  {size:>9,}  {spent:7.1f}  {spent / size * 1e6:7.1f}  {mean * 1e3:7.2f}  "
@@ -299,9 +249,7 @@ def report_scale(sizes: list[int], claims: int) -> None:
         )
 
 
-def _timed(
-    ask: Callable[[Company], Match], claims: list[Company]
-) -> tuple[list[float], list[Match]]:
+def _timed(ask: Callable[[Company], Match], claims: list[Company]) -> tuple[list[float], list[Match]]:
     times, answers = [], []
     for claim in claims:
         before = time.perf_counter()
@@ -316,12 +264,8 @@ def _rss_mb() -> float:
 
 def main() -> int:
     """Run what was asked for; say what is missing."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        "--data", type=Path, default=DATA, help="labelled names, JSON lines"
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=DATA, help="labelled names, JSON lines")
     parser.add_argument(
         "--scale",
         type=int,
@@ -329,9 +273,7 @@ def main() -> int:
         default=[10_000, 100_000, 1_000_000],
         help="index sizes",
     )
-    parser.add_argument(
-        "--claims", type=int, default=2000, help="claims asked at each size"
-    )
+    parser.add_argument("--claims", type=int, default=2000, help="claims asked at each size")
     parser.add_argument(
         "--verbose",
         action="store_true",
@@ -341,9 +283,7 @@ def main() -> int:
     if options.data.exists():
         report_labelled(options.data, verbose=options.verbose)
     else:
-        print(
-            f"Labelled names: not measured, there is no file {options.data}; give one with --data."
-        )
+        print(f"Labelled names: not measured, there is no file {options.data}; give one with --data.")
     if options.scale:
         report_scale(options.scale, options.claims)
     return 0

@@ -42,9 +42,7 @@ def looked_up(keys: Keys) -> Iterator[str]:
 def _halved(keys: Keys) -> tuple[str, ...]:
     """The whole name, and its telling words: half a name that is a trade word says too little."""
     telling = "".join(word for word in keys.core.split() if word not in COMMON)
-    return (
-        (keys.squash, telling) if telling and telling != keys.squash else (keys.squash,)
-    )
+    return (keys.squash, telling) if telling and telling != keys.squash else (keys.squash,)
 
 
 def _by_words(keys: Keys) -> Iterator[str]:

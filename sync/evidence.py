@@ -12,16 +12,10 @@ from sync.identity_lists import COMMON, GENERIC
 def against_tax_number(asked: Keys, known: Sequence[Keys]) -> str:
     """Why an equal tax number does not settle it: two countries', or one that people make up with nothing to support it."""
     country, number = _split(asked.tax_id)
-    theirs = {
-        _split(other.tax_id)[0] for other in known if _split(other.tax_id)[1] == number
-    }
+    theirs = {_split(other.tax_id)[0] for other in known if _split(other.tax_id)[1] == number}
     if country and "" not in theirs and country not in theirs:
         return f"the number is one of {country} here and of {', '.join(sorted(theirs))} there"
-    if (
-        is_placeholder(number)
-        and not _names_agree(asked, known)
-        and not _domains_agree(asked, known)
-    ):
+    if is_placeholder(number) and not _names_agree(asked, known) and not _domains_agree(asked, known):
         return "the number looks made up and neither name nor website agrees"
     return ""
 
@@ -46,9 +40,7 @@ def against_name(asked: Keys, known: Sequence[Keys]) -> list[str]:
         reasons.append("the countries differ")
     if tax_numbers_differ(asked, known):
         reasons.append("the tax numbers differ")
-    if not any(
-        _ends_alike(asked, other) for other in known if other.squash == asked.squash
-    ):
+    if not any(_ends_alike(asked, other) for other in known if other.squash == asked.squash):
         reasons.append("the words left off differ")
     return reasons
 
@@ -79,9 +71,7 @@ def tax_numbers_differ(asked: Keys, known: Iterable[Keys]) -> bool:
     theirs = {_split(other.tax_id) for other in known if other.tax_id}
     if any(number == other for _, other in theirs):
         return False
-    return any(
-        country == place and len(number) == len(other) for place, other in theirs
-    )
+    return any(country == place and len(number) == len(other) for place, other in theirs)
 
 
 def _all_differ(mine: str | None, theirs: Iterable[str | None]) -> bool:
@@ -96,9 +86,7 @@ def _names_agree(asked: Keys, known: Iterable[Keys]) -> bool:
 
 
 def _domains_agree(asked: Keys, known: Iterable[Keys]) -> bool:
-    return asked.domain is not None and any(
-        asked.domain == other.domain for other in known
-    )
+    return asked.domain is not None and any(asked.domain == other.domain for other in known)
 
 
 def _ends_alike(asked: Keys, other: Keys) -> bool:

@@ -12,9 +12,9 @@ from typing import NamedTuple
 import idna
 from publicsuffixlist import PublicSuffixList
 from rigour.names import remove_org_types
-from rigour.territories import lookup_territory
 
 from sync import identity_lists as lists
+from sync.countries import country_code
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +83,7 @@ def fresh_keys(company: Company) -> Keys:
 
 # Names
 
-_ASCII_SPACES = str.maketrans(
-    {c: " " for c in map(chr, range(128)) if not c.isalnum()} | {"'": None, "`": None}
-)
+_ASCII_SPACES = str.maketrans({c: " " for c in map(chr, range(128)) if not c.isalnum()} | {"'": None, "`": None})
 _LETTERS_WITHOUT_DECOMPOSITION = str.maketrans(
     {"ł": "l", "ø": "o", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe", "ı": "i", "ħ": "h", "ŧ": "t", "’": None,
      "‘": None, "ʼ": None, "´": None}
@@ -115,11 +113,7 @@ def name_of(text: str) -> Name:
             generic.insert(0, words.pop())
         else:
             break
-    if (
-        len(words) > 1
-        and words[0] in lists.LEADING_GENERIC
-        and set(words[1:]) - lists.COMMON
-    ):
+    if len(words) > 1 and words[0] in lists.LEADING_GENERIC and set(words[1:]) - lists.COMMON:
         generic.append(words.pop(0))
     return Name(tuple(words), tuple(generic))
 
@@ -133,10 +127,7 @@ def _fold(text: str) -> str:
     text = _DOTTED_LETTERS.sub(lambda dotted: re.sub(r"[./]", "", dotted[1]), text)
     if text.isascii():
         return text.translate(_ASCII_SPACES)
-    return "".join(
-        c if unicodedata.category(c)[0] in "LMN" else "" if c in "'`" else " "
-        for c in text
-    )
+    return "".join(c if unicodedata.category(c)[0] in "LMN" else "" if c in "'`" else " " for c in text)
 
 
 def _without_accents(text: str) -> str:
@@ -171,11 +162,7 @@ def _legal_form_at_end(words: list[str]) -> int:
 def _is_legal_form(word: str) -> bool:
     if word in lists.LEGAL_FORMS:
         return True
-    return (
-        len(word) > 4
-        and word not in lists.NOT_LEGAL_FORMS
-        and not remove_org_types(word).strip()
-    )
+    return len(word) > 4 and word not in lists.NOT_LEGAL_FORMS and not remove_org_types(word).strip()
 
 
 # Websites and e-mail
@@ -206,9 +193,7 @@ def email_domain_of(email: str | None) -> str | None:
 
 def _host_of(text: str) -> str | None:
     """The host of what was typed in a website field, as lower-case ASCII without a final dot."""
-    rest = _SCHEME.sub(
-        "", unicodedata.normalize("NFKC", text).strip().lower().replace("\\", "/")
-    ).lstrip("/")
+    rest = _SCHEME.sub("", unicodedata.normalize("NFKC", text).strip().lower().replace("\\", "/")).lstrip("/")
     host = re.split(r"[/?#\s,;]", rest, maxsplit=1)[0].rsplit("@", 1)[-1]
     if host.startswith("[") or host.count(":") > 1:
         return None
@@ -234,10 +219,7 @@ def _own_domain(host: str | None) -> str | None:
     if domain in _SHARED or host in _SHARED:
         return None
     label, _, suffix = domain.partition(".")
-    if (
-        f"{label}.*" in _SHARED
-        and _public_suffixes().publicsuffix(suffix, accept_unknown=False) == suffix
-    ):
+    if f"{label}.*" in _SHARED and _public_suffixes().publicsuffix(suffix, accept_unknown=False) == suffix:
         return None
     return domain
 
@@ -255,8 +237,7 @@ def country_of(text: str | None) -> str | None:
     """ISO 3166 code in capitals ("Germany" and "de" are "DE"); an unknown spelling is kept, so that it can differ."""
     if text is None or not text.strip():
         return None
-    found = lookup_territory(text.strip())
-    return found.code[:2].upper() if found else " ".join(text.casefold().split())
+    return country_code(text) or " ".join(text.casefold().split())
 
 
 def is_placeholder(number: str) -> bool:
@@ -271,9 +252,7 @@ def tax_id_of(text: str | None, country: str | None) -> str | None:
     """
     if text is None:
         return None
-    number = "".join(
-        c for c in unicodedata.normalize("NFKC", text).upper() if c.isalnum()
-    )
+    number = "".join(c for c in unicodedata.normalize("NFKC", text).upper() if c.isalnum())
     prefix = number[:2]
     if prefix in lists.VAT_PREFIXES or (prefix.isalpha() and prefix == country):
         country, number = {"EL": "GR", "XI": "GB"}.get(prefix, prefix), number[2:]

@@ -197,14 +197,10 @@ SHARED_HOSTS = _words("""
 PLACEHOLDER_MAIL = _words("example.com example.net example.org")
 
 # Names that mean a machine inside somebody's network, never a company.
-LOCAL_SUFFIXES = _words(
-    "localhost local localdomain internal intranet lan home corp arpa onion invalid"
-)
+LOCAL_SUFFIXES = _words("localhost local localdomain internal intranet lan home corp arpa onion invalid")
 
 # Numbers that people type when they have none to give. Equal ones tie two companies only if something else agrees.
-PLACEHOLDER_NUMBERS = _words(
-    "12345 123456 1234567 12345678 123456789 1234567890 0123456789 123123123 987654321"
-)
+PLACEHOLDER_NUMBERS = _words("12345 123456 1234567 12345678 123456789 1234567890 0123456789 123123123 987654321")
 
 # Prefixes of value added tax numbers: the European Union and its neighbours that use the same style.
 VAT_PREFIXES = _words("""

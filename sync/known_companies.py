@@ -72,35 +72,19 @@ class KnownCompanies:
     def with_tax_number(self, number: str) -> list[int]:
         """Rows whose tax number is this one, whatever its country."""
         rows = self._postings.rows(f"x{number}")
-        return [
-            row
-            for row in rows
-            if (self.keys[row].tax_id or "").partition(":")[2] == number
-        ]
+        return [row for row in rows if (self.keys[row].tax_id or "").partition(":")[2] == number]
 
     def with_domain(self, domain: str) -> list[int]:
         """Rows whose website is on this domain."""
-        return [
-            row
-            for row in self._postings.rows(f"d{domain}")
-            if self.keys[row].domain == domain
-        ]
+        return [row for row in self._postings.rows(f"d{domain}") if self.keys[row].domain == domain]
 
     def with_email_domain(self, domain: str) -> list[int]:
         """Rows whose contact's e-mail is on this domain."""
-        return [
-            row
-            for row in self._postings.rows(f"e{domain}")
-            if self.keys[row].email_domain == domain
-        ]
+        return [row for row in self._postings.rows(f"e{domain}") if self.keys[row].email_domain == domain]
 
     def with_squash(self, squash: str) -> list[int]:
         """Rows whose name is this one but for spaces, legal form and generic words."""
-        return [
-            row
-            for row in self._postings.rows(f"s{squash}")
-            if self.keys[row].squash == squash
-        ]
+        return [row for row in self._postings.rows(f"s{squash}") if self.keys[row].squash == squash]
 
     def under(self, keys: Iterable[str], *, per_key: int, in_all: int) -> set[int]:
         """Rows filed under any of the keys, those with few rows first, until there are ``in_all``.

@@ -82,11 +82,7 @@ class Index:
     def match(self, company: Company, *, exclude: Collection[str] = ()) -> Match:
         """Which known company this is. ``exclude`` names ids or groups to leave out (usually the company itself)."""
         question = _Question(self._known, company, frozenset(exclude))
-        return (
-            question.by_number_or_domain()
-            or question.by_name()
-            or question.for_review()
-        )
+        return question.by_number_or_domain() or question.by_name() or question.for_review()
 
     def candidates(self, company: Company) -> tuple[str, ...]:
         """Groups whose names would be compared with this one, sorted: tells a name never seen from one judged unlike."""
@@ -97,9 +93,7 @@ class Index:
 class _Question:
     """One company asked about. Groups are kept by id, each with all its spellings that may be shown."""
 
-    def __init__(
-        self, known: KnownCompanies, company: Company, excluded: frozenset[str]
-    ) -> None:
+    def __init__(self, known: KnownCompanies, company: Company, excluded: frozenset[str]) -> None:
         self._known = known
         self._name = company.name
         self._keys = keys_of(company)
@@ -108,9 +102,7 @@ class _Question:
     def by_number_or_domain(self) -> Match | None:
         """Same tax number or same website: one company, unless several have it or something contradicts."""
         number, domain = (self._keys.tax_id or "").partition(":")[2], self._keys.domain
-        by_number = (
-            self._groups_of(self._known.with_tax_number(number)) if number else {}
-        )
+        by_number = self._groups_of(self._known.with_tax_number(number)) if number else {}
         by_domain = self._groups_of(self._known.with_domain(domain)) if domain else {}
         found = by_number | by_domain
         agreement = {
@@ -119,10 +111,7 @@ class _Question:
         }
         if len(found) > 1:
             reason = f"{len(found)} companies match"
-            return _review(
-                Hit(group, "contradiction", 1.0, f"{agreement[group]}; but {reason}.")
-                for group in found
-            )
+            return _review(Hit(group, "contradiction", 1.0, f"{agreement[group]}; but {reason}.") for group in found)
         for group, spellings in found.items():
             if by_number:
                 against = against_tax_number(self._keys, spellings)
@@ -155,9 +144,7 @@ class _Question:
         if len(named) == 1:
             [(group, spellings)] = named.items()
             if not against_name(self._keys, spellings):
-                return _same(
-                    Hit(group, "name", 1.0, f"Same name; {self._both_names(group)}.")
-                )
+                return _same(Hit(group, "name", 1.0, f"Same name; {self._both_names(group)}."))
         return None
 
     def for_review(self) -> Match:
@@ -176,30 +163,20 @@ class _Question:
         }
         for hit in (*self._by_likeness(), *self._by_email()):
             known = hits.get(hit.id)
-            if known is None or (
-                known.rule == hit.rule and _order(hit) < _order(known)
-            ):
+            if known is None or (known.rule == hit.rule and _order(hit) < _order(known)):
                 hits[hit.id] = hit
         return _review(hits.values())
 
     def candidate_rows(self) -> list[int]:
         """Rows whose names are worth comparing."""
-        rows = self._known.under(
-            looked_up(self._keys), per_key=_ROWS_PER_KEY, in_all=_ROWS_PER_LOOKUP
-        )
-        return (
-            [row for row in rows if self._visible(row)]
-            if self._excluded
-            else list(rows)
-        )
+        rows = self._known.under(looked_up(self._keys), per_key=_ROWS_PER_KEY, in_all=_ROWS_PER_LOOKUP)
+        return [row for row in rows if self._visible(row)] if self._excluded else list(rows)
 
     def _by_likeness(self) -> list[Hit]:
         rows = self.candidate_rows()
         others = [self._known.keys[row] for row in rows]
         hits = []
-        for position, (score, way) in alike(
-            self._keys, others, strict=speaks_against
-        ).items():
+        for position, (score, way) in alike(self._keys, others, strict=speaks_against).items():
             row = rows[position]
             group = self._known.groups[row]
             if not tax_numbers_differ(self._keys, self._spellings(group)):
@@ -215,13 +192,9 @@ class _Question:
                 reasons[group] = f"The contact's e-mail domain {mail} is its website"
         if own:
             for group in self._few(self._known.with_email_domain(own)):
-                reasons.setdefault(
-                    group, f"The website {own} is the domain of its contact's e-mail"
-                )
+                reasons.setdefault(group, f"The website {own} is the domain of its contact's e-mail")
         if mail:
-            for group, spellings in self._few(
-                self._known.with_email_domain(mail)
-            ).items():
+            for group, spellings in self._few(self._known.with_email_domain(mail)).items():
                 likely = any(faintly_alike(self._keys, other) for other in spellings)
                 if likely and not domains_differ(self._keys, spellings):
                     reasons.setdefault(group, f"Contacts of both have e-mail at {mail}")
@@ -237,11 +210,7 @@ class _Question:
         return groups if len(groups) <= _COMPANIES_PER_MAIL_DOMAIN else {}
 
     def _named(self) -> dict[str, list[Keys]]:
-        return (
-            self._groups_of(self._known.with_squash(self._keys.squash))
-            if self._keys.squash
-            else {}
-        )
+        return self._groups_of(self._known.with_squash(self._keys.squash)) if self._keys.squash else {}
 
     def _groups_of(self, rows: Iterable[int]) -> dict[str, list[Keys]]:
         groups = sorted({self._known.groups[row] for row in rows if self._visible(row)})
@@ -254,10 +223,7 @@ class _Question:
         return [row for row in self._known.rows_of_group(group) if self._visible(row)]
 
     def _visible(self, row: int) -> bool:
-        return (
-            self._known.ids[row] not in self._excluded
-            and self._known.groups[row] not in self._excluded
-        )
+        return self._known.ids[row] not in self._excluded and self._known.groups[row] not in self._excluded
 
     def _both_names(self, group: str) -> str:
         return f"names {_quote(self._name)} and {_quote(self._known.names[self._visible_rows(group)[0]])}"
@@ -269,11 +235,7 @@ def _same(hit: Hit) -> Match:
 
 def _review(hits: Iterable[Hit]) -> Match:
     best = sorted(hits, key=_order)[:_SHOWN]
-    return (
-        Match("review", tuple(best), best[0].rule, RULESET)
-        if best
-        else Match("none", (), "none", RULESET)
-    )
+    return Match("review", tuple(best), best[0].rule, RULESET) if best else Match("none", (), "none", RULESET)
 
 
 def _order(hit: Hit) -> tuple[float, str, str]:

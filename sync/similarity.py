@@ -19,9 +19,7 @@ NEAR_IDENTICAL, NEAR_IDENTICAL_WORDS = 92, 88
 DIFFERING_WORDS = 80
 FAINT = 60
 
-_ENUMERATOR = re.compile(
-    r"[a-z]|\d+[a-z]?|[a-z]\d+|m{0,3}(?:x[cl]|l?x{0,3})(?:i[xv]|v?i{0,3})"
-)
+_ENUMERATOR = re.compile(r"[a-z]|\d+[a-z]?|[a-z]\d+|m{0,3}(?:x[cl]|l?x{0,3})(?:i[xv]|v?i{0,3})")
 _DIGITS = re.compile(r"\d+")
 
 
@@ -32,9 +30,7 @@ class Likeness(NamedTuple):
     way: str
 
 
-def alike(
-    keys: Keys, others: Sequence[Keys], *, strict: Callable[[Keys, Keys], bool]
-) -> dict[int, Likeness]:
+def alike(keys: Keys, others: Sequence[Keys], *, strict: Callable[[Keys, Keys], bool]) -> dict[int, Likeness]:
     """Positions in ``others`` whose names look like that of ``keys``, with how alike.
 
     ``strict`` says that something else speaks against two being one (another website, another country): then only
@@ -53,20 +49,14 @@ def alike(
         for position, likeness in found.items()
         if _comparable(others[position].squash)
         and not _told_apart(keys.core, others[position].core)
-        and not (
-            strict(keys, others[position])
-            and not _near_identical(keys, others[position])
-        )
+        and not (strict(keys, others[position]) and not _near_identical(keys, others[position]))
     }
 
 
 def faintly_alike(keys: Keys, other: Keys) -> bool:
     """Whether something in the names agrees: a telling word, or most letters. Too little to ask on its own."""
     telling = set(keys.core.split()) - COMMON
-    return (
-        not telling.isdisjoint(other.core.split())
-        or fuzz.ratio(keys.squash, other.squash) >= FAINT
-    )
+    return not telling.isdisjoint(other.core.split()) or fuzz.ratio(keys.squash, other.squash) >= FAINT
 
 
 def _by_spelling(keys: Keys, others: Sequence[Keys]) -> list[tuple[int, Likeness]]:
@@ -108,9 +98,7 @@ def _by_containment(keys: Keys, others: Sequence[Keys]) -> list[tuple[int, Liken
     latin = keys.squash.isascii()
     found = []
     for position, other in enumerate(others):
-        if not latin and (
-            other.squash.startswith(keys.squash) or keys.squash.startswith(other.squash)
-        ):
+        if not latin and (other.squash.startswith(keys.squash) or keys.squash.startswith(other.squash)):
             contained = True
         else:
             core = other.core
