@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from rules.money import EXPONENTS
+from rules.money import EXACT, EXPONENTS
 from sync.moments import Parser, Zone, date_reader, instant_reader
 from sync.refusal import Refused
 
@@ -147,13 +147,35 @@ def amount(raw: Any) -> str | None:
     return whole + point + part
 
 
+def negate(raw: Any) -> str | None:
+    """The number with the other sign: ledgers keep revenue as credits, below zero."""
+    found = decimal(raw)
+    return found and decimal(Decimal(found).copy_negate())
+
+
+def absolute(raw: Any) -> str | None:
+    """The number without its sign."""
+    found = decimal(raw)
+    return found and found.lstrip("-")
+
+
+def as_percent(raw: Any) -> str | None:
+    """A share as a percentage, for systems that store 12 for 12 %: ``0.12`` becomes ``12``."""
+    found = decimal(raw)
+    return found and _trimmed(Decimal(found).scaleb(2, EXACT))
+
+
+def _trimmed(number: Decimal) -> str:
+    shown = format(number, "f")
+    return shown.rstrip("0").rstrip(".") if "." in shown else shown
+
+
 def percent(raw: Any) -> str | None:
     """A percentage as a share: ``12`` or ``"12.5 %"`` becomes ``0.12``, ``0.125``."""
     found = decimal(raw.strip().removesuffix("%") if isinstance(raw, str) else raw)
     if found is None:
         return None
-    share = format(Decimal(found).scaleb(-2), "f")
-    return share.rstrip("0").rstrip(".") if "." in share else share
+    return _trimmed(Decimal(found).scaleb(-2, EXACT))
 
 
 def integer(raw: Any) -> int | None:
@@ -325,6 +347,9 @@ TRANSFORMS: dict[str, Transform] = {
         Transform("instant", "instant", lambda _a, zone, parse: instant_reader(zone, parse)),
         Transform("decimal", "decimal", _simple(decimal)),
         Transform("money", "money", _simple(amount)),
+        Transform("negate", "decimal", _simple(negate)),
+        Transform("absolute", "decimal", _simple(absolute)),
+        Transform("as_percent", "decimal", _simple(as_percent)),
         Transform("percent", "decimal", _simple(percent)),
         Transform("integer", "integer", _simple(integer)),
         Transform("boolean", "boolean", _simple(boolean)),
