@@ -24,8 +24,9 @@ LONGEST_TEXT = 100_000
 LONGEST_LIST = 1_000
 MOST_MACROS = 2
 
-_LITERAL = re.compile(r"""[rR]?("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')""")
-_MACRO = re.compile(r"\.\s*(all|exists|exists_one|map|filter)\s*\(\s*([A-Za-z_]\w*)\s*,")
+_OPENING = re.compile(r"""([rRbB]*)(\"{3}|'{3}|"|')""")
+_REST = {'"': re.compile(r'(?:[^"\\\n]|\\.)*"'), "'": re.compile(r"(?:[^'\\\n]|\\.)*'")}
+_MACRO = re.compile(r"\.\s*(all|exists|exists_one|existsOne|map|filter)\s*\(\s*([A-Za-z_]\w*)\s*,")
 _CHAIN = re.compile(r"(?<![\w.])([A-Za-z_]\w*(?:\s*\.\s*[A-Za-z_]\w*)*)(\s*\()?")
 
 
@@ -105,7 +106,7 @@ def compile_expression(source: str) -> Expression:
     """Compile and bound an expression. Raises: ``ExpressionError``."""
     if len(source) > LONGEST_EXPRESSION:
         raise ExpressionError(f"{len(source)} characters", f"an expression of at most {LONGEST_EXPRESSION}")
-    bare = _LITERAL.sub('""', source)
+    bare = _without_texts(source)
     bound = _macros(bare)
     try:
         program = cel.compile(source)
@@ -121,6 +122,23 @@ def compile_expression(source: str) -> Expression:
     fields = _fields(bare, names)
     paths = {path for path in fields if not any(path.startswith(other + ".") for other in fields)}
     return Expression(source, tuple(sorted(paths)), tuple(sorted(fields)), program)
+
+
+def _without_texts(source: str) -> str:
+    """The expression with its quoted texts emptied. Raises: ``ExpressionError`` for forms that could hide code in texts."""
+    bare, at = "", 0
+    while opening := _OPENING.search(source, at):
+        closed = _REST.get(opening[2], _REST['"']).match(source, opening.end())
+        if opening[1] or len(opening[2]) == 3 or closed is None:
+            raise ExpressionError(
+                f"a text that starts with {opening[0]}", "texts in plain quotes that end on their line"
+            )
+        bare += source[at : opening.start()] + '""'
+        at = closed.end()
+    bare += source[at:]
+    if "//" in bare:
+        raise ExpressionError("a comment (//)", "an expression; comments go into the file, after #")
+    return bare
 
 
 def _macros(bare: str) -> set[str]:
