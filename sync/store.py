@@ -74,7 +74,9 @@ class Store:
 
     def migrate(self) -> None:
         """Bring the tables up to date; does nothing when they are."""
-        tables.metadata.create_all(self.engine)
+        from sync.migrate import upgrade  # Alembic takes a while to import, and only starting needs it
+
+        upgrade(self.engine)
 
     def under(self, lease: Lease) -> Store:
         """The same store, but every write transaction fails once another holder has taken the lease."""
