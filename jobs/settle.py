@@ -25,7 +25,7 @@ from rules.support import Handover, SupportFacts, SupportRow, support_of
 from rules.tasks import Task, TaskLog, Wanted, names_task
 from rules.terms import Program
 from sync.claims import Claim, ProspectFacts, replay
-from sync.intake import checked
+from sync.intake import checked, standing_at
 from sync.prospects import Prospect, Prospects, resolve
 
 Views = Mapping[str, Sequence[View[Any]]]
@@ -214,7 +214,7 @@ class History:
             day = calendar.date_of(referral.submitted_at)
             timeline = self.views["partner"].get(referral.partner)
             partner = _last(timeline) if timeline else None
-            enrollments = [_last(t) for t in self.enrollments.get(referral.partner, {}).values()]
+            enrollments = [standing_at(t, referral.submitted_at) for t in self.enrollments.get(referral.partner, {}).values()]
             intake = checked(referral, partner, [e for e in enrollments if e], day, self.program.on(day))
             return not intake.failed
 

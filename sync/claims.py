@@ -17,7 +17,7 @@ from rules.facts import View
 from rules.records import Contract, Decision, Enrollment, Opportunity, Partner, Referral, Review
 from rules.tasks import TaskLog, Wanted, names_task
 from rules.terms import Program, Terms
-from sync.intake import Intake, checked
+from sync.intake import Intake, checked, standing_at
 from sync.prospects import Prospect, Tie
 
 ENDED = {"returned", "rejected"}
@@ -109,12 +109,13 @@ class _Candidate:
     id: str
     referral: Referral
     rank_at: datetime
-    learned_at: datetime
     intake: Intake
     review: Review | None
     ended: str | None = None
     overridden: Review | None = None
     tie: Tie | None = None
+    learned_at: datetime = END
+    """When it was first seen to be complete and admissible among the claims to this prospect."""
 
 
 class _Replay:
@@ -131,7 +132,8 @@ class _Replay:
         }
         self._claims: dict[str, Claim] = {}
         self._rank_at: dict[str, datetime] = {}
-        self._learned_at: dict[str, datetime] = {}
+        self._learned: dict[str, dict[str, datetime]] = {}
+        self._part: dict[str, str] = {}
         self._number: dict[str, int] = {}
         self._approved: set[str] = set()
         self._tasks = TaskLog(program.id)
@@ -204,7 +206,6 @@ class _Replay:
             return
         self._now[kind][name] = view.fact
         if kind == "referral":
-            self._learned_at.setdefault(name, view.at)
             self._number[name] = view.number
 
     def _judge(self, instant: datetime) -> None:
@@ -223,9 +224,10 @@ class _Replay:
                 verdicts[candidate.id] = verdict
             else:
                 valid.append(candidate)
-        valid.sort(key=lambda c: (c.rank_at, c.id))
-        ranks = {candidate.id: number for number, candidate in enumerate(valid, 1)}
-        self._stand(instant, today, valid, ranks, verdicts, wanted)
+        for group in self._parted(valid, instant):
+            group.sort(key=lambda c: (c.rank_at, c.id))
+            ranks = {candidate.id: number for number, candidate in enumerate(group, 1)}
+            self._stand(instant, today, group, ranks, verdicts, wanted)
         for name, verdict in verdicts.items():
             claim = self._claims.get(name)
             if claim is None:
@@ -234,14 +236,30 @@ class _Replay:
                 claim.verdicts.append((instant, verdict))
         self._tasks.update(today, wanted)
 
+    def _parted(self, valid: list[_Candidate], instant: datetime) -> list[list[_Candidate]]:
+        """The claims by what was known then to be one company; a later merge never rewrites what was before it."""
+        parts: dict[str, list[_Candidate]] = {}
+        for candidate in valid:
+            parts.setdefault(candidate.tie.part if candidate.tie else "", []).append(candidate)
+        for part, group in parts.items():
+            known = self._learned.setdefault(part, {})
+            moved_whole = not known
+            for candidate in group:
+                before = self._learned.get(self._part.get(candidate.id, part), {})
+                if candidate.id not in known:
+                    known[candidate.id] = before.get(candidate.id, instant) if moved_whole else instant
+            for candidate in group:
+                candidate.learned_at = known[candidate.id]
+                self._part[candidate.id] = part
+        return [parts[part] for part in sorted(parts)]
+
     def _candidates(self, instant: datetime) -> list[_Candidate]:
         found = []
         for name in sorted(self._now["referral"]):
             referral: Referral = self._now["referral"][name]
             partner = self._now["partner"].get(referral.partner)
-            enrollments = [e for e in self._now["enrollment"].values() if e.partner == referral.partner]
             day = self._calendar.date_of(referral.submitted_at)
-            intake = checked(referral, partner, enrollments, day, self._program.on(day))
+            intake = checked(referral, partner, self._enrollments_of(referral), day, self._program.on(day))
             if not intake.missing and name not in self._rank_at:
                 first = self._number[name] == 1
                 self._rank_at[name] = referral.submitted_at if first else instant
@@ -254,12 +272,18 @@ class _Replay:
                 self._rank_at.setdefault(name, override.at)
             found.append(
                 _Candidate(
-                    name, referral, self._rank_at.get(name, instant), self._learned_at[name], intake, review,
+                    name, referral, self._rank_at.get(name, instant), intake, review,
                     ended=review.outcome if review and review.outcome in ENDED else None,
                     overridden=override, tie=self._tie_of(name, instant),
                 )  # fmt: skip
             )
         return found
+
+    def _enrollments_of(self, referral: Referral) -> Iterator[Enrollment]:
+        """The partner's enrollments, each in the standing it had at the submission: leaving later undoes no claim."""
+        for name, enrollment in self._now["enrollment"].items():
+            if enrollment.partner == referral.partner:
+                yield standing_at(self._facts.enrollments[name], referral.submitted_at) or enrollment
 
     def _tie_of(self, name: str, instant: datetime) -> Tie | None:
         found = None
@@ -306,12 +330,14 @@ class _Replay:
             if candidate.ended:
                 assert candidate.review is not None
                 reason = f": {candidate.review.reason}" if candidate.review.reason else ""
-                failed = tuple(sorted(k for k, ok in (candidate.review.checks or {}).items() if not ok))
+                failed = _failed_checks(candidate.review) or terms.claims.review_clauses
                 verdict(candidate, candidate.ended, f"{candidate.ended} by {candidate.review.by}{reason}", failed)
             elif decision is not None and decision.choice == "reject":
                 verdict(candidate, "rejected", f"rejected by {decision.by}: {decision.reason}", terms.claims.conflict_clauses)
             elif candidate.id not in self._approved and (sold := self._own_sales(candidate, terms)):
                 verdict(candidate, "rejected", sold, terms.claims.first_party_clauses)
+            elif run_out := self._run_out(candidate, instant, terms):
+                verdict(candidate, "expired", run_out, terms.claims.expiry_clauses, **self._window(candidate, terms))
             else:
                 line.append(candidate)
         awarded = self._award(line)
@@ -357,7 +383,8 @@ class _Replay:
         rivals = [c for c in standing if c is not holder and c.referral.partner != holder.referral.partner]
         decided_at = self._award_instant(holder) if awarded else None
         newcomers = [c for c in rivals if decided_at is None or c.learned_at > decided_at]
-        earlier = [c for c in newcomers if (c.rank_at, c.id) < (holder.rank_at, holder.id)] if awarded is None else []
+        apart = timedelta(milliseconds=int(str(terms.values["tie_window_ms"])))
+        earlier = [c for c in newcomers if c.rank_at <= holder.rank_at + apart] if awarded is None else []
         strict = policy in ("strict_first", "first_submitter") and not earlier
         contested = bool(newcomers) and not strict
         for other in standing:
@@ -397,28 +424,21 @@ class _Replay:
         verdict: Any,
         wanted: list[Wanted],
     ) -> None:
-        started = self._calendar.date_of(holder.rank_at)
-        expiry = terms.values.get("claim_expiry")
-        last = self._last_day(terms, started, expiry) if isinstance(expiry, Period) else None
+        window = self._window(holder, terms)
+        started: date = window["protected_from"]
         won = self._won(holder, instant)
-        window: dict[str, Any] = {"protected_from": started, "protected_until": last}
         if won:
             contract = self._now["contract"][won["contract"]]
             because = f"won: contract {won['contract']} was signed on {won['won_on']}"
-            if last is not None and won["won_on"] > last:
-                verdict(holder, "expired", f"the contract was signed on {won['won_on']}, after {last}",
-                        terms.claims.expiry_clauses, **window)  # fmt: skip
-                return
+            failed: tuple[str, ...] = ()
             if won["approved_at"] is None:
+                failed = _failed_checks(holder.review)
                 task = f"contract {contract.id} was signed on {contract.signed_on}; review the referral"
                 wanted.append(Wanted("commission_review", holder.id, terms.claims.review_clauses, task))
                 because += "; the commission waits for its review"
             else:
                 self._approved.add(holder.id)
-            verdict(holder, "won", because, (), held=held, **window, **won)
-            return
-        if last is not None and today > last:
-            verdict(holder, "expired", f"no contract was signed by {last}", terms.claims.expiry_clauses, **window)
+            verdict(holder, "won", because, failed, held=held, **window, **won)
             return
         stale = terms.values.get("stale_days")
         if isinstance(stale, int) and today >= (opens := started + timedelta(days=stale)):
@@ -432,16 +452,33 @@ class _Replay:
         kin = f"; note: {', '.join(self._facts.kin)} in the same corporate tree is claimed too" if self._facts.kin else ""
         verdict(holder, "active", why + kin, (), held=held, **window)
 
+    def _window(self, candidate: _Candidate, terms: Terms) -> dict[str, date | None]:
+        """The first and the last day on which the claim holds its prospect."""
+        started = self._calendar.date_of(candidate.rank_at)
+        expiry = terms.values.get("claim_expiry")
+        last = self._last_day(terms, started, expiry) if isinstance(expiry, Period) else None
+        return {"protected_from": started, "protected_until": last}
+
+    def _run_out(self, candidate: _Candidate, instant: datetime, terms: Terms) -> str | None:
+        """Why the claim has expired: no contract signed by its last day, whenever the CRM told of it (NT-A11)."""
+        last = self._window(candidate, terms)["protected_until"]
+        if last is None:
+            return None
+        won = self._won(candidate, instant)
+        if won:
+            return f"the contract was signed on {won['won_on']}, after {last}" if won["won_on"] > last else None
+        return f"no contract was signed by {last}" if self._calendar.date_of(instant) > last else None
+
     def _won(self, candidate: _Candidate, instant: datetime) -> dict[str, Any]:
         """The signed contract that makes the claim won, with its approval, or nothing (NT-13, NT-14)."""
         submitted = self._calendar.date_of(candidate.referral.submitted_at)
-        account = self._account_of(candidate, instant)
+        accounts = self._accounts_of(candidate, instant)
         contracts = []
         for contract in self._now["contract"].values():
             if contract.renews is not None:
                 continue
             named = contract.referral or self._named_by_opportunity(contract)
-            belongs = named == candidate.id or (named is None and account is not None and contract.account == account)
+            belongs = named == candidate.id or (named is None and contract.account in accounts)
             if belongs and contract.signed_on >= submitted:
                 contracts.append(contract)
         if not contracts:
@@ -467,14 +504,18 @@ class _Replay:
     def _account_of(self, candidate: _Candidate, instant: datetime) -> str | None:
         if candidate.referral.account is not None:
             return candidate.referral.account
-        if candidate.tie is not None and candidate.tie.unsure:
-            account = None
-        else:
-            account = self._prospect.account_at(instant)
+        account = None if candidate.tie is None or candidate.tie.unsure else candidate.tie.account
         if account is None:
             named = [c for c in self._now["contract"].values() if c.referral == candidate.id]
             account = min(named, key=lambda c: (c.signed_on, c.id)).account if named else None
         return account
+
+    def _accounts_of(self, candidate: _Candidate, instant: datetime) -> set[str]:
+        """The claim's account, and its whole corporate tree where that is one prospect (NT-A10)."""
+        account = self._account_of(candidate, instant)
+        if account is None:
+            return set()
+        return {account, *self._prospect.trees.get(account, ())}
 
     def _own_sales(self, candidate: _Candidate, terms: Terms) -> str | None:
         """Why the vendor's own sales were first, or ``None`` (NT-7)."""
@@ -483,11 +524,9 @@ class _Replay:
         if "direct_sales" not in includes or candidate.overridden:
             return None
         submitted = candidate.referral.submitted_at
-        account = self._account_of(candidate, submitted) or self._prospect.account_at(END)
-        if candidate.tie is not None and candidate.tie.unsure and candidate.referral.account is None:
-            return None
+        accounts = self._accounts_of(candidate, submitted)
         for opportunity in sorted(self._now["opportunity"].values(), key=lambda o: (o.created_at, o.id)):
-            if opportunity.account != account or opportunity.referral is not None:
+            if opportunity.account not in accounts or opportunity.referral is not None:
                 continue
             if opportunity.created_at < submitted and (opportunity.closed_at is None or opportunity.closed_at > submitted):
                 return f"direct sales were first: opportunity {opportunity.id} was open since {opportunity.created_at.isoformat()}"
@@ -506,7 +545,9 @@ class _Replay:
         first = min(standing, key=lambda c: (c.rank_at, c.id))
         window = terms_of[first.id].values["tie_window_ms"]
         assert isinstance(window, int)
-        near = [c for c in standing if c.rank_at - first.rank_at <= timedelta(milliseconds=window)]
+        apart = timedelta(milliseconds=window)
+        seen = min(c.learned_at for c in standing)
+        near = [c for c in standing if c.rank_at - first.rank_at <= apart and c.learned_at - seen <= apart]
         return near if len({c.referral.partner for c in near}) > 1 else []
 
     def _decisions(self) -> Iterable[Decision]:
@@ -553,6 +594,11 @@ class _Replay:
             instant for instant, referral, partner in self._awards()
             if referral == holder.id or partner == holder.referral.partner
         )  # fmt: skip
+
+
+def _failed_checks(review: Review | None) -> tuple[str, ...]:
+    checks = (review.checks if review else None) or {}
+    return tuple(sorted(clause for clause, holds in checks.items() if not holds))
 
 
 def verdict_at(claim: Claim, instant: datetime) -> Verdict | None:

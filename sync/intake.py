@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
+from rules.facts import View
 from rules.records import Enrollment, Partner, Referral
 from rules.terms import RequiredField, Terms
 
@@ -64,6 +65,14 @@ def covers(enrollment: Enrollment, day: date) -> bool:
         and (enrollment.ends_on is None or day <= enrollment.ends_on)
         and enrollment.standing != "terminated"
     )
+
+
+def standing_at(timeline: Sequence[View[Enrollment]], submitted_at: datetime) -> Enrollment | None:
+    """An enrollment as it read at the submission, or as it first read when it became known later."""
+    known = [view.fact for view in timeline if view.at <= submitted_at]
+    if known and known[-1] is not None:
+        return known[-1]
+    return next((view.fact for view in timeline if view.fact is not None and view.at > submitted_at), None)
 
 
 def _value(referral: Referral, partner: Partner | None, path: str) -> Any:

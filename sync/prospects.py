@@ -8,7 +8,7 @@ not remade by a later record, so the past stays as it was (matching rules are ve
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -24,7 +24,8 @@ AUTOMATIC = {"domain": "domain", "normalised_name": "name"}
 class Tie:
     """From ``at`` on, the referral belongs to this prospect.
 
-    ``evidence`` says why, for a person; ``unsure`` holds the prospects that a person must compare it with.
+    ``evidence`` says why, for a person; ``unsure`` holds the prospects that a person must compare it with. ``part`` is
+    the company as it was known then: parts that later turned out to be one make one prospect.
     """
 
     at: datetime
@@ -32,6 +33,13 @@ class Tie:
     rule: str
     evidence: str
     unsure: tuple[str, ...] = ()
+    part: str = ""
+
+    @property
+    def account(self) -> str | None:
+        """The account that the company was known by from then on."""
+        known_as = self.part or self.prospect
+        return known_as.removeprefix("account:") if known_as.startswith("account:") else None
 
 
 @dataclass(slots=True)
@@ -42,14 +50,8 @@ class Prospect:
     referrals: list[str] = field(default_factory=list)
     accounts: list[tuple[datetime, str]] = field(default_factory=list)
     """Accounts with the instant from which each is known to be this prospect."""
-
-    def account_at(self, instant: datetime) -> str | None:
-        """The prospect's account as known at an instant."""
-        found = None
-        for since, account in self.accounts:
-            if since <= instant:
-                found = account
-        return found
+    trees: dict[str, list[str]] = field(default_factory=dict)
+    """For an account whose corporate tree is one prospect, the other accounts of the tree."""
 
 
 @dataclass(slots=True)
@@ -94,6 +96,7 @@ class _Resolution:
         self._prospects: dict[str, Prospect] = {}
         self._ties: dict[str, list[Tie]] = {}
         self._spelled: dict[str, tuple[Any, ...]] = {}
+        self._members: dict[str, set[str]] = {}
 
     def run(
         self,
@@ -231,8 +234,11 @@ class _Resolution:
     def _merge(self, at: datetime, waiting: str, account: str) -> None:
         """An untied prospect turns out to be an account."""
         target = self._prospect_of(at, account)
-        if target != waiting:
-            self._merged[waiting] = target
+        if target == waiting:
+            return
+        self._merged[waiting] = target
+        for name in sorted(self._members.get(waiting, ())):
+            self._tie(replace(self._ties[name][-1], at=at, prospect=target), name)
 
     def _root(self, prospect: str) -> str:
         while prospect in self._merged:
@@ -241,14 +247,52 @@ class _Resolution:
 
     def _tie(self, tie: Tie, name: str) -> None:
         ties = self._ties.setdefault(name, [])
-        if not ties or ties[-1] != tie:
-            ties.append(tie)
+        if ties and ties[-1] == tie:
+            return
+        if ties:
+            self._members[ties[-1].prospect].discard(name)
+        self._members.setdefault(tie.prospect, set()).add(name)
+        ties.append(tie)
 
     def _result(self) -> Prospects:
+        whole = self._joined()
         by_id: dict[str, Prospect] = {}
         for name in sorted(self._ties):
-            ties = [Tie(t.at, self._root(t.prospect), t.rule, t.evidence, t.unsure) for t in self._ties[name]]
+            ties = [replace(tie, prospect=whole[tie.prospect], part=tie.prospect) for tie in self._ties[name]]
             self._ties[name] = ties
-            prospect = ties[-1].prospect
-            by_id.setdefault(prospect, self._prospects[prospect]).referrals.append(name)
+            found = by_id.setdefault(ties[-1].prospect, Prospect(ties[-1].prospect))
+            found.referrals.append(name)
+            for part in dict.fromkeys(tie.part for tie in ties):
+                found.accounts += [one for one in self._prospects[part].accounts if one not in found.accounts]
+        if self._one_tree:
+            self._add_trees(by_id, whole)
         return Prospects(by_id, self._ties)
+
+    def _joined(self) -> dict[str, str]:
+        """For each part the prospect it ended up in: parts that shared a referral are one, named by where it ended."""
+        above: dict[str, str] = {}
+
+        def top(part: str) -> str:
+            while above.setdefault(part, part) != part:
+                part = above[part]
+            return part
+
+        for ties in self._ties.values():
+            for tie in ties:
+                above[top(tie.prospect)] = top(ties[-1].prospect)
+        ends: dict[str, str] = {}
+        for ties in self._ties.values():
+            root, last = top(ties[-1].prospect), ties[-1].prospect
+            ends[root] = min(ends.get(root, last), last)
+        return {part: ends[top(part)] for part in above}
+
+    def _add_trees(self, by_id: Mapping[str, Prospect], whole: Mapping[str, str]) -> None:
+        for account in sorted(self._known_accounts):
+            root = self._tree_root(account)
+            if root not in whole or root == f"account:{account}":
+                continue
+            prospect, top = by_id[whole[root]], root.removeprefix("account:")
+            since = next(at for at, name in prospect.accounts if name == top)
+            prospect.accounts.append((since, account))
+            tree = [top, *prospect.trees.get(top, ()), account]
+            prospect.trees |= {one: [other for other in tree if other != one] for one in tree}
