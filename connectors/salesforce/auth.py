@@ -6,8 +6,6 @@ import base64
 from datetime import timedelta
 from urllib.parse import urlsplit
 
-import jwt
-
 from connectors.errors import NeedsOperator
 from connectors.http import BearerTokens, Http
 from connectors.salesforce.config import SalesforceConfig
@@ -43,6 +41,8 @@ def _client(config: SalesforceConfig) -> tuple[dict[str, str], dict[str, str]]:
 
 
 def _assertion(config: SalesforceConfig, login: Http) -> tuple[dict[str, str], dict[str, str]]:
+    import jwt  # brings cryptography along: 60 ms that only this flow needs
+
     # Dated by the org's clock, not ours: a few minutes' difference would spoil every login.
     now = login.call("GET", "/services/data").received_at
     if now is None or config.private_key is None:

@@ -61,10 +61,14 @@ def connect(
     config: SalesforceConfig,
     *,
     budget: Budget | None = None,
+    clock: object = None,
     policy: RetryPolicy = RetryPolicy(),
     sleep: Callable[[float], None] = time.sleep,
 ) -> SalesforceConnector:
-    """A connector for these settings; nothing is called yet. ``budget`` is shared by the connection's workers."""
+    """A connector for these settings; nothing is called yet. ``budget`` is shared by the connection's workers.
+
+    ``clock`` is not used: windows and assertions are dated by the org's own clock.
+    """
     budget = budget or LocalBudget(config.quota_share)
     timeout_seconds = (5.0, config.timeout_seconds)
     login = Http(

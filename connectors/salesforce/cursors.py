@@ -72,8 +72,7 @@ def window_of(cursor: str | None, high: str, overlap: timedelta) -> Window:
 
 def stamp_of(moment: datetime) -> str:
     """An instant as the vendor's stamp: UTC, milliseconds."""
-    at = moment.astimezone(UTC)
-    return f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03d}+0000"
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + "+0000"
 
 
 def moment_of(stamp: str) -> datetime:

@@ -48,9 +48,8 @@ def literal(value: Literal) -> str:
 
 def instant(moment: datetime) -> str:
     """An instant as SOQL writes it; milliseconds only where there are any."""
-    at = moment.astimezone(UTC)
-    fraction = f".{at.microsecond // 1000:03d}" if at.microsecond >= 1000 else ""
-    return f"{at:%Y-%m-%dT%H:%M:%S}{fraction}Z"
+    at = moment.astimezone(UTC).replace(tzinfo=None)
+    return at.isoformat(timespec="milliseconds" if at.microsecond >= 1000 else "seconds") + "Z"
 
 
 def in_parentheses(condition: str) -> str:

@@ -40,7 +40,7 @@ def stamp_of(instant: datetime) -> str:
     """An instant as the vendor writes it: UTC, whole seconds."""
     if instant.tzinfo is None:
         raise ValueError("instants need a time zone")
-    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.000+0000")
+    return instant.astimezone(UTC).replace(tzinfo=None, microsecond=0).isoformat(timespec="milliseconds") + "+0000"
 
 
 def instant_text(text: str) -> str | None:
@@ -51,8 +51,7 @@ def instant_text(text: str) -> str | None:
         return None
     if parsed.tzinfo is None or len(text) < 19:
         return None
-    at = parsed.astimezone(UTC)
-    return f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03d}+0000"
+    return parsed.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + "+0000"
 
 
 def day_text(text: str) -> str | None:
