@@ -7,21 +7,16 @@ called, and neither errors nor logs hold headers, bodies or query strings.
 
 from __future__ import annotations
 
-import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from http.cookiejar import DefaultCookiePolicy
 from typing import Any, Self
-from urllib.parse import urlsplit
 
 import orjson
 import requests
 import structlog
 from requests.structures import CaseInsensitiveDict
-from tenacity import RetryCallState, Retrying, retry_if_result, wait_exponential_jitter, wait_random
-from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
+from tenacity import RetryCallState, Retrying, retry_if_result
 
 from connectors.addresses import GuardedAdapter, checked_base_url, origin, parsed
 from connectors.answers import (
@@ -37,8 +32,21 @@ from connectors.answers import (
     retry_after_seconds,
 )
 from connectors.budgets import Budget, LocalBudget, NoBudget
-from connectors.errors import AnswerLost, ConnectorError, NeedsOperator, RetryLater, WindowTooLarge
+from connectors.errors import AnswerLost, ConnectorError, NeedsOperator, RecordRejected, RetryLater, WindowTooLarge
 from connectors.logins import Authenticator, BearerTokens
+from connectors.retries import (
+    DEFAULT_POLICY,
+    Again,
+    Call,
+    RetryPolicy,
+    Timeout,
+    again,
+    is_before_sending,
+    is_over,
+    is_untrusted,
+    wait_seconds,
+)
+from connectors.sessions import HttpSession
 
 __all__ = [
     "Answer",
@@ -64,7 +72,6 @@ __all__ = [
 log = structlog.get_logger(__name__)
 
 LARGEST_ANSWER_BYTES = 256 * 1024 * 1024
-Timeout = tuple[float, float] | float
 
 _PERHAPS_DONE = frozenset({500, 502, 504})
 """Answers after which a request may still have been carried out; 408, 429 and 503 refuse it beforehand."""
@@ -74,59 +81,11 @@ class MaybeDone(RetryLater, AnswerLost):
     """Attempts are used up, and one of them may have been carried out: repeatable, but nothing to call undone."""
 
 
-@dataclass(frozen=True, slots=True)
-class RetryPolicy:
-    """How long one call is tried: attempts and total time both end it.
-
-    A system that asks for a longer wait than ``longest_wait_seconds`` is obeyed by raising ``RetryLater``.
-    """
-
-    attempts: int = 6
-    total_seconds: float = 120.0
-    first_wait_seconds: float = 0.5
-    longest_wait_seconds: float = 60.0
-
-
-@dataclass(slots=True)
-class _Call:
-    """One call and what has become of it so far."""
-
-    request: requests.PreparedRequest
-    idempotent: bool
-    timeout_seconds: Timeout
-    started: float
-    single_attempt: bool
-    attempts: int = 0
-    counted: int = 0
-    renewed: bool = False
-    perhaps_done: bool = False
-    path: str = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.path = urlsplit(self.request.url or "").path
-
-    @property
-    def name(self) -> str:
-        return f"{self.request.method} {self.path}"
-
-    @property
-    def reads(self) -> bool:
-        return self.request.method in ("GET", "HEAD")
-
-
-@dataclass(frozen=True, slots=True)
-class _Again:
-    """An attempt that may be repeated, and the shortest wait that the system asked for."""
-
-    why: str
-    status: int | None = None
-    asked_seconds: float | None = None
-
-
 class Http:
     """Calls one system. Safe for a few threads.
 
     ``decide`` judges each answer. ``sleep`` and ``monotonic`` are the waiting and the clock of retries.
+    ``ca_file``: a PEM file of the certificates to trust instead of the public ones; checking has no off switch.
     After a call has used up its attempts, the next calls make a single attempt each until the system answers
     again, so that one that is down is not hammered once per record.
     Raises (all calls): ``RetryLater`` when attempts or time are used up (:class:`MaybeDone` when a write may have
@@ -143,12 +102,13 @@ class Http:
         decide: Decide = decide_by_status,
         auth: Authenticator | None = None,
         budget: Budget | None = None,
-        policy: RetryPolicy = RetryPolicy(),
+        policy: RetryPolicy = DEFAULT_POLICY,
         timeout_seconds: tuple[float, float] = (5, 60),
         sleep: Callable[[float], None] = time.sleep,
         monotonic: Callable[[], float] = time.monotonic,
         allow_loopback: bool = False,
         largest_answer_bytes: int = LARGEST_ANSWER_BYTES,
+        ca_file: str | None = None,
     ) -> None:
         self._base = checked_base_url(base_url, system=system, allow_loopback=allow_loopback)
         self.base_url = base_url.rstrip("/")
@@ -165,7 +125,7 @@ class Http:
         self._largest_answer_bytes = largest_answer_bytes
         self._lock = threading.Lock()
         self._down = False
-        self._session = HttpSession(self)
+        self._session = HttpSession(self, ca_file)
         for scheme in ("https://", "http://"):
             self._session.mount(scheme, GuardedAdapter(system, allow_loopback=allow_loopback))
 
@@ -203,11 +163,18 @@ class Http:
         """
         own = CaseInsensitiveDict({"Accept": "application/json"})
         if json is not None:
-            content, own["Content-Type"] = orjson.dumps(json), "application/json"
+            content, own["Content-Type"] = self._written(json), "application/json"
         own.update(headers or {})
         url = self.base_url + path_or_url if path_or_url.startswith("/") else path_or_url
         request = requests.Request(method, url, headers=own, params=query, data=content if form is None else dict(form))
         return _answer(self.send(self._session.prepare_request(request), idempotent=idempotent))
+
+    def _written(self, json: Any) -> bytes:
+        try:
+            return orjson.dumps(json)
+        except orjson.JSONEncodeError as error:  # a lone surrogate, a number beyond 64 bits, a type that is no JSON
+            message = f"{self.system}: the body cannot be written as JSON ({error})"
+            raise RecordRejected(message, code="NOT_JSON") from error
 
     def send(
         self, request: requests.PreparedRequest, *, idempotent: bool, timeout_seconds: Timeout | None = None
@@ -217,25 +184,25 @@ class Http:
         if origin(url) != origin(self._base) or url.auth is not None:
             raise NeedsOperator(f"{self.system}: refused to call {url.host}; this connection is to {self._base.host}")
         timeout_seconds = timeout_seconds or self._timeout_seconds
-        call = _Call(request, idempotent, timeout_seconds, self._monotonic(), single_attempt=self._down)
+        call = Call(request, idempotent, timeout_seconds, self._monotonic(), single_attempt=self._down)
         loop = Retrying(
-            retry=retry_if_result(lambda result: isinstance(result, _Again)),
-            wait=self._wait,
-            stop=lambda state: self._is_over(call, state),
+            retry=retry_if_result(lambda result: isinstance(result, Again)),
+            wait=lambda state: wait_seconds(self._policy, state),
+            stop=lambda state: is_over(self._policy, call, state, self._monotonic() - call.started),
             sleep=self._sleep,
-            before_sleep=lambda state: self._log("http_retried", call, _again(state), state.upcoming_sleep),
+            before_sleep=lambda state: self._log("http_retried", call, again(state), state.upcoming_sleep),
             retry_error_callback=lambda state: self._give_up(call, state),
         )
         try:
             result = loop(self._try, call)
         except ConnectorError as error:
             if not isinstance(error, RetryLater):
-                self._log("http_failed", call, _Again(error.code or type(error).__name__, error.status))
+                self._log("http_failed", call, Again(error.code or type(error).__name__, error.status))
             raise
         assert isinstance(result, requests.Response)  # the loop repeats or raises everything else
         return result
 
-    def _try(self, call: _Call) -> requests.Response | _Again:
+    def _try(self, call: Call) -> requests.Response | Again:
         """One counted attempt; a renewed login is replayed within it."""
         while True:
             call.attempts += 1
@@ -266,7 +233,7 @@ class Http:
                     call.renewed = True
                     self._auth.refresh(credentials)
 
-    def _attempt(self, call: _Call, credentials: Mapping[str, str]) -> requests.Response:
+    def _attempt(self, call: Call, credentials: Mapping[str, str]) -> requests.Response:
         """One request, one answer, read whole."""
         request = call.request.copy()
         request.headers.update(credentials)
@@ -286,20 +253,20 @@ class Http:
             response._content = b"".join(parts)  # what Response.content would do, but without a limit
         return response
 
-    def _without_answer(self, call: _Call, error: requests.RequestException) -> _Again:
+    def _without_answer(self, call: Call, error: requests.RequestException) -> Again:
         why = type(error).__name__
-        if _is_untrusted(error):
+        if is_untrusted(error):
             message = f"{self.system}: the certificate of {self._base.host} is not trusted; check the address"
             raise NeedsOperator(message, code=why) from error
         call.counted += 1
-        if not _is_before_sending(error):
+        if not is_before_sending(error):
             call.perhaps_done = True
             if not call.idempotent:
                 message = f"{self.system}: {call.name}: no answer came ({why}); it may have been carried out"
                 raise AnswerLost(message, code=why) from error
-        return _Again(why)
+        return Again(why)
 
-    def _refused(self, call: _Call, answer: Answer, decision: Retry) -> _Again:
+    def _refused(self, call: Call, answer: Answer, decision: Retry) -> Again:
         call.counted += decision.counts
         if answer.status in _PERHAPS_DONE:
             call.perhaps_done = True
@@ -309,36 +276,19 @@ class Http:
                 )
                 raise AnswerLost(message, code=decision.why, status=answer.status)
         asked = [seconds for seconds in (decision.after_seconds, retry_after_seconds(answer)) if seconds is not None]
-        return _Again(decision.why, answer.status, max(asked, default=None))
+        return Again(decision.why, answer.status, max(asked, default=None))
 
-    def _wait(self, state: RetryCallState) -> float:
-        policy, asked = self._policy, _again(state).asked_seconds
-        if asked is not None:
-            return asked + wait_random(0, policy.first_wait_seconds)(state)
-        first, longest = policy.first_wait_seconds, policy.longest_wait_seconds
-        return wait_exponential_jitter(first, longest, jitter=first)(state)
-
-    def _is_over(self, call: _Call, state: RetryCallState) -> bool:
-        policy, asked = self._policy, _again(state).asked_seconds
-        elapsed = self._monotonic() - call.started
-        return (
-            call.single_attempt
-            or call.counted >= policy.attempts
-            or elapsed + state.upcoming_sleep > policy.total_seconds
-            or (asked is not None and asked > policy.longest_wait_seconds)
-        )
-
-    def _give_up(self, call: _Call, state: RetryCallState) -> None:
+    def _give_up(self, call: Call, state: RetryCallState) -> None:
         self._down = True
-        again = _again(state)
-        self._log("http_failed", call, again)
-        wait = again.asked_seconds if again.asked_seconds is not None else self._policy.longest_wait_seconds
-        status = f"HTTP {again.status}, " if again.status and again.why != f"HTTP {again.status}" else ""
-        message = f"{self.system}: {call.name}: {status}{again.why}, after {call.attempts} attempts; try again later"
+        last = again(state)
+        self._log("http_failed", call, last)
+        wait = last.asked_seconds if last.asked_seconds is not None else self._policy.longest_wait_seconds
+        status = f"HTTP {last.status}, " if last.status and last.why != f"HTTP {last.status}" else ""
+        message = f"{self.system}: {call.name}: {status}{last.why}, after {call.attempts} attempts; try again later"
         kind = MaybeDone if call.perhaps_done and not call.reads else RetryLater
-        raise kind(message, retry_after_seconds=wait, code=again.why, status=again.status)
+        raise kind(message, retry_after_seconds=wait, code=last.why, status=last.status)
 
-    def _log(self, event: str, call: _Call, again: _Again, wait_seconds: float | None = None) -> None:
+    def _log(self, event: str, call: Call, again: Again, wait_seconds: float | None = None) -> None:
         log.warning(
             event,
             system=self.system,
@@ -358,56 +308,6 @@ class Http:
         return url
 
 
-class HttpSession(requests.Session):
-    """A ``requests`` session whose requests go through :class:`Http`; environment, cookies and redirects are off."""
-
-    def __init__(self, http: Http) -> None:
-        super().__init__()
-        self._http = http
-        self.trust_env = False  # no netrc login, no proxy of the environment: an address is what was configured
-        self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        self.headers["User-Agent"] = "referee"
-
-    def request(self, method: str | bytes, url: str | bytes, *args: Any, **kwargs: Any) -> requests.Response:
-        """As ``requests.Session.request``; a POST is taken as not repeatable unless ``idempotent=True`` is given."""
-        verb = (method.decode() if isinstance(method, bytes) else method).upper()
-        idempotent = kwargs.pop("idempotent", verb != "POST")
-        timeout_seconds = kwargs.pop("timeout", None)
-        for ours in ("allow_redirects", "proxies", "stream", "verify", "cert"):
-            kwargs.pop(ours, None)
-        fields = dict(zip(("params", "data", "headers"), args, strict=False)) | kwargs
-        address = self._http.as_configured(url.decode() if isinstance(url, bytes) else url)
-        prepared = self.prepare_request(requests.Request(verb, address, **fields))
-        return self._http.send(prepared, idempotent=idempotent, timeout_seconds=timeout_seconds)
-
-    def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
-        """As :meth:`request`, for a request that is already prepared."""
-        return self._http.send(request, idempotent=request.method != "POST", timeout_seconds=kwargs.get("timeout"))
-
-    def transmit(self, request: requests.PreparedRequest, timeout_seconds: Timeout) -> requests.Response:
-        """Send once, as it is; the body is left to be read."""
-        return super().send(
-            request, timeout=timeout_seconds, allow_redirects=False, stream=True, verify=True, proxies={}
-        )
-
-
 def _answer(response: requests.Response) -> Answer:
     request = response.request
     return Answer(response.status_code, response.headers, response.content, request.url or "", request.method or "")
-
-
-def _again(state: RetryCallState) -> _Again:
-    result = state.outcome.result() if state.outcome else None
-    assert isinstance(result, _Again)
-    return result
-
-
-def _is_before_sending(error: requests.RequestException) -> bool:
-    """Whether the connection was never made, so that nothing can have been carried out."""
-    reason = getattr(error.args[0] if error.args else None, "reason", None)
-    return isinstance(error, requests.ConnectTimeout) or isinstance(reason, NewConnectionError | ConnectTimeoutError)
-
-
-def _is_untrusted(error: BaseException) -> bool:
-    reason = getattr(error.args[0] if error.args else None, "reason", None)
-    return isinstance(reason, Exception) and any(isinstance(arg, ssl.SSLCertVerificationError) for arg in reason.args)
