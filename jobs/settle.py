@@ -20,7 +20,7 @@ from rules.commission import Standing as DealStanding
 from rules.facts import Facts, Rejected, View, views
 from rules.ledger import Ledger, entry_row
 from rules.records import Decision
-from rules.statements import Hold, Money, Statements, cut
+from rules.statements import Hold, Money, Statements, astray, cut
 from rules.support import Handover, SupportFacts, SupportRow, support_of
 from rules.tasks import Task, TaskLog, Wanted, names_task
 from rules.terms import Program
@@ -29,6 +29,8 @@ from sync.intake import checked, standing_at
 from sync.prospects import Prospect, Prospects, resolve
 
 Views = Mapping[str, Sequence[View[Any]]]
+ANSWERED = {"claim_review", "conflict", "commission_review", "rate_missing", "support_review", "mediation", "reallocation"}
+"""Kinds of tasks that only a certain fact or choice answers; ``done`` says nothing about them."""
 LISTS = ("claims", "tiers", "entries", "statements", "support", "tasks", "rejected")
 
 
@@ -125,6 +127,8 @@ def settle_program(program: Program, facts: Facts, as_of: date) -> Settled:
     settled.statements = cut(
         program, settled.ledger, settled.holds, history.views["partner"], history.money(), as_of
     )
+    settled.statements.tasks += astray(program, settled.statements.statements, history.money())
+    history.tick_off(settled.statements.tasks)
     settled.tasks += settled.statements.tasks
     return settled
 
@@ -259,10 +263,16 @@ class History:
                 log.update(opened, [Wanted(term.kind, partner, term.clauses, term.label)])
                 task = log.tasks.pop()
                 log = TaskLog(self.program.id)
-                done = [v for t in self.about(task.key).values() for v in t if v.fact and v.fact.choice == "done"]
-                task.done_on = calendar.date_of(min(v.at for v in done)) if done else None
                 tasks.append(task)
+        self.tick_off(tasks)
         return tasks
+
+    def tick_off(self, tasks: Iterable[Task]) -> None:
+        """Close open tasks that a person reported ``done``; those that a fact or a choice must answer stay open."""
+        for task in tasks:
+            if task.done_on is None and task.kind not in ANSWERED:
+                done = [v.at for t in self.about(task.key).values() for v in t if v.fact and v.fact.choice == "done"]
+                task.done_on = self.program.calendar.date_of(min(done)) if done else None
 
 
 def settle_prospect(
@@ -308,6 +318,7 @@ def settle_prospect(
     settled.tasks += tasks.tasks
     for claim in claims:
         _settle_claim(history, claim, settled)
+    history.tick_off(settled.tasks)
 
 
 def _settle_claim(history: History, claim: Claim, settled: Settled) -> None:

@@ -76,3 +76,14 @@ def _locked(connection: Connection, name: str) -> list[tuple[int, int]]:
 
 _ENSURE = "INSERT INTO lease (name, holder, token, expires_at) VALUES (?, '', ?, 0) ON CONFLICT (name) DO NOTHING"
 _TAKE = "UPDATE lease SET holder = ?, token = ?, expires_at = ? WHERE name = ?"
+
+
+def holder_of(connection: Connection, name: str) -> str | None:
+    """Who took the lease last, as they named themselves; ``None`` when nobody ever did."""
+    found = rows(connection, "SELECT holder FROM lease WHERE name = ?", name)
+    return str(found[0][0]) if found else None
+
+
+def abandon(connection: Connection, name: str, holder: str) -> None:
+    """Let a lease go whose holder is known to be dead; does nothing when another holder has it by now."""
+    run_each(connection, "UPDATE lease SET expires_at = 0 WHERE name = ? AND holder = ?", [(name, holder)])

@@ -1,0 +1,192 @@
+"""Settings of an installation: `referee.yaml`, read once and checked before the first request.
+
+Secrets are not in the file: a value may be ``${NAME}`` (environment, or the `.env` file beside the settings) or
+``${file:PATH}`` (the text of a file). A bad setting stops the start, naming file, key, what was found and allowed.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+
+from connectors.registry import names
+from jobs.problems import UserError
+
+_REFERENCE = re.compile(r"\$\{(?P<file>file:)?(?P<name>[^}]+)\}")
+_LENGTH = re.compile(r"^(?P<count>[1-9][0-9]*)(?P<unit>[smhd])$")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+class BrakeSettings(BaseModel):
+    """How much one plan may change without being asked about; see ``sync.brakes.Limits``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    max_creates: int | None = Field(2000, ge=0)
+    max_updates: int | None = Field(2000, ge=0)
+    max_changed_share: float | None = Field(0.5, gt=0, le=1)
+    share_from: int = Field(50, ge=1)
+    max_clears: int | None = Field(100, ge=0)
+
+
+class ConnectionSettings(BaseModel):
+    """One customer's account on a system."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    system: str
+    mapping: str | None = Field(None, description="mapping file; the one shipped with the connector when absent")
+    every: str | None = Field(None, description="interval such as 15m, 1h")
+    cron: str | None = Field(None, description="five cron fields, in the machine's time zone")
+    write: bool = Field(True, description="whether anything is written back to it")
+    quota_share: float = Field(0.8, gt=0, le=1, description="our share of the system's daily API calls")
+    concurrency: int | None = Field(None, ge=1, description="concurrent calls over all workers")
+    brakes: dict[str, BrakeSettings] = Field(default_factory=dict, description="by object")
+    settings: dict[str, Any] = Field(default_factory=dict, description="the connector's own settings")
+
+    @field_validator("system")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        if value not in names():
+            raise ValueError(f"a known system: {', '.join(names())}")
+        return value
+
+    @field_validator("every")
+    @classmethod
+    def _length(cls, value: str | None) -> str | None:
+        if value is not None and not _LENGTH.match(value):
+            raise ValueError("a whole number and s, m, h or d, such as 15m")
+        return value
+
+    @field_validator("cron")
+    @classmethod
+    def _cron(cls, value: str | None) -> str | None:
+        if value is not None and len(value.split()) != 5:
+            raise ValueError('five cron fields, such as "*/15 * * * *"')
+        return value
+
+    @property
+    def interval(self) -> timedelta | None:
+        """The interval of ``every``."""
+        match = _LENGTH.match(self.every) if self.every else None
+        return timedelta(**{_UNITS[match["unit"]]: int(match["count"])}) if match else None
+
+
+class LogSettings(BaseModel):
+    """How events are logged; fields never hold a secret or personal data."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: Literal["console", "json"] = "console"
+    level: Literal["debug", "info", "warning", "error"] = "warning"
+
+
+class Settings(BaseModel):
+    """An installation."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    store: SecretStr = SecretStr("sqlite:///referee.db")
+    programs: tuple[str, ...] = Field(min_length=1)
+    connections: dict[str, ConnectionSettings]
+    log: LogSettings = LogSettings()
+    folder: Path = Field(Path(), exclude=True, description="where the file lies; relative paths start here")
+
+    def path(self, text: str) -> Path:
+        """A path of the settings, relative to their file."""
+        return self.folder / text
+
+    @property
+    def store_url(self) -> str:
+        """The store's address; a relative SQLite file lies beside the settings."""
+        url = self.store.get_secret_value()
+        prefix = "sqlite:///"
+        if url.startswith(prefix) and not url.startswith(prefix + "/"):
+            return f"{prefix}{(self.folder / url.removeprefix(prefix)).resolve()}"
+        return url
+
+
+def load_settings(path: Path, environment: Mapping[str, str] | None = None) -> Settings:
+    """Read a settings file. Raises: ``UserError`` with file, line, key, what was found and what is allowed."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import MarkedYAMLError
+
+    if not path.is_file():
+        raise UserError(f"{path}: not there; run `referee init` to make one, or say where it is with --config")
+    try:
+        tree = YAML(typ="rt").load(path.read_text("utf-8")) or {}
+    except MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise UserError(f"{path}:{line}: not YAML: {error.problem}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read: {error}") from None
+    given = dict(_dotenv(path.parent / ".env"))
+    given.update(os.environ if environment is None else environment)
+    body = _filled(tree, given, path, [], tree)
+    try:
+        return Settings.model_validate({**body, "folder": path.parent})
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        keys = [part for part in first["loc"] if part != "folder"]
+        allowed = first["msg"].removeprefix("Value error, ").lower()
+        found = "nothing" if first["type"] == "missing" else _shown(keys, first["input"])
+        raise UserError(f"{path}:{_line(tree, keys)}: {'.'.join(map(str, keys))}: found {found}; allowed: {allowed}") from None
+
+
+def _shown(keys: list[Any], value: Any) -> str:
+    """Values of connector settings may be secrets: only their place is told."""
+    return "a value that does not fit" if "settings" in keys or "store" in keys else repr(value)[:80]
+
+
+def _dotenv(path: Path) -> list[tuple[str, str]]:
+    if not path.is_file():
+        return []
+    pairs = []
+    for line in path.read_text("utf-8").splitlines():
+        name, equals, value = line.partition("=")
+        if equals and not line.lstrip().startswith("#"):
+            pairs.append((name.strip(), value.strip().strip("'\"")))
+    return pairs
+
+
+def _filled(node: Any, given: Mapping[str, str], path: Path, keys: list[Any], tree: Any) -> Any:
+    """The tree with its references replaced; all in plain types."""
+    if isinstance(node, dict):
+        return {str(k): _filled(v, given, path, [*keys, k], tree) for k, v in node.items()}
+    if isinstance(node, list):
+        return [_filled(v, given, path, [*keys, i], tree) for i, v in enumerate(node)]
+    if not isinstance(node, str):
+        return node
+
+    def value(match: re.Match[str]) -> str:
+        name = match["name"]
+        where = f"{path}:{_line(tree, keys)}: {'.'.join(map(str, keys))}"
+        if match["file"]:
+            secret = path.parent / name
+            if not secret.is_file():
+                raise UserError(f"{where}: found file {name}, which is not there; allowed: a readable file")
+            return secret.read_text("utf-8").rstrip("\n")
+        if name not in given:
+            raise UserError(f"{where}: the environment variable {name} is not set; set it, or put it in .env beside the file")
+        return given[name]
+
+    return _REFERENCE.sub(value, str(node))
+
+
+def _line(tree: Any, keys: list[Any]) -> int:
+    """The line of the deepest of these keys that stands in the file."""
+    line = 1
+    for key in keys:
+        try:
+            places = tree.lc
+            line = (places.key(key) if isinstance(key, str) else places.item(key))[0] + 1
+            tree = tree[key]
+        except (KeyError, IndexError, TypeError, AttributeError):
+            break
+    return line

@@ -1,0 +1,84 @@
+"""Opening connections: a connector with its settings, budget and mapping."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from connectors.base import Description
+from connectors.registry import Plugin, load
+from jobs.clock import Clock
+from jobs.config import ConnectionSettings, Settings
+from jobs.problems import UserError
+from sync.brakes import Limits
+from sync.budgets import ApiBudget
+from sync.mapping import Mapping, load_mapping
+from sync.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """A connection ready to be used; no request has been made yet."""
+
+    name: str
+    settings: ConnectionSettings
+    plugin: Plugin
+    connector: Any
+    mapping: Mapping
+    budget: ApiBudget
+
+    @property
+    def brakes(self) -> dict[str, Limits]:
+        """Limits of its plans, by object."""
+        return {name: Limits(**brake.model_dump()) for name, brake in self.settings.brakes.items()}
+
+    def descriptions(self) -> dict[str, Description | None]:
+        """The objects that are written, as the system describes them."""
+        return {name: self.connector.describe(name) for name in sorted({part.object for part in self.mapping.writes})}
+
+    def calls_left(self) -> int | None:
+        """API calls of our share that are left in the system's window."""
+        spending = self.budget.spending()
+        if spending.allowed is None:
+            return None
+        return max(int(spending.allowed * self.settings.quota_share) - max(spending.spent, spending.used or 0), 0)
+
+
+def open_connection(
+    settings: Settings, name: str, store: Store, clock: Clock, sleep: Callable[[float], None] = time.sleep
+) -> Open:
+    """Open one connection. Raises: ``UserError`` for its settings, ``SyncError`` for its mapping."""
+    chosen = settings.connections[name]
+    plugin = load(chosen.system)
+    config = connector_config(settings, name, plugin)
+    budget = ApiBudget(
+        store, name, now=clock, sleep=sleep, share=chosen.quota_share, slots=chosen.concurrency
+    )
+    connector = plugin.connect(config, budget=budget, clock=clock, sleep=sleep)
+    return Open(name, chosen, plugin, connector, mapping_of(settings, name, plugin), budget)
+
+
+def connector_config(settings: Settings, name: str, plugin: Plugin) -> Any:
+    """The connector's own settings, checked. Raises: ``UserError`` naming the key, never its value."""
+    try:
+        return plugin.config.model_validate(settings.connections[name].settings)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        key = ".".join(map(str, first["loc"]))
+        allowed = first["msg"].removeprefix("Value error, ")
+        known = ", ".join(plugin.config.model_fields)
+        raise UserError(f"connections.{name}.settings.{key}: {allowed}; settings of {plugin.name}: {known}") from None
+
+
+def mapping_of(settings: Settings, name: str, plugin: Plugin) -> Mapping:
+    """The connection's mapping: its own file, or the one shipped with the connector."""
+    chosen = settings.connections[name]
+    if chosen.mapping is not None:
+        return load_mapping(settings.path(chosen.mapping))
+    if plugin.mapping is None:
+        raise UserError(f"connections.{name}.mapping: nothing; {plugin.name} ships no mapping, so one is needed")
+    return load_mapping(plugin.mapping)

@@ -1,0 +1,82 @@
+"""An installation in use: settings, store, programs and connections, opened once for a command."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from jobs.clock import Clock, wall_clock
+from jobs.config import Settings, load_settings
+from jobs.connections import Open, open_connection
+from jobs.logs import set_up_logs
+from jobs.problems import UserError
+from rules.terms import SHIPPED, Program, load_program
+from sync.pull import Progress
+from sync.store import Store
+
+Reported = Callable[[str, Progress], None]
+
+
+@dataclass(slots=True)
+class Installation:
+    """Everything a job needs."""
+
+    settings: Settings
+    store: Store
+    programs: list[Program]
+    clock: Clock
+    sleep: Callable[[float], None]
+
+    def open(self, names: Sequence[str] | None = None) -> list[Open]:
+        """Open connections (all, or these). Raises: ``UserError`` for a name that is not in the settings."""
+        known = self.settings.connections
+        for name in names or ():
+            if name not in known:
+                raise UserError(f"--connection: found {name!r}; allowed: {', '.join(known)}")
+        return [open_connection(self.settings, name, self.store, self.clock, self.sleep) for name in names or known]
+
+    def writing(self, names: Sequence[str] | None = None) -> list[Open]:
+        """The connections that something is written to."""
+        return [each for each in self.open(names) if each.settings.write and each.mapping.writes]
+
+    @contextmanager
+    def progress(self, *, quiet: bool = False) -> Iterator[Reported | None]:
+        """Show how far pulling is, on standard error, when that is a terminal."""
+        if quiet or not sys.stderr.isatty():
+            yield None
+            return
+        from rich.console import Console
+        from rich.progress import Progress as Bar
+        from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
+
+        with Bar(
+            SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=Console(stderr=True), transient=True
+        ) as bar:
+            task = bar.add_task("connecting", total=None)
+
+            def tell(connection: str, page: Progress) -> None:
+                seen = page.records
+                total = seen.new + seen.changed + seen.unchanged + seen.deleted
+                bar.update(task, description=f"{connection}: {page.kind}, {total:,} records in {page.pages} pages")
+
+            yield tell
+
+
+@contextmanager
+def installation(
+    config: Path, *, clock: Clock = wall_clock, sleep: Callable[[float], None] = time.sleep
+) -> Iterator[Installation]:
+    """Open the installation of a settings file; the store's tables are brought up to date."""
+    settings = load_settings(config)
+    set_up_logs(settings.log.format, settings.log.level)
+    programs = [load_program(name if name in SHIPPED else str(settings.path(name))) for name in settings.programs]
+    store = Store.open(settings.store_url)
+    try:
+        store.migrate()
+        yield Installation(settings, store, programs, clock, sleep)
+    finally:
+        store.close()

@@ -1,0 +1,81 @@
+"""What a sync and its plans did, as JSON values and as a short report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import orjson
+
+from jobs.show import console, show_plan, table
+from jobs.sync import Synced
+from sync.plan import Plan
+
+
+def sync_report(result: Synced) -> dict[str, Any]:
+    """A sync as JSON values."""
+    return {
+        "pulled": {
+            name: {"state": pulled.state, "calls": pulled.calls, **asdict(pulled.records), "needs_operator": pulled.needs_operator}
+            for name, pulled in result.pulled.items()
+        },
+        "settled": [asdict(one) for one in result.settled],
+        "plans": {name: plan.summary() for name, plan in result.plans.items()},
+        "written": {
+            name: {k: getattr(done, k) for k in ("done", "settled", "dead", "waiting", "calls", "parked")}
+            for name, done in result.written.items()
+        },
+        "failed": result.failed,
+        "busy": result.busy,
+        "refused": result.refused,
+    }
+
+
+def show_sync(result: Synced, *, plan_only: bool = False) -> None:
+    """Print what a sync did, what failed, and what to do next."""
+    out = console()
+    rows = []
+    for name, pulled in result.pulled.items():
+        seen = pulled.records
+        rows.append((name, pulled.state, seen.new, seen.changed, seen.unchanged, seen.deleted, seen.quarantined, pulled.calls))
+    if rows:
+        columns = ("connection", "state", "new", "changed", "unchanged", "deleted", "refused", "API calls")
+        out.print(table("pulled", columns, rows, right=columns[2:]))
+    for one in result.settled:
+        cut = f", {len(one.statements_cut)} statements cut" if one.statements_cut else ""
+        out.print(f"settled {one.program}: {one.prospects} prospects, {one.new_entries} new entries{cut}")
+    for name, plan in result.plans.items():
+        if plan_only or not plan.may_run:
+            show_plan(plan.summary(), plan.items, out)
+        elif name in result.written:
+            done = result.written[name]
+            out.print(f"wrote to {name}: {done.done + done.settled} records in {done.calls} API calls; {done.dead} rejected, {done.waiting} waiting")
+    for name in result.busy:
+        out.print(f"[yellow]{name}: another run holds this connection; nothing was done with it[/]")
+    for reason in result.failed:
+        out.print(f"[red]failed:[/] {reason}", markup=True)
+    if result.refused:
+        out.print("next: look at the plan; to write it all the same, run again with --allow YOUR-NAME")
+    elif any(done.dead for done in result.written.values()):
+        out.print("next: `referee dead-letters list` says what was rejected and why")
+    elif any(pulled.records.quarantined for pulled in result.pulled.values()):
+        out.print("next: `referee status` lists the records that the mapping refused")
+
+
+def plan_report(plans: Sequence[Plan]) -> list[Any]:
+    """Plans as JSON values, whole."""
+    return [orjson.loads(plan.to_json()) for plan in plans]
+
+
+def show_plans(plans: Sequence[Plan]) -> None:
+    """Print plans and what to do next."""
+    out = console()
+    for plan in plans:
+        show_plan(plan.summary(), plan.items, out)
+    if all(plan.empty for plan in plans):
+        out.print("nothing to write: every system holds what it should")
+    elif all(plan.may_run for plan in plans):
+        out.print("next: `referee apply` carries this out")
+    else:
+        out.print("next: `referee apply --allow YOUR-NAME` carries it out in spite of the brake")

@@ -1,0 +1,95 @@
+"""What people see in a terminal: tables and short sentences. Nothing is computed here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+STATES = {
+    "active": "green", "won": "bold green", "paid": "bold green", "stated": "green", "payable": "cyan", "done": "green",
+    "conflict": "yellow", "in_review": "yellow", "held": "yellow", "late": "red", "rejected": "red", "expired": "red",
+    "incomplete": "red", "inadmissible": "red", "superseded": "dim", "withdrawn": "dim",
+}  # fmt: skip
+
+
+def console() -> Console:
+    """The terminal; plain when output is not one."""
+    return Console(highlight=False, soft_wrap=False)
+
+
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, right: Sequence[str] = ()) -> Table:
+    """A table; states are coloured, ``right`` columns are aligned to the right."""
+    made = Table(title=title, title_justify="left", title_style="bold", show_edge=False, pad_edge=False, header_style="dim")
+    for name in columns:
+        made.add_column(name, justify="right" if name in right else "left", overflow="fold")
+    for row in rows:
+        made.add_row(*(_cell(name, value) for name, value in zip(columns, row, strict=True)))
+    return made
+
+
+def _cell(column: str, value: Any) -> Text:
+    shown = "" if value is None else ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return Text(shown, style=STATES.get(shown, "") if column == "state" else "")
+
+
+def show_outcome(document: Mapping[str, Any], out: Console | None = None) -> None:
+    """The outcome of `referee settle` as tables, each with its reasons."""
+    out = out or console()
+    out.print(f"[bold]{', '.join(document['programs'])}[/] as of {document['as_of']}")
+    shapes: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
+        ("claims", ("referral", "partner", "account", "state", "rank", "won_on", "failed", "because"), ("rank",)),
+        ("entries", ("partner", "kind", "source", "amount", "currency", "state", "released_on", "because"), ("amount",)),
+        ("statements", ("id", "opening", "total", "payable", "carried_forward", "due_on", "state"),
+         ("opening", "total", "payable", "carried_forward")),
+        ("support", ("account", "partner", "name", "since", "until", "reason"), ()),
+        ("tasks", ("kind", "subject", "opened_on", "due_on", "state", "because"), ()),
+        ("rejected", ("line", "type", "id", "field", "found", "allowed"), ()),
+    )  # fmt: skip
+    for name, columns, right in shapes:
+        rows = document[name]
+        if rows:
+            values = [[_plain(row[column]) for column in columns] for row in rows]
+            out.print()
+            out.print(table(f"{name} ({len(rows)})", columns, values, right=right))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return " ".join(str(part) for part in value.values())
+    return value
+
+
+def show_plan(summary: Mapping[str, Any], items: Iterable[Any], out: Console | None = None, *, most: int = 20) -> None:
+    """A plan: counts by object, its cost, and field by field what would change."""
+    out = out or console()
+    rows = [
+        (name, count["create"], count["update"], count["unchanged"], count["blocked"], count["overwrites"])
+        for name, count in summary["objects"].items()
+    ]
+    columns = ("object", "create", "update", "unchanged", "blocked", "overwrites")
+    out.print(table(f"plan for {summary['connection']} ({summary['hash'][:12]})", columns, rows, right=columns[1:]))
+    share = "" if summary["share"] is None else f", {summary['share']:.2%} of the daily limit"
+    used = "" if summary["used"] is None else f"; used so far: {summary['used']:,} of {summary['allowed']:,}"
+    out.print(f"API calls to write it: {summary['calls']}{share}{used}")
+    shown = [item for item in items if item.action in ("create", "update", "blocked")]
+    for item in shown[:most]:
+        out.print(Text(f"  {item.action} {item.ref.object} {item.ref.key}", style={"blocked": "yellow"}.get(item.action, "")))
+        for change in item.changes if item.action == "update" else ():
+            out.print(Text(f"      {change.name}: {_short(change.before)} → {_short(change.after)}"))
+        if item.reason:
+            out.print(Text(f"      {item.reason}"))
+        elif item.because:
+            out.print(Text(f"      because: {_short(item.because, 160)}", style="dim"))
+    if len(shown) > most:
+        out.print(f"  … and {len(shown) - most} more (all of them with --json)")
+    for reason in summary["refused"]:
+        out.print(Text(f"refused: {reason}", style="red"))
+
+
+def _short(value: Any, length: int = 60) -> str:
+    shown = "nothing" if value is None or value == "" else str(value)
+    return shown if len(shown) <= length else shown[: length - 1] + "…"

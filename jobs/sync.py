@@ -1,0 +1,198 @@
+"""Job: one sync: pull what changed, settle it, plan what to write back, write it.
+
+Every step can be killed and run again: pages land with their cursor, settling is one transaction a program, writes are
+journaled before they are tried. One run at a time a connection, by a lease that fences a stale holder off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import structlog
+
+from connectors.base import Usage
+from connectors.errors import ConnectorError
+from jobs.clock import Clock
+from jobs.connections import Open
+from jobs.leasing import SECONDS, take
+from jobs.stored import Brought, bring_up_to_date, stored_outcome
+from rules.terms import Program
+from sync import leases
+from sync.outbox import Outbox
+from sync.plan import Plan, make_plan
+from sync.pull import Progress, PullResult, pull
+from sync.store import Store
+from sync.write_maps import WriteReject
+
+log = structlog.get_logger("referee.sync")
+
+
+def _nothing(_name: str) -> None:
+    """The crash point of everyday runs."""
+
+
+@dataclass(slots=True)
+class Synced:
+    """What a sync did. ``failed`` are the reasons why it is not whole; empty: nothing failed."""
+
+    pulled: dict[str, PullResult] = field(default_factory=dict)
+    settled: list[Brought] = field(default_factory=list)
+    plans: dict[str, Plan] = field(default_factory=dict)
+    written: dict[str, Any] = field(default_factory=dict)
+    failed: list[str] = field(default_factory=list)
+    busy: list[str] = field(default_factory=list)
+
+    @property
+    def refused(self) -> list[str]:
+        """Plans that a brake refused."""
+        return [f"{name}: {'; '.join(plan.refused)}" for name, plan in self.plans.items() if not plan.may_run]
+
+
+def sync(
+    store: Store,
+    programs: Sequence[Program],
+    connections: Sequence[Open],
+    clock: Clock,
+    *,
+    write: bool = True,
+    allow: str | None = None,
+    progress: Callable[[str, Progress], None] | None = None,
+    crashpoint: Callable[[str], None] = _nothing,
+) -> Synced:
+    """Run once over these connections. Raises: ``StoreUnavailable``, ``LeaseLost``; the rest is in the result."""
+    result = Synced()
+    held = []
+    for each in connections:
+        lease = take(store, f"connection:{each.name}", clock)
+        if lease is None:
+            result.busy.append(each.name)
+            continue
+        held.append((each, lease))
+    try:
+        for each, lease in held:
+            _pull(store.under(lease), each, clock, result, lease, progress, crashpoint)
+        result.settled = settle_stored(store, programs, clock())
+        crashpoint("after_settle")
+        for each, lease in held:
+            if each.mapping.writes and each.settings.write:
+                _write_back(store.under(lease), programs, each, clock, result, write, allow, crashpoint)
+    finally:
+        for _, lease in held:
+            store.release(lease)
+    return result
+
+
+def _pull(
+    store: Store,
+    each: Open,
+    clock: Clock,
+    result: Synced,
+    lease: leases.Lease,
+    progress: Callable[[str, Progress], None] | None,
+    crashpoint: Callable[[str], None],
+) -> None:
+    def stored(page: Progress) -> None:
+        store.renew(lease, now=clock(), for_seconds=SECONDS)
+        if progress is not None:
+            progress(each.name, page)
+
+    run = store.start_run("pull", each.name, at=clock())
+    pulled = pull(
+        store, each.name, each.connector, each.mapping, now=clock, run_id=run,
+        progress=stored, crashpoint=crashpoint,
+    )  # fmt: skip
+    store.finish_run(run, pulled.state, pulled.counts(), at=clock(), note=pulled.needs_operator)
+    result.pulled[each.name] = pulled
+    log.info("pulled", connection=each.name, state=pulled.state, calls=pulled.calls, new=pulled.records.new, changed=pulled.records.changed)
+    for stream in pulled.streams:
+        if stream.state == "failed":
+            result.failed.append(f"{each.name}: {stream.kind}: {stream.why}")
+
+
+def settle_stored(store: Store, programs: Sequence[Program], now: datetime) -> list[Brought]:
+    """Bring the stored outcome of each program up to date, one transaction each."""
+    brought = []
+    for program in programs:
+        with store.transaction() as db:
+            done = bring_up_to_date(db, program, now)
+        brought.append(done)
+        log.info("settled", program=program.id, prospects=done.prospects, entries=done.new_entries)
+    return brought
+
+
+def plan_for(
+    store: Store, programs: Sequence[Program], each: Open, now: datetime, *, allow: str | None = None, whole: bool = True
+) -> Plan:
+    """What would be written to one connection now. Raises: ``ConnectorError`` kinds."""
+    days = {program.id: program.calendar.date_of(now) for program in programs}
+    with store.reading() as db:
+        outcome = stored_outcome(db, programs, days)
+    rejects: list[WriteReject] = []
+    desired = [one for part in each.mapping.writes for one in part.desired(outcome, rejects)]
+    outbox = Outbox(store)
+    return make_plan(
+        desired, each.connector, outbox.agreed(each.name), connection=each.name, writer=each.connector,
+        usage=_usage(each), descriptions=each.descriptions(), limits=each.brakes, parked=outbox.parked(each.name),
+        rejects=rejects, allow=allow, whole=whole,
+    )  # fmt: skip
+
+
+def _usage(each: Open) -> Usage:
+    usage: Usage = each.connector.usage()
+    return usage
+
+
+def _write_back(
+    store: Store,
+    programs: Sequence[Program],
+    each: Open,
+    clock: Clock,
+    result: Synced,
+    write: bool,
+    allow: str | None,
+    crashpoint: Callable[[str], None],
+) -> None:
+    try:
+        plan = plan_for(store, programs, each, clock(), allow=allow)
+    except ConnectorError as error:
+        result.failed.append(f"{each.name}: plan: {error}")
+        return
+    result.plans[each.name] = plan
+    if write:
+        apply_plan(store, each, plan, clock, result, crashpoint)
+
+
+def apply_all(
+    store: Store, programs: Sequence[Program], connections: Sequence[Open], clock: Clock, *, allow: str | None = None
+) -> Synced:
+    """Plan and write without pulling, under each connection's lease."""
+    result = Synced()
+    for each in connections:
+        lease = take(store, f"connection:{each.name}", clock)
+        if lease is None:
+            result.busy.append(each.name)
+            continue
+        try:
+            _write_back(store.under(lease), programs, each, clock, result, True, allow, _nothing)
+        finally:
+            store.release(lease)
+    return result
+
+
+def apply_plan(
+    store: Store, each: Open, plan: Plan, clock: Clock, result: Synced, crashpoint: Callable[[str], None] = _nothing
+) -> None:
+    """Keep a plan's writes in the outbox and send what is due. A plan that a brake refuses sends nothing new."""
+    outbox = Outbox(store, crashpoint=crashpoint)
+    if plan.may_run:
+        outbox.enqueue(plan, at=clock())
+    delivered = outbox.apply(
+        each.name, each.connector, each.connector, clock=clock, calls_left=each.calls_left
+    )
+    result.written[each.name] = delivered
+    log.info("written", connection=each.name, done=delivered.done, dead=delivered.dead, waiting=delivered.waiting)
+    if delivered.stopped is not None:
+        result.failed.append(f"{each.name}: write: {delivered.stopped}")
