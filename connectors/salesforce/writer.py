@@ -7,7 +7,7 @@ fails never fails its neighbours (``allOrNone: false``), not even when Salesforc
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
 from email.utils import format_datetime
@@ -49,7 +49,9 @@ class SalesforceWriter:
         results: dict[int, Written] = {}
         for batch in _batches(changes, self._config.write_size):
             try:
-                self._apply(batch, changes, results, again=True)
+                batch = _without_held(batch, changes, results)
+                if batch.places:
+                    self._apply(batch, changes, results, again=True)
             except ConnectorError as error:
                 if not results:
                     raise
@@ -76,7 +78,7 @@ class SalesforceWriter:
         else:
             raced = self._settle(batch, changes, answers, results)
             if raced and again:
-                self._apply(_Batch(batch.kind, batch.key_field, raced, batch.single), changes, results, again=False)
+                self._apply(replace(batch, places=raced), changes, results, again=False)
 
     def _settle(
         self, batch: _Batch, changes: Sequence[Change], answers: Sequence[dict[str, Any]], results: dict[int, Written]
@@ -102,7 +104,7 @@ class SalesforceWriter:
             results[place] = _failed(changes[place], "rejected", error)
         others = tuple(place for place in batch.places if place not in guilty)
         if others:
-            self._apply(_Batch(batch.kind, batch.key_field, others, batch.single), changes, results, again=True)
+            self._apply(replace(batch, places=others), changes, results, again=True)
 
     def _split(
         self, error: ConnectorError, batch: _Batch, changes: Sequence[Change], results: dict[int, Written]
@@ -115,7 +117,7 @@ class SalesforceWriter:
             return
         middle = len(batch.places) // 2
         for places in (batch.places[:middle], batch.places[middle:]):
-            self._apply(_Batch(batch.kind, batch.key_field, places), changes, results, again=True)
+            self._apply(replace(batch, places=places), changes, results, again=True)
 
     def _collection(self, batch: _Batch, few: Sequence[Change]) -> list[dict[str, Any]]:
         path = f"{self._config.version_path}/composite/sobjects"
@@ -158,7 +160,7 @@ def _batches(changes: Sequence[Change], size: int) -> list[_Batch]:
     groups: dict[tuple[int, str, str | None], list[int]] = {}
     singles: list[tuple[int, int]] = []
     for place, change in enumerate(changes):
-        identity = (change.kind, change.key_field, change.key)
+        identity = _identity(change)
         turn = seen[identity] = seen.get(identity, -1) + 1
         if change.expected_version and change.key_field is None:
             singles.append((turn, place))
@@ -170,6 +172,20 @@ def _batches(changes: Sequence[Change], size: int) -> list[_Batch]:
         for start in range(0, len(places), size):
             batches.append((turn, _Batch(kind, key_field, tuple(places[start : start + size]))))
     return [batch for _, batch in sorted(batches, key=lambda item: item[0])]
+
+
+def _without_held(batch: _Batch, changes: Sequence[Change], results: dict[int, Written]) -> _Batch:
+    """The batch without changes to records whose earlier change is still open: they would be overtaken by it later."""
+    open_ = {_identity(changes[place]) for place, result in results.items() if result.state in ("retry", "unknown")}
+    held = [place for place in batch.places if open_ and _identity(changes[place]) in open_]
+    for place in held:
+        why = "WAITS: an earlier change of this record is not settled yet"
+        results[place] = Written(changes[place].key, "retry", code="WAITS", message=why)
+    return replace(batch, places=tuple(place for place in batch.places if place not in held)) if held else batch
+
+
+def _identity(change: Change) -> tuple[str, str | None, str]:
+    return change.kind, change.key_field, change.key
 
 
 def _values(change: Change) -> dict[str, Any]:
