@@ -315,10 +315,11 @@ def settle_prospect(
         until,
     )
     settled.claims += claims
+    before = len(settled.tasks)
     settled.tasks += tasks.tasks
     for claim in claims:
         _settle_claim(history, claim, settled)
-    history.tick_off(settled.tasks)
+    history.tick_off(settled.tasks[before:])
 
 
 def _settle_claim(history: History, claim: Claim, settled: Settled) -> None:

@@ -132,7 +132,7 @@ class Fact:
 @dataclass(frozen=True, slots=True, kw_only=True, config=CONFIG)
 class Partner(Fact):
     type: Literal["partner"]
-    name: Text
+    name: str
     kind: str | None = None
     country: str | None = None
     currency: Currency | None = None

@@ -211,7 +211,8 @@ def match_money(program: Program, statement: Statement, money: Money, calendar: 
     terms, values = version.statements, version.values
     tasks: list[Task] = []
     matched_on: date | None = statement.period_to
-    if terms.needs_partner_invoice and values.get("invoice_match") != "none":
+    needed = terms.needs_partner_invoice and values.get("invoice_match") != "none"
+    if needed:
         matched_on = None
         tolerance = values["invoice_tolerance"] if values.get("invoice_match") == "within_tolerance" else ZERO
         assert isinstance(tolerance, Decimal)
@@ -229,7 +230,7 @@ def match_money(program: Program, statement: Statement, money: Money, calendar: 
                 statement.state = "invoiced"
                 break
             unfit.append(invoice)
-        tasks += [_misfit(program, statement, invoice, terms, matched_on) for invoice in unfit]
+        tasks += _misfits(program, statement, unfit, terms, matched_on, last_day)
     payouts = sorted(money.payouts.get(statement.id, ()), key=lambda payout: (payout.paid_on, payout.id))
     paid = ZERO
     for payout in payouts:
@@ -237,12 +238,35 @@ def match_money(program: Program, statement: Statement, money: Money, calendar: 
             paid += payout.amount
         if matched_on is not None and paid >= statement.payable - statement.withheld and statement.paid_at is None:
             statement.state = "paid"
-            statement.paid_at = calendar.start_of(max(payout.paid_on, matched_on))
-    if payouts and matched_on is None:
+            statement.paid_at = max(calendar.start_of(max(payout.paid_on, matched_on)), calendar.end_of(statement.period_to))
+    if payouts and needed and (matched_on is None or payouts[0].paid_on < matched_on):
         first = payouts[0]
-        because = f"payout {first.id} was made before a partner invoice of {text(statement.payable, statement.currency)} {statement.currency} was matched"
-        tasks.append(Task(program.id, "payout_without_invoice", statement.id, first.paid_on, None, terms.invoice_clauses, because))
+        because = f"payout {first.id} was made before a partner invoice of {_shown(statement)} was matched"
+        tasks.append(
+            Task(program.id, "payout_without_invoice", statement.id, first.paid_on, None, terms.invoice_clauses, because, matched_on)
+        )
     return tasks
+
+
+def astray(program: Program, statements: Iterable[Statement], money: Money) -> list[Task]:
+    """Partner invoices and payouts that name no statement on which anything is payable: somebody must look (NT-16)."""
+    payable = {s.id for s in statements if s.payable or s.cut_at is None}
+    tasks = []
+    for name in sorted({*money.invoices, *money.payouts} - payable):
+        if not name.startswith(f"{program.id}:"):
+            continue
+        for kind, records in (("partner_invoice_mismatch", money.invoices), ("payout_without_invoice", money.payouts)):
+            days = sorted((r.received_on if isinstance(r, PartnerInvoice) else r.paid_on, r.id) for r in records.get(name, ()))
+            if days:
+                named = ", ".join(identity for _, identity in days)
+                because = f"{named}: no statement {name} with anything payable has been issued"
+                clauses = program.on(days[0][0]).statements.invoice_clauses
+                tasks.append(Task(program.id, kind, name, days[0][0], None, clauses, because))
+    return tasks
+
+
+def _shown(statement: Statement) -> str:
+    return f"{text(statement.payable, statement.currency)} {statement.currency}"
 
 
 def _invoice_last_day(statement: Statement, version: Terms) -> date | None:
@@ -250,15 +274,23 @@ def _invoice_last_day(statement: Statement, version: Terms) -> date | None:
     return statement.period_to + timedelta(days=1 + days) if isinstance(days, int) else None
 
 
-def _misfit(program: Program, statement: Statement, invoice: PartnerInvoice, terms: StatementTerms, matched_on: date | None) -> Task:
-    because = (
-        f"partner invoice {invoice.id} over {text(invoice.amount, invoice.currency)} {invoice.currency} does not fit; "
-        f"the statement's amount is {text(statement.payable, statement.currency)} {statement.currency}"
-    )
-    return Task(
-        program.id, "partner_invoice_mismatch", statement.id, invoice.received_on, None, terms.invoice_clauses, because,
-        done_on=matched_on,
-    )  # fmt: skip
+def _misfits(
+    program: Program, statement: Statement, unfit: Iterable[PartnerInvoice], terms: StatementTerms,
+    matched_on: date | None, last_day: date | None,
+) -> Iterable[Task]:  # fmt: skip
+    """One task a day on which invoices came that do not fit, each with the reason; done when one fits."""
+    told: dict[date, list[str]] = {}
+    for invoice in unfit:
+        late = f", which came too late, after {last_day}," if last_day and invoice.received_on > last_day else ""
+        told.setdefault(invoice.received_on, []).append(
+            f"partner invoice {invoice.id} of {invoice.partner} over {text(invoice.amount, invoice.currency)} "
+            f"{invoice.currency}{late} does not fit; the statement's amount is {_shown(statement)}"
+        )
+    for day, reasons in told.items():
+        yield Task(
+            program.id, "partner_invoice_mismatch", statement.id, day, None, terms.invoice_clauses, "; ".join(reasons),
+            done_on=matched_on,
+        )  # fmt: skip
 
 
 def _stand(

@@ -425,7 +425,7 @@ class _Replay:
         wanted: list[Wanted],
     ) -> None:
         window = self._window(holder, terms)
-        started: date = window["protected_from"]
+        started = self._calendar.date_of(holder.rank_at)
         won = self._won(holder, instant)
         if won:
             contract = self._now["contract"][won["contract"]]
