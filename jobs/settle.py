@@ -7,7 +7,7 @@ bytes. A prospect is settled on its own, so a changed fact costs no more than it
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -146,7 +146,7 @@ class History:
     decisions: dict[str, dict[str, list[View[Decision]]]]
     enrollments: dict[str, dict[str, list[View[Any]]]]
     contracts_named: dict[str, dict[str, list[View[Any]]]]
-    by_contract: dict[str, list[str]]
+    by_contract: dict[str, dict[str, list[View[Any]]]]
     by_invoice: dict[str, dict[str, dict[str, list[View[Any]]]]]
 
     @classmethod
@@ -161,7 +161,7 @@ class History:
                 if kind in ("referral", "enrollment") and first.program != program.id:
                     continue
                 timeline = views(versions, program.calendar, until)
-                if timeline:
+                if any(view.fact is not None for view in timeline):
                     records[identity] = timeline
         history = cls(program, as_of, until, seen, {}, {}, {}, {}, {}, {}, {})
         history._arrange()
@@ -185,11 +185,12 @@ class History:
                 self.decisions.setdefault(subject, {})[identity] = timeline
         for kind in ("payment", "credit_note", "refund"):
             for identity, timeline in self.views[kind].items():
-                self.by_invoice.setdefault(_first(timeline).invoice, {}).setdefault(kind, {})[identity] = timeline
+                for invoice, own in _apart(timeline, _invoice_of).items():
+                    self.by_invoice.setdefault(str(invoice), {}).setdefault(kind, {})[identity] = own
         for identity, timeline in self.views["invoice"].items():
-            contract = self._contract_of(_first(timeline))
-            if contract is not None:
-                self.by_contract.setdefault(contract, []).append(identity)
+            for contract, own in _apart(timeline, self._contract_of).items():
+                if contract is not None:
+                    self.by_contract.setdefault(contract, {})[identity] = own
 
     def _referrals_of_contract(self, timeline: Sequence[View[Any]]) -> set[str]:
         named = {view.fact.referral for view in timeline if view.fact and view.fact.referral}
@@ -198,17 +199,22 @@ class History:
             named |= {each.fact.referral for each in deal or () if each.fact and each.fact.referral}
         return named
 
-    def _contract_of(self, invoice: Any) -> str | None:
-        """The contract an invoice belongs to: the one it names, else its account's latest signed before it was issued."""
+    def _contract_of(self, view: View[Any]) -> str | None:
+        """The contract an invoice belongs to: the one it names, else its account's latest signed before it was issued.
+
+        A contract that becomes known later takes no invoice from one that was known in time.
+        """
+        invoice = view.fact
         if invoice.contract is not None:
             return str(invoice.contract)
         contracts = self.by_account.get(invoice.account, {}).get("contract", {})
         signed = [
-            (_first(timeline).signed_on, identity)
+            (max(timeline[0].at, view.at), _first(timeline).signed_on, identity)
             for identity, timeline in contracts.items()
             if _first(timeline).signed_on <= invoice.issued_on
         ]
-        return max(signed)[1] if signed else None
+        in_time = min((at for at, _, _ in signed), default=None)
+        return max(one for one in signed if one[0] == in_time)[2] if signed else None
 
     def prospects(self) -> Prospects:
         """Every referral tied to its prospect."""
@@ -348,12 +354,12 @@ def _settle_claim(history: History, claim: Claim, settled: Settled) -> None:
             reallocations=reallocations,
             invoices={
                 name: InvoiceFacts(
-                    history.views["invoice"][name],
+                    timeline,
                     facts.get("payment", {}),
                     facts.get("credit_note", {}),
                     facts.get("refund", {}),
                 )
-                for name in history.by_contract.get(contract, ())
+                for name, timeline in history.by_contract.get(contract, {}).items()
                 for facts in (history.by_invoice.get(name, {}),)
             },
         )
@@ -462,6 +468,27 @@ def subject_of(about: str, program: str) -> str:
         return about
     _, _, rest = about[len(prefix) :].partition(":")
     return rest.rpartition(":")[0] or about
+
+
+def _apart(timeline: list[View[Any]], of: Callable[[View[Any]], str | None]) -> dict[str | None, list[View[Any]]]:
+    """A record by what it belongs to: while it belongs to something else, it reads as absent there."""
+    if len(timeline) == 1:
+        return {of(timeline[0]): timeline}
+    owners = [(view.fact is not None, of(view) if view.fact is not None else None) for view in timeline]
+    names = {owner for is_there, owner in owners if is_there}
+    if len(names) == 1:
+        return dict.fromkeys(names, timeline)
+    return {
+        name: [
+            view if owner == (True, name) else View(view.at, None, view.number)
+            for owner, view in zip(owners, timeline, strict=True)
+        ]
+        for name in names
+    }
+
+
+def _invoice_of(view: View[Any]) -> str:
+    return str(view.fact.invoice)
 
 
 def _first(timeline: Sequence[View[Any]]) -> Any:
