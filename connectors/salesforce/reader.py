@@ -159,6 +159,8 @@ class SalesforceReader:
         few: list[str] = []
         length = 0
         for key in dict.fromkeys(keys):
+            if not soql.is_text(key):
+                continue  # half a character: no record can have this key
             cost = soql.encoded_length(soql.literal(key)) + 3
             if few and (len(few) == MOST_KEYS or length + cost > self._config.longest_query // 2):
                 yield few

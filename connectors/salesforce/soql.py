@@ -78,3 +78,12 @@ def select(fields: Iterable[str], kind: str, where: Sequence[str] = (), order: S
 def encoded_length(text: str) -> int:
     """Characters that the text takes in an address."""
     return len(quote_plus(text))
+
+
+def is_text(value: str) -> bool:
+    """Whether the text can be sent at all (a lone surrogate cannot)."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

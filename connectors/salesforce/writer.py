@@ -46,14 +46,14 @@ class SalesforceWriter:
 
     def write(self, changes: Sequence[Change]) -> list[Written]:
         """Apply the changes and say what became of each, in order."""
-        results: dict[int, Written] = {}
+        results = {place: refused for place, change in enumerate(changes) if (refused := _unwritable(change))}
         for batch in _batches(changes, self._config.write_size):
             try:
-                batch = _without_held(batch, changes, results)
+                batch = _still_to_send(batch, changes, results)
                 if batch.places:
                     self._apply(batch, changes, results, again=True)
             except ConnectorError as error:
-                if not results:
+                if not any(result.state == "done" for result in results.values()):
                     raise
                 # What was written before must not be lost with the exception; the next attempt raises it.
                 _fill(changes, results, "retry", error)
@@ -174,14 +174,25 @@ def _batches(changes: Sequence[Change], size: int) -> list[_Batch]:
     return [batch for _, batch in sorted(batches, key=lambda item: item[0])]
 
 
-def _without_held(batch: _Batch, changes: Sequence[Change], results: dict[int, Written]) -> _Batch:
-    """The batch without changes to records whose earlier change is still open: they would be overtaken by it later."""
+def _unwritable(change: Change) -> Written | None:
+    """The rejection of a change that JSON cannot carry (half a character, a value of no JSON type)."""
+    try:
+        orjson.dumps([change.key, _values(change)])
+    except TypeError:
+        why = "INVALID_TEXT: a value is no valid text or has no JSON form"
+        return Written(change.key, "rejected", code="INVALID_TEXT", message=why)
+    return None
+
+
+def _still_to_send(batch: _Batch, changes: Sequence[Change], results: dict[int, Written]) -> _Batch:
+    """The batch without what is refused already, and without changes to records whose earlier change is still open:
+    repeated later, that one would overtake them."""
     open_ = {_identity(changes[place]) for place, result in results.items() if result.state in ("retry", "unknown")}
     held = [place for place in batch.places if open_ and _identity(changes[place]) in open_]
     for place in held:
         why = "WAITS: an earlier change of this record is not settled yet"
         results[place] = Written(changes[place].key, "retry", code="WAITS", message=why)
-    return replace(batch, places=tuple(place for place in batch.places if place not in held)) if held else batch
+    return replace(batch, places=tuple(place for place in batch.places if place not in results))
 
 
 def _identity(change: Change) -> tuple[str, str | None, str]:

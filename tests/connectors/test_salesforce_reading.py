@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from connectors.base import Query
 from connectors.errors import ConnectorError, CursorExpired, NeedsOperator, WindowTooLarge
+from connectors.salesforce.simulator.schema import text
 from connectors.simulation import Faults, SimRequest
 from tests.connectors.salesforce_org import Org, read, running, state
 
@@ -210,11 +211,9 @@ def test_a_filter_of_the_mapping_is_applied_by_the_org() -> None:
 
 def test_field_lists_too_long_for_an_address_come_in_parts() -> None:
     with running() as org:
-        org.objects["Account"].fields.update(
-            {f"Filler_{n:03d}_{'x' * 30}__c": _filler(f"Filler_{n:03d}_{'x' * 30}__c") for n in range(100)}
-        )
-        org.objects["Account"].folded.update({name.lower(): name for name in org.objects["Account"].fields})
-        names = tuple(name for name in org.objects["Account"].fields if name.startswith("Filler"))
+        names = tuple(f"Filler_{number:03d}_{'x' * 30}__c" for number in range(100))
+        for name in names:
+            org.add_field("Account", text(name))
         ids = [org.insert("Account", {"Name": "n", **dict.fromkeys(names, f"v{n}")}) for n in range(5)]
         org.pages.shrink_to = 2
         org.wait(3600)
@@ -224,12 +223,6 @@ def test_field_lists_too_long_for_an_address_come_in_parts() -> None:
         assert all(set(record.fields.values()) == {"n", f"v{n}"} for n, record in enumerate(records))
         fetched = {record.external_id: record.fields for record in connector.fetch("Account", ("Name", *names), ids)}
         assert fetched == {record.external_id: record.fields for record in records}
-
-
-def _filler(name: str) -> Any:
-    from connectors.salesforce.simulator.schema import text
-
-    return text(name)
 
 
 def test_a_query_that_times_out_is_asked_in_halves_and_nothing_is_skipped() -> None:

@@ -15,7 +15,7 @@ from typing import Any
 from connectors.salesforce.ids import full_id
 from connectors.salesforce.simulator.numbering import new_ids
 from connectors.salesforce.simulator.objects import CLOSED_LOST, CLOSED_WON
-from connectors.salesforce.simulator.schema import ObjectSpec
+from connectors.salesforce.simulator.schema import FieldSpec, ObjectSpec
 from connectors.salesforce.simulator.values import Row, coerced, stamp_of
 
 _Commit = tuple[datetime, int, str, str, Row]
@@ -188,6 +188,14 @@ class Rows:
             self._pending.remove(commit)
             self._apply(name, record_id, commit[4])
         heapq.heapify(self._pending)
+
+    def add_field(self, name: str, field: FieldSpec) -> None:
+        """Give an object one more field."""
+        spec = self.objects[name]
+        spec.fields[field.name] = field
+        spec.folded[field.name.lower()] = field.name
+        if field.external_id:
+            self._keys[name, field.name] = {}
 
     def oldest_pending(self) -> str | None:
         """Stamp of the oldest change that is not committed yet."""

@@ -20,7 +20,7 @@ from connectors.salesforce.simulator.objects import standard_objects
 from connectors.salesforce.simulator.paging import Pages
 from connectors.salesforce.simulator.records import Records
 from connectors.salesforce.simulator.rows import Rows
-from connectors.salesforce.simulator.schema import ObjectSpec
+from connectors.salesforce.simulator.schema import FieldSpec, ObjectSpec
 from connectors.salesforce.simulator.soql import SoqlError, parse
 from connectors.salesforce.simulator.values import Row, stamp_of
 from connectors.salesforce.simulator.writes import Rules, Saved, Writes
@@ -116,6 +116,12 @@ class SalesforceSimulator(Simulator):
         """Copies of all visible rows of an object."""
         with self.lock:
             return [dict(row) for row in self.rows.table(name).values() if deleted or not row["IsDeleted"]]
+
+    def add_field(self, name: str, field: FieldSpec) -> None:
+        """Add a custom field to an object, as an administrator does."""
+        with self.lock:
+            self.rows.add_field(name, field)
+            self.schema_changed_at = self.now()
 
     def hide(self, name: str, *fields: str) -> None:
         """Take read access to fields from the integration user (they vanish from the API)."""
