@@ -19,14 +19,15 @@ def _phrases(text: str) -> frozenset[tuple[str, ...]]:
     return frozenset(tuple(line.split()) for line in text.strip().splitlines())
 
 
-# Legal forms of up to four letters. Longer ones come from rigour (ISO 20275 and others); its short ones are not used,
+# Legal forms of up to four letters (and some longer). Longer ones come from rigour (ISO 20275 and others); its short ones are not used,
 # because they hold "ii", "in", "is", "at" and "na", and "Fund II" is not "Fund".
 LEGAL_FORMS = _words("""
     ab abp ag aps as asa asbl bhd bv bvba cjsc co corp cv cvba cyf dmcc doel doo dooel eeig ehf eirl eood eurl fmba
     fze fzco fzllc gbr gie gmbh hf hmbh inc incs ivs jdoo jsc jscb kda kft kg kgaa kk kkt ks lda lllp llc
     llcs llp lmtd lp ltd ltda ltds mbb mbh nv oao ohg ojsc ood ooo ou oy oyj pao pjsc plc pllc pte pty pvt rt sa saoc
     saog sapi sarl sas sasu sau scpa sdn se sia sl sll slu snc sp spa sprl spzoo sro srl srls sti tbk ug uab ultd vof
-    vos vzw yk zao zrt aktg ooo оао ооо зао пао ао тоо тов тдв пат прат чао чп фоп оод еоод ад ип
+    vos vzw yk zao zrt aktg haftungsbeschrankt ek eg hb kb klg og gk gte nyrt kht tmi ky ay senc scrl eireli epp shpk
+    ans nuf ehf ooo оао ооо зао пао ао тоо тов тдв пат прат чао чп фоп оод еоод ад ип
     αε επε εε company corporation corporacion incorporated incorporation limited limitada limitied ltee limitee aktiengesellschaft
     gesellschaft aktiebolag aktieselskab anpartsselskab aksjeselskap osakeyhtio perseroan
 """)
@@ -62,8 +63,23 @@ LEGAL_PHRASES = _phrases("""
     sapi de cv
     de cv
     de rl
+    ltd gte
+    fz llc
+    s coop
+    sp k
+    sp j
+    cia ltda
+    s a r l
+    s a s
+    v o f
+    sh p k
+    s e n c
     s a
     a s
+    e k
+    c v
+    k g
+    a g
     n v
     b v
     s l

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from rapidfuzz import fuzz, process
-from rapidfuzz.distance import JaroWinkler
+from rapidfuzz.distance import OSA, JaroWinkler
 
 from sync.identity import Keys
 from sync.identity_lists import COMMON
@@ -147,16 +147,21 @@ def _told_apart(core: str, other: str) -> bool:
     """Whether the differing words are the ones that tell: a number, an enumerator, or quite another word.
 
     "Company 12" and "Company 13", "Client A" and "Client B", "Fund II" and "Fund III" are a series; names that share
-    a long trade word look alike as a whole although the words before it do not.
+    a long trade word look alike as a whole although the words before it do not. Beside a telling word in common one
+    typing error in a short word is forgiven.
     """
     if _DIGITS.findall(core) != _DIGITS.findall(other):
         return True
     left, right = _differing_words(core, other)
     if all(_ENUMERATOR.fullmatch(word) for word in left + right):
         return bool(left or right)
-    both_telling = set(left) - COMMON and set(right) - COMMON
-    some_shared = len(left) < len(core.split())
-    return bool(both_telling and some_shared) and _ratio(left, right) < DIFFERING_WORDS
+    if not (set(left) - COMMON and set(right) - COMMON):
+        return False
+    shared = set(core.split()) & set(other.split())
+    if not shared:
+        return False
+    one_error = not shared <= COMMON and OSA.distance("".join(left), "".join(right)) <= 1
+    return not one_error and _ratio(left, right) < DIFFERING_WORDS
 
 
 def _differing_words(core: str, other: str) -> tuple[list[str], list[str]]:
