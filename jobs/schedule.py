@@ -1,0 +1,80 @@
+"""Job: the schedules of `referee.yaml` in one process: one run at a time a connection, missed runs caught up once."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from types import FrameType
+from typing import Any
+
+import structlog
+
+from jobs.config import ConnectionSettings
+from jobs.installation import Installation
+from jobs.problems import UserError
+from jobs.sync import sync
+
+log = structlog.get_logger("referee.schedule")
+
+
+def run_schedules(here: Installation, *, once: bool = False) -> None:
+    """Run until told to stop (SIGTERM or Ctrl-C); a run in progress ends first.
+
+    Raises: ``UserError`` when no connection has a schedule.
+    """
+    planned = {name: each for name, each in here.settings.connections.items() if each.every or each.cron}
+    if not planned:
+        raise UserError("run: no connection has a schedule; give one `every: 15m` or `cron: \"*/15 * * * *\"`")
+    if once:
+        for name in planned:
+            _run(here, name)
+        return
+    from apscheduler.executors.pool import ThreadPoolExecutor
+    from apscheduler.schedulers.background import BackgroundScheduler
+
+    scheduler = BackgroundScheduler(
+        timezone="UTC",
+        executors={"default": ThreadPoolExecutor(max(len(planned), 1))},
+        job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
+    )
+    for name, each in planned.items():
+        scheduler.add_job(_run, trigger=_trigger(each), args=[here, name], id=name, next_run_time=here.clock())
+    stopped = threading.Event()
+
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        stopped.set()
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    scheduler.start()
+    log.info("schedules_started", connections=sorted(planned))
+    try:
+        stopped.wait()
+    finally:
+        scheduler.shutdown(wait=True)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        log.info("schedules_stopped")
+
+
+def _trigger(each: ConnectionSettings) -> Any:
+    from apscheduler.triggers.cron import CronTrigger
+    from apscheduler.triggers.interval import IntervalTrigger
+
+    if each.cron is not None:
+        return CronTrigger.from_crontab(each.cron)
+    interval = each.interval
+    assert interval is not None
+    return IntervalTrigger(seconds=int(interval.total_seconds()))
+
+
+def _run(here: Installation, name: str) -> None:
+    """One scheduled sync; what fails is logged and tried again at the next time."""
+    try:
+        result = sync(here.store, here.programs, here.open([name]), here.clock)
+    except Exception as error:
+        log.exception("sync_failed", connection=name, error=type(error).__name__)
+        return
+    for reason in result.failed + result.refused:
+        log.error("sync_incomplete", connection=name, reason=reason)
+    if not result.failed and not result.refused:
+        log.info("sync_done", connection=name)
