@@ -204,7 +204,7 @@ class History:
 
         A contract that becomes known later takes no invoice from one that was known in time.
         """
-        invoice = view.fact
+        invoice: Any = view.fact
         if invoice.contract is not None:
             return str(invoice.contract)
         contracts = self.by_account.get(invoice.account, {}).get("contract", {})
@@ -488,7 +488,8 @@ def _apart(timeline: list[View[Any]], of: Callable[[View[Any]], str | None]) -> 
 
 
 def _invoice_of(view: View[Any]) -> str:
-    return str(view.fact.invoice)
+    fact: Any = view.fact
+    return str(fact.invoice)
 
 
 def _first(timeline: Sequence[View[Any]]) -> Any:

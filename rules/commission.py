@@ -128,7 +128,7 @@ class _Replay:
         self._ledger = ledger
         self._program = deal.program
         self._calendar: Calendar = deal.program.calendar
-        self._books = {name: _InvoiceBook(name) for name in deal.invoices}
+        self._books = {name: _InvoiceBook(name) for name in sorted(deal.invoices)}
         self._contract: Contract | None = None
         self._approved_on: date | None = None
         self._terms: Terms = deal.program.versions[0]
@@ -339,10 +339,12 @@ class _Replay:
             if "credit" not in excludes:
                 continue
             if credit.lines:
-                net -= sum(
-                    (abs(line.amount) for line in credit.lines
+                mirrored = sum((line.amount for line in credit.lines), ZERO) < 0
+                earning = sum(
+                    (line.amount for line in credit.lines
                      if line.kind not in dropped and not (line.kind == "shipping" and "shipping" in excludes)), ZERO
                 )  # fmt: skip
+                net -= -earning if mirrored else earning
             else:
                 net -= EXACT.multiply(credit.amount, part)
         return max(net, ZERO), gross

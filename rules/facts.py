@@ -167,6 +167,8 @@ def _take_out_dangling(facts: Facts, file: str) -> Iterator[Rejected]:
                 else:
                     if has_invoice and (wrong := _wrong_currency(fact, invoices)):
                         error = wrong
+                    elif kind == "payment" and fact.reverses is not None:
+                        error = _wrong_reversal(fact, known["payment"])
                     elif wrong := _unknown_subject(kind, fact, known):
                         error = wrong
                 if error:
@@ -221,6 +223,20 @@ def _wrong_currency(fact: Any, invoices: Mapping[str, list[Version]]) -> RecordE
     if fact.currency == invoice.currency:
         return None
     return RecordError("currency", fact.currency, f"the invoice's currency, {invoice.currency}")
+
+
+def _wrong_reversal(fact: Any, payments: Mapping[str, list[Version]]) -> RecordError | None:
+    """A reversing payment takes back at most what its original brought, on the same invoice."""
+    originals = [version.fact for version in payments[fact.reverses] if version.fact is not None]
+    if any(original.reverses is not None for original in originals):
+        return RecordError("reverses", f'"{fact.reverses}"', "the id of a payment that is no reversal itself")
+    if all(original.invoice != fact.invoice for original in originals):
+        allowed = f'a payment of the same invoice, "{fact.invoice}"'
+        return RecordError("reverses", f'"{fact.reverses}" of invoice "{originals[0].invoice}"', allowed)
+    most = max(original.amount for original in originals)
+    if fact.amount > most:
+        return RecordError("amount", f"{fact.amount}", f"at most the original payment's {most}")
+    return None
 
 
 def _rejected(file: str, number: int, line: bytes | str, error: RecordError) -> Rejected:
