@@ -123,6 +123,7 @@ class ApiBudget:
             ends = instant(start) + self._window
             wanted = self._affordable(calls, spent, used, limit)
             spent += wanted or 0
+            used = None if used is None else used + (wanted or 0)  # until the system says again
             run_each(connection, _SPEND, [(start, spent, used, allowed, self._connection)])
         self._observed = (None, None)
         if wanted is None:

@@ -1,0 +1,282 @@
+"""Pulling a connection: what comes in, what waits, what is made anew, and what a failure leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from connectors.base import Cursor, Description, Field, Page, Query, Record
+from connectors.errors import CursorExpired, NeedsOperator, RetryLater
+from connectors.memory.connector import MemoryConfig, MemoryConnector
+from connectors.memory.system import MemorySystem
+from sync.leases import LeaseLost
+from sync.mapping import Mapping, load_mapping
+from sync.pull import Progress, PullResult, pull, remap
+from sync.store import Store
+
+MAPPING = """
+system: memory
+objects:
+  - object: Customer
+    records:
+      - record: account
+        fields: {name: {field: Name, required: true}}
+  - object: Person
+    record: contact
+    fields:
+      account: {lookup: {field: Customer, object: Customer, get: Code}, required: true}
+      name: Name
+"""
+
+
+class World:
+    """A memory system with customers and people, its clock, and a connection to it."""
+
+    def __init__(self) -> None:
+        self.at = datetime(2026, 1, 1, tzinfo=UTC)
+        objects = {
+            "Customer": ("Name", "Code", "Size"),
+            "Person": ("Customer", "Name"),
+        }
+        described = {
+            kind: Description(kind, kind, {name: Field(name, name, "string") for name in names})
+            for kind, names in objects.items()
+        }
+        self.system = MemorySystem(described, lambda: self.at)
+        self.reader = MemoryConnector(MemoryConfig(page_size=3), self.system)
+
+    def wait(self, **time: float) -> None:
+        self.at += timedelta(**time)
+
+    def customer(self, name: str | None, code: str = "C1") -> str:
+        return self.system.create("Customer", {"Name": name, "Code": code, "Size": "1"})
+
+    def person(self, customer: str) -> str:
+        return self.system.create("Person", {"Customer": customer, "Name": "somebody"})
+
+    def pull(
+        self,
+        store: Store,
+        mapping: Mapping | None = None,
+        reader: Any = None,
+        **options: Any,
+    ) -> PullResult:
+        run_id = store.start_run("pull", "erp", at=self.at)
+        mapping = mapping or load_mapping("mapping.yaml", MAPPING)
+        return pull(
+            store,
+            "erp",
+            reader or self.reader,
+            mapping,
+            now=lambda: self.at,
+            run_id=run_id,
+            **options,
+        )
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def names(store: Store) -> list[Any]:
+    return [fact.get("name", "gone") for fact in store.facts(types=["account"])]
+
+
+class Failing:
+    """A reader that hands out the pages of another, and fails before page ``at`` of one object."""
+
+    def __init__(self, reader: MemoryConnector, kind: str, at: int, error: Exception) -> None:
+        self._reader, self._kind, self._at, self._error = reader, kind, at, error
+        self.asked: list[tuple[str, Cursor | None]] = []
+
+    def changes(self, query: Query, *, since: Cursor | None) -> Iterator[Page]:
+        self.asked.append((query.kind, since))
+        for number, page in enumerate(self._reader.changes(query, since=since)):
+            if query.kind == self._kind and number == self._at:
+                raise self._error
+            yield page
+
+    def fetch(
+        self,
+        kind: str,
+        fields: Sequence[str],
+        keys: Sequence[str],
+        *,
+        key_field: str | None = None,
+    ) -> Iterator[Record]:
+        return self._reader.fetch(kind, fields, keys, key_field=key_field)
+
+
+def test_everything_comes_once_and_then_only_changes(world: World, store: Store) -> None:
+    ids = [world.customer(f"c{n}") for n in range(8)]
+    world.person(ids[0])
+    first = world.pull(store)
+    assert (first.state, first.records.new, first.records.facts) == ("ok", 9, 9)
+    assert [stream.complete for stream in store.streams("erp")] == [True, True]
+    world.wait(hours=1)
+    world.system.update("Customer", ids[3], {"Name": "renamed"})
+    world.system.delete("Customer", ids[4])
+    world.wait(hours=1)
+    second = world.pull(store)
+    assert (second.records.new, second.records.changed, second.records.deleted) == (
+        0,
+        1,
+        1,
+    )
+    assert names(store)[-2:] == ["renamed", "gone"]
+    world.wait(hours=1)
+    assert world.pull(store).records.facts == 0
+
+
+def test_progress_is_told_page_by_page(world: World, store: Store) -> None:
+    for n in range(7):
+        world.customer(f"c{n}")
+    told: list[Progress] = []
+    world.pull(store, progress=told.append)
+    assert [(step.kind, step.records.new) for step in told] == [
+        ("Customer", 3),
+        ("Customer", 6),
+        ("Customer", 7),
+        ("Person", 0),
+    ]
+
+
+def test_a_refused_record_makes_the_run_partial_and_blocks_nobody(world: World, store: Store) -> None:
+    world.customer("a")
+    bad = world.customer(None)
+    world.customer("b")
+    assert world.pull(store).state == "partial"
+    assert sorted(names(store)) == ["a", "b"]
+    world.wait(hours=1)
+    world.system.update("Customer", bad, {"Name": "mended"})
+    world.wait(hours=1)
+    assert world.pull(store).state == "ok"
+    assert store.quarantine() == []
+
+
+def test_a_child_waits_for_its_parent_and_is_taken_when_it_arrives(world: World, store: Store) -> None:
+    parent = world.customer("late")
+    world.person(parent)
+    blocked = Failing(world.reader, "Customer", 0, RetryLater("busy", retry_after_seconds=1))
+    result = world.pull(store, reader=blocked)
+    assert [stream.state for stream in result.streams] == ["failed", "ok"]
+    assert [held.waits_for for held in store.quarantine()] == [("Customer", parent)]
+    world.wait(hours=1)
+    assert world.pull(store).state == "ok"
+    assert store.quarantine() == []
+    assert [fact["type"] for fact in store.facts()] == ["account", "contact"]
+
+
+def test_a_failed_stream_keeps_its_place_while_others_go_on(world: World, store: Store) -> None:
+    for n in range(8):
+        world.customer(f"c{n}")
+    world.person("nobody")
+    reader = Failing(world.reader, "Customer", 2, RetryLater("busy", retry_after_seconds=1))
+    result = world.pull(store, reader=reader)
+    assert (result.state, result.streams[0].why) == ("partial", "busy")
+    customers, people = store.streams("erp")
+    assert (customers.watermark, customers.complete, len(names(store))) == (
+        None,
+        False,
+        6,
+    )
+    assert people.watermark is not None
+    again = world.pull(store)
+    assert (again.streams[0].state, again.records.new) == ("ok", 2), "it went on where it stopped"
+
+
+def test_what_only_a_person_can_mend_pauses_the_connection(world: World, store: Store) -> None:
+    result = world.pull(
+        store,
+        reader=Failing(world.reader, "Customer", 0, NeedsOperator("the login was refused")),
+    )
+    assert [stream.state for stream in result.streams] == ["failed", "skipped"]
+    assert (result.state, result.needs_operator) == ("failed", "the login was refused")
+
+
+def test_after_an_expired_cursor_the_next_run_reads_from_the_start(world: World, store: Store) -> None:
+    world.customer("a")
+    world.pull(store)
+    reader = Failing(world.reader, "Customer", 0, CursorExpired("too old"))
+    assert world.pull(store, reader=reader).state == "partial"
+    reader = Failing(world.reader, "", 0, CursorExpired("never"))
+    assert world.pull(store, reader=reader).records.facts == 0
+    assert reader.asked[0] == ("Customer", None)
+
+
+def test_a_reader_that_stops_without_a_last_page_is_no_success(world: World, store: Store) -> None:
+    class Short(Failing):
+        def changes(self, query: Query, *, since: Cursor | None) -> Iterator[Page]:
+            for page in super().changes(query, since=since):
+                yield replace(page, watermark=None)
+
+    result = world.pull(store, reader=Short(world.reader, "", 0, RetryLater("", retry_after_seconds=0)))
+    assert result.state == "failed"
+    assert "without a watermark" in str(result.streams[0].why)
+
+
+def test_changed_mapping_is_replayed_without_asking_the_system(world: World, store: Store) -> None:
+    world.customer("a", code="Z9")
+    world.pull(store)
+    calls = world.system.calls
+    world.wait(days=9)
+    changed = load_mapping(
+        "mapping.yaml",
+        MAPPING.replace("name: {field: Name,", "name: {template: '{Name}/{Name}',"),
+    )
+    if changed.objects[0].query_hash != load_mapping("mapping.yaml", MAPPING).objects[0].query_hash:
+        pytest.fail("the mapping of this test must read the same fields")
+    done = remap(store, "erp", changed, now=lambda: world.at, run_id=9)
+    assert (done["Customer"].facts, world.system.calls) == (1, calls)
+    assert [(fact["name"], fact["known_at"][:10]) for fact in store.facts()] == [
+        ("a", "2026-01-01"),
+        ("a/a", "2026-01-10"),
+    ]
+    assert remap(store, "erp", changed, now=lambda: world.at, run_id=9) == {}
+
+
+def test_changed_fields_are_read_once_more_and_deletions_meanwhile_are_not_missed(world: World, store: Store) -> None:
+    keeps, goes = world.customer("keeps", code="Z1"), world.customer("goes", code="Z2")
+    world.pull(store)
+    world.wait(hours=1)
+    world.system.delete("Customer", goes)
+    world.wait(hours=1)
+    wider = load_mapping(
+        "mapping.yaml",
+        MAPPING.replace(
+            "name: {field: Name, required: true}",
+            "name: {field: Name, required: true}, owner: Size",
+        ),
+    )
+    reader = Failing(world.reader, "", 0, CursorExpired("never"))
+    world.pull(store, wider, reader=reader)
+    asked = [since for kind, since in reader.asked if kind == "Customer"]
+    assert asked[0] is None and asked[1] is not None, "everything once more, then the changes since the old watermark"
+    facts = {fact["id"]: fact for fact in store.facts(types=["account"])}
+    assert facts[keeps]["owner"] == "1"
+    assert facts[goes]["deleted"] is True
+
+
+def test_a_pull_under_a_lost_lease_writes_nothing_more(world: World, store: Store) -> None:
+    world.customer("a")
+    lease = store.acquire("pull:erp", "old", now=world.at, for_seconds=1)
+    assert lease is not None
+    world.wait(seconds=2)
+    store.acquire("pull:erp", "new", now=world.at, for_seconds=60)
+    run_id = store.start_run("pull", "erp", at=world.at)
+    mapping = load_mapping("mapping.yaml", MAPPING)
+    with pytest.raises(LeaseLost):
+        pull(
+            store.under(lease),
+            "erp",
+            world.reader,
+            mapping,
+            now=lambda: world.at,
+            run_id=run_id,
+        )
+    assert list(store.facts()) == []

@@ -1,0 +1,88 @@
+"""The API budget is one for all processes, and ends before the system's own does."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from connectors.errors import QuotaSpent, RetryLater
+from sync.budgets import ApiBudget
+from sync.store import Store
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.at = datetime(2026, 1, 1, tzinfo=UTC)
+        self.slept = 0.0
+
+    def now(self) -> datetime:
+        return self.at
+
+    def sleep(self, seconds: float) -> None:
+        self.slept += seconds
+
+
+def spend(budget: ApiBudget) -> int:
+    calls = 0
+    try:
+        while True:
+            budget.take()
+            calls += 1
+    except QuotaSpent:
+        return calls
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_workers_share_what_is_ours(store: Store, workers: int) -> None:
+    clock = Clock()
+    budgets = [
+        ApiBudget(
+            store,
+            "crm",
+            now=clock.now,
+            sleep=clock.sleep,
+            share=0.5,
+            allowed=200,
+            block=7,
+        )
+        for _ in range(workers)
+    ]
+    assert sum(map(spend, budgets)) == 100
+
+
+def test_what_others_used_counts_and_a_new_window_starts_over(store: Store) -> None:
+    clock = Clock()
+    budget = ApiBudget(store, "crm", now=clock.now, sleep=clock.sleep, block=10)
+    budget.take()
+    budget.observed(used=985, allowed=1000)
+    assert spend(budget) <= 9 + 15
+    clock.at += timedelta(hours=23)
+    with pytest.raises(QuotaSpent) as caught:
+        budget.take()
+    assert caught.value.retry_after_seconds == 3600
+    clock.at += timedelta(hours=1)
+    budget.take()
+    assert budget.spending().spent == 10
+
+
+def test_without_any_limit_calls_are_counted(store: Store) -> None:
+    clock = Clock()
+    budget = ApiBudget(store, "crm", now=clock.now, sleep=clock.sleep, block=1)
+    for _ in range(5):
+        budget.take()
+    assert budget.spending().spent == 5
+
+
+def test_slots_bound_concurrent_calls_and_come_back_from_the_dead(store: Store) -> None:
+    clock = Clock()
+    budget = ApiBudget(store, "erp", now=clock.now, sleep=clock.sleep, slots=2, slot_seconds=30)
+    with budget.slot():
+        left_behind = budget.slot()
+        left_behind.__enter__()
+        with pytest.raises(RetryLater, match="concurrent"), budget.slot():
+            pass
+        clock.at += timedelta(seconds=31)
+        with budget.slot():
+            pass
+    assert clock.slept > 0
