@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 import requests
-from tenacity import RetryCallState, wait_exponential_jitter, wait_random
+from tenacity import RetryCallState, wait_exponential, wait_random
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
 Timeout = tuple[float, float] | float
@@ -77,11 +77,9 @@ def again(state: RetryCallState) -> Again:
 
 def wait_seconds(policy: RetryPolicy, state: RetryCallState) -> float:
     """At least what the system asked for, else exponentially longer each time; never the same for two workers."""
-    asked = again(state).asked_seconds
-    if asked is not None:
-        return asked + wait_random(0, policy.first_wait_seconds)(state)
-    first, longest = policy.first_wait_seconds, policy.longest_wait_seconds
-    return wait_exponential_jitter(first, longest, jitter=first)(state)
+    first, asked = policy.first_wait_seconds, again(state).asked_seconds
+    apart = wait_random(0, first)(state)
+    return apart + (wait_exponential(first, policy.longest_wait_seconds)(state) if asked is None else asked)
 
 
 def is_over(policy: RetryPolicy, call: Call, state: RetryCallState, elapsed_seconds: float) -> bool:
