@@ -1,0 +1,87 @@
+"""Where reading stopped: a window of server-local time, and a position in it.
+
+A window is ``[low, high)``; ``high`` is the server's now less a lag, ``low`` the last window's ``high`` less an
+overlap. Rows commit after their stamp and stamps are whole seconds or minutes, hence both. Local time can repeat
+an hour: when the offset changed since, or may have, the window starts two hours earlier still.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, replace
+from datetime import timedelta
+from typing import Literal
+
+from connectors.base import Cursor
+from connectors.errors import CursorExpired
+from connectors.netsuite.server_time import ServerTime, moment, stamp, whole_minute
+
+Phase = Literal["unstamped", "changes", "open", "deleted", "done"]
+CLOCK_CHANGE = timedelta(hours=2)
+_CERTAIN_FOR = timedelta(hours=12)
+"""Within this time two clock changes cannot cancel each other out unseen."""
+_AHEAD = timedelta(minutes=30)
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A read that is under way, or (phase ``done``) the place from which the next one starts.
+
+    ``offset_minutes`` is the server's distance from UTC when ``high`` was set; ``at`` the order values of the last
+    row handed out in this phase; ``opened_at`` when open documents were last re-read.
+    """
+
+    low: str | None
+    high: str
+    offset_minutes: int
+    phase: Phase
+    at: tuple[str, ...] = ()
+    opened_at: str | None = None
+
+    @property
+    def cursor(self) -> Cursor:
+        """This place as text."""
+        return json.dumps(asdict(self), separators=(",", ":"))
+
+    def behind(self, at: tuple[str, ...]) -> Window:
+        """The same read, further on."""
+        return replace(self, at=at)
+
+
+def window_of(cursor: Cursor) -> Window:
+    """The place that a cursor names. Raises: ``CursorExpired`` for text that is not a cursor of this connector."""
+    try:
+        body = json.loads(cursor)
+        window = Window(**{**body, "at": tuple(map(str, body["at"]))})
+        for text in (window.high, window.low or window.high, window.opened_at or window.high):
+            moment(text)
+        if window.phase not in ("unstamped", "changes", "open", "deleted", "done") or not isinstance(
+            window.offset_minutes, int
+        ):
+            raise ValueError(window.phase)
+    except (ValueError, TypeError, KeyError):
+        raise CursorExpired(
+            "netsuite: the cursor is not one of this connector; the next run reads everything"
+        ) from None
+    return window
+
+
+def first_window(now: ServerTime, lag: timedelta, phase: Phase) -> Window:
+    """A read of everything."""
+    high = whole_minute(stamp(moment(now.now) - lag))
+    return Window(None, high, now.offset_minutes, phase, opened_at=now.now)
+
+
+def next_window(last: Window, now: ServerTime, lag: timedelta, overlap: timedelta) -> Window:
+    """The read that follows a finished one. Raises: ``CursorExpired`` when that one lies in the server's future."""
+    high = moment(whole_minute(stamp(moment(now.now) - lag)))
+    # UTC is the ruler: local times before and after a clock change cannot be compared.
+    last_utc = moment(last.high) - timedelta(minutes=last.offset_minutes)
+    now_utc = moment(now.now) - timedelta(minutes=now.offset_minutes)
+    if last_utc > now_utc + _AHEAD:
+        raise CursorExpired("netsuite: the cursor lies in the future of the account; the next run reads everything")
+    low = last_utc + timedelta(minutes=min(last.offset_minutes, now.offset_minutes)) - overlap
+    if last.offset_minutes != now.offset_minutes or now_utc - last_utc > _CERTAIN_FOR:
+        low -= CLOCK_CHANGE
+    low = min(low, high)
+    return Window(whole_minute(stamp(low)), stamp(high), now.offset_minutes, "changes", opened_at=last.opened_at)

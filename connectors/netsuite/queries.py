@@ -1,0 +1,105 @@
+"""Asks SuiteQL: one page or all rows of a statement, always from offset 0, and names the column that is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from connectors.base import FieldType
+from connectors.errors import ConnectorError, NeedsOperator, RetryLater
+from connectors.http import Answer, Http
+from connectors.netsuite.errors import QueryRefused, column_refused
+from connectors.netsuite.server_time import ServerTime, measured
+from connectors.netsuite.statements import STAMP_MASK, Clause, Statement, after, select
+
+PATH = "/services/rest/query/v1/suiteql"
+MOST_KEYS = 500
+"""Values in one IN list; the database behind allows 1000."""
+Rows = list[dict[str, Any]]
+
+
+class Queries:
+    """SuiteQL of one connection. ``calls`` counts requests, retries included."""
+
+    def __init__(self, http: Http, page_size: int) -> None:
+        self._http = http
+        self._page_size = page_size
+
+    @property
+    def calls(self) -> int:
+        """Requests made so far."""
+        return self._http.calls
+
+    def page(self, statement: Statement) -> tuple[Rows, bool]:
+        """The first rows of a statement, and whether there are more."""
+        body = self._ask(statement, self._page_size).json()
+        items = body.get("items") if isinstance(body, dict) else None
+        if not isinstance(items, list):
+            raise RetryLater("netsuite: SuiteQL answered without items; try again later", retry_after_seconds=60)
+        return items, bool(body.get("hasMore"))
+
+    def all(
+        self,
+        columns: Mapping[str, FieldType | None],
+        table: str,
+        clauses: Sequence[Clause | None],
+        key: Sequence[str],
+    ) -> Iterator[dict[str, Any]]:
+        """All rows, by pages behind the last ``key`` (unique, and among the columns)."""
+        at: Clause | None = None
+        more = True
+        while more:
+            rows, more = self.page(select(columns, table, [*clauses, at], key))
+            yield from rows
+            if rows and more:
+                at = after(key, [int(rows[-1].get(name, 0)) for name in key])
+
+    def server_time(self, zone: ZoneInfo | None) -> ServerTime:
+        """What time it is there (one call). Raises: ``NeedsOperator`` when the answer has no ``Date``."""
+        answer = self._ask(Statement(f"SELECT TO_CHAR(SYSDATE, '{STAMP_MASK}') AS now FROM dual"), 1)
+        received: datetime | None = answer.received_at
+        items = answer.json().get("items") or [{}]
+        if received is None or not items[0].get("now"):
+            raise NeedsOperator(
+                "netsuite: the server's time cannot be read; is there a proxy that drops the Date header?"
+            )
+        return measured(items[0]["now"], received, zone)
+
+    def _ask(self, statement: Statement, limit: int) -> Answer:
+        body: dict[str, Any] = {"q": statement.text}
+        if statement.params:
+            body["params"] = list(statement.params)
+        query = {"limit": limit, "offset": 0}
+        # Reading changes nothing, so the POST may be repeated.
+        return self._http.call("POST", PATH, query=query, json=body, headers={"Prefer": "transient"}, idempotent=True)
+
+    def blaming(
+        self, ask: Callable[[], tuple[Rows, bool]], columns: Mapping[str, FieldType | None], table: str
+    ) -> tuple[Rows, bool]:
+        """Run ``ask``; when the query fails without a reason, find the column that causes it.
+
+        Raises: ``QueryRefused`` naming the column, or the original error when each column alone is accepted.
+        """
+        try:
+            return ask()
+        except QueryRefused as error:
+            if error.column or error.table:
+                raise
+            self._blame(error, columns, table)
+            raise
+        except RetryLater as error:
+            if error.code == "UNEXPECTED_ERROR":
+                self._blame(error, columns, table)
+            raise
+
+    def _blame(self, error: ConnectorError, columns: Mapping[str, FieldType | None], table: str) -> None:
+        for name, kind in columns.items():
+            nothing = Clause("1 = 0")
+            try:
+                self.page(select({name: kind}, table, [nothing], [name]))
+            except ConnectorError as alone:
+                raise column_refused(
+                    table, name, alone.code or error.code, alone.status or error.status or 400
+                ) from error
