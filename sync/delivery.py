@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from sqlalchemy import Connection, Row, bindparam, func, or_, select
 
 from connectors.base import Change, Reader, Record, Writer, Written
-from connectors.errors import AnswerLost, ConnectorError, RecordRejected, VersionConflict
+from connectors.errors import AnswerLost, ConnectorError, NeedsOperator, RecordRejected, RetryLater
 from sync.agreed import Agreement, agree
 from sync.dead_letters import failure_of
 from sync.outbox_tables import intent
@@ -33,10 +33,14 @@ def nothing_happens(step: str) -> None:
 
 
 class Transactions(Protocol):
-    """The part of the store that is needed here."""
+    """The part of :class:`sync.store.Store` that the outbox needs."""
 
     def transaction(self) -> AbstractContextManager[Connection]:
-        """One transaction: committed at the end, rolled back by an exception."""
+        """A durable write transaction: committed at the end, rolled back by an exception."""
+        ...
+
+    def reading(self) -> AbstractContextManager[Connection]:
+        """A read transaction."""
         ...
 
 
@@ -135,7 +139,7 @@ class Delivery:
 
     def _left(self) -> tuple[int, datetime | None]:
         query = select(func.count(), func.count(intent.c.next_at), func.min(intent.c.next_at)).where(self._mine("pending"))
-        with self.store.transaction() as db:
+        with self.store.reading() as db:
             waiting, later, next_at = db.execute(query).one()
         return waiting, next_at if later == waiting else None
 
@@ -177,7 +181,7 @@ class Delivery:
         self.crashpoint("before_send")
         try:
             results = self._write(changes)
-        except ConnectorError:
+        except (NeedsOperator, RetryLater):
             # Not the rows' fault: the attempt does not count. They stay attempted, since some may have gone through.
             with self._transaction() as db:
                 mine = intent.c.id.in_([row.id for row in rows]) & (intent.c.state == "attempted")
@@ -194,14 +198,17 @@ class Delivery:
             results = self.writer.write(changes)
         except AnswerLost as error:
             return [Written(change.key, "unknown", code=error.code) for change in changes]
-        except VersionConflict as error:
-            return [Written(change.key, "retry", code=error.code, message=str(error)) for change in changes]
         except RecordRejected as error:
             # One bad row took its batch down: find it by halves, so that its neighbours get through.
             if len(changes) == 1:
                 return [Written(changes[0].key, "rejected", code=error.code, message=str(error))]
             middle = len(changes) // 2
             return [*self._write(changes[:middle]), *self._write(changes[middle:])]
+        except (NeedsOperator, RetryLater):
+            raise
+        except ConnectorError as error:
+            # Something about this object (its name, a field): it waits, and the other objects go on.
+            return [Written(change.key, "retry", code=error.code, message=str(error)) for change in changes]
         if [result.key for result in results] == [change.key for change in changes]:
             return results
         return [Written(change.key, "unknown") for change in changes]
@@ -229,7 +236,7 @@ class Delivery:
 
     def _settle(self) -> bool:
         """Read back every row whose outcome is not known; false when our share of the calls does not allow it."""
-        with self.store.transaction() as db:
+        with self.store.reading() as db:
             rows = db.execute(select(intent).where(self._mine("attempted")).order_by(intent.c.rank, intent.c.id)).all()
         groups: dict[tuple[str, str], list[Row[Any]]] = {}
         for row in rows:
@@ -248,12 +255,19 @@ class Delivery:
         names = dict.fromkeys(field for payload in payloads.values() for field in payload)
         if key_field is not None:
             names[key_field] = None
-        found: dict[str, Record] = {}
-        for record in self.reader.fetch(name, tuple(names), [row.key for row in rows], key_field=key_field):
-            key = record.external_id if key_field is None else plain(record.fields.get(key_field), "string")
-            if not record.deleted:
-                found[key or ""] = record
         now, types = self.clock(), self.types.get(name, {})
+        found: dict[str, Record] = {}
+        code, message = NO_ANSWER, "no answer came, and reading back did not show the values"
+        try:
+            for record in self.reader.fetch(name, tuple(names), [row.key for row in rows], key_field=key_field):
+                key = record.external_id if key_field is None else plain(record.fields.get(key_field), "string")
+                if not record.deleted:
+                    found[key or ""] = record
+        except (NeedsOperator, RetryLater):
+            raise
+        except ConnectorError as error:
+            # A field is gone, say. Sending again is safe, and the answer to that will be about the row.
+            found, code, message = {}, error.code or NO_ANSWER, str(error)[:_LONGEST_MESSAGE]
         outcomes = []
         for row in rows:
             there = found.get(row.key)
@@ -262,7 +276,7 @@ class Delivery:
             ):
                 outcomes.append(_Outcome(row, "done", there.external_id))
             else:
-                outcomes.append(self._again(row, NO_ANSWER, "no answer came, and reading back did not show the values", now))
+                outcomes.append(self._again(row, code, message, now))
         self._record(outcomes, "settled", now)
 
     def _record(self, outcomes: Sequence[_Outcome], done: str, now: datetime) -> None:

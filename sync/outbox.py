@@ -94,7 +94,7 @@ class Outbox:
 
     def agreed(self, connection: str) -> dict[Ref, dict[str, Any]]:
         """The values that both sides last held, for ``make_plan``."""
-        with self._store.transaction() as db:
+        with self._store.reading() as db:
             return all_agreed(db, connection)
 
     def parked(self, connection: str) -> dict[Ref, Parked]:
@@ -122,13 +122,13 @@ class Outbox:
         Pass the fields that differ from the version pulled before, the record's id and (where known) its key; one
         field that we did not write, or wrote otherwise, makes it a change of somebody else's.
         """
-        with self._store.transaction() as db:
+        with self._store.reading() as db:
             return holds_ours(db, connection, name, fields, external_id, key, types or {})
 
     def counts(self, connection: str) -> dict[str, int]:
         """How many writes are in each state."""
         query = select(intent.c.state, func.count()).where(intent.c.connection == connection).group_by(intent.c.state)
-        with self._store.transaction() as db:
+        with self._store.reading() as db:
             return {state: number for state, number in db.execute(query)}
 
     def dead_letters(self, connection: str, failure: Failure | None = None) -> list[DeadLetter]:
@@ -136,7 +136,7 @@ class Outbox:
         query = select(intent).where(intent.c.connection == connection, intent.c.state == "dead").order_by(intent.c.id)
         if failure is not None:
             query = query.where(intent.c.failure == failure)
-        with self._store.transaction() as db:
+        with self._store.reading() as db:
             return [_letter(row) for row in db.execute(query)]
 
     def retry(self, ids: Sequence[int], *, at: datetime) -> int:
