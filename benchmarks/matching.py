@@ -1,4 +1,4 @@
-"""Measure the matcher: on labelled names (is it right?) and on synthetic ones (is it fast, does a typo hide a name?).
+"""Measure the matcher: on labelled names (is it right?) and on invented ones (is it fast, does a typo hide a name?).
 
     python benchmarks/matching.py --data ../shared/data/matching/company_aliases.jsonl
     python benchmarks/matching.py --scale 10000 100000 1000000
@@ -23,6 +23,7 @@ from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from connectors.universe import companies
 from sync.matching import RULESET, Company, Index, Match, keys_of
 
 DATA = Path("../shared/data/matching/company_aliases.jsonl")
@@ -83,16 +84,16 @@ def wilson(right: int, total: int, z: float = 1.96) -> tuple[float, float]:
 
 def labelled(path: Path) -> list[Labelled]:
     """The file's companies; an alias equal to the name as typed is dropped."""
-    companies = []
+    found = []
     for line in path.read_text(encoding="utf-8").splitlines():
         row = json.loads(line)
         name = row["company_name"]
         aliases = tuple(sorted({alias for alias in row.get("aliases", []) if alias != name}))
-        companies.append(Labelled(name, aliases, next(iter(row.get("domains", [])), None)))
-    return companies
+        found.append(Labelled(name, aliases, next(iter(row.get("domains", [])), None)))
+    return found
 
 
-def judge(companies: list[Labelled], *, with_websites: bool) -> Tally:
+def judge(labels: list[Labelled], *, with_websites: bool) -> Tally:
     """Two rounds: each half of the companies is known once, the other half are then strangers.
 
     Names of the known and of strangers are asked without a website, or strangers with theirs. Strangers that share an
@@ -100,8 +101,8 @@ def judge(companies: list[Labelled], *, with_websites: bool) -> Tally:
     """
     tally = Tally()
     for known_half in (0, 1):
-        known = [company for company in companies if zlib.crc32(company.name.encode()) % 2 == known_half]
-        strangers = [company for company in companies if zlib.crc32(company.name.encode()) % 2 != known_half]
+        known = [company for company in labels if zlib.crc32(company.name.encode()) % 2 == known_half]
+        strangers = [company for company in labels if zlib.crc32(company.name.encode()) % 2 != known_half]
         index, taken = Index(), set()
         for company in known:
             index.add(Company(company.name, company.name, company.domain))
@@ -121,10 +122,10 @@ def judge(companies: list[Labelled], *, with_websites: bool) -> Tally:
 
 def report_labelled(path: Path, *, verbose: bool) -> None:
     """Print precision and recall on the labelled file."""
-    companies = labelled(path)
-    print(f"Labelled names: {len(companies)} companies of {path.name}, rules {RULESET}")
+    labels = labelled(path)
+    print(f"Labelled names: {len(labels)} companies of {path.name}, rules {RULESET}")
     for with_websites in (False, True):
-        tally = judge(companies, with_websites=with_websites)
+        tally = judge(labels, with_websites=with_websites)
         same = tally.same_right + tally.same_wrong
         low, high = wilson(tally.same_right, same)
         print(f"  strangers {'with' if with_websites else 'without'} their website:")
@@ -145,55 +146,10 @@ def report_labelled(path: Path, *, verbose: bool) -> None:
                 print(f"    {title}:", *sorted(set(lines)), sep="\n      ")
 
 
-def _words(text: str, between: str | None = None) -> list[str]:
-    return text.split(between)
-
-
-ONSETS = _words("b br c ch cl d dr f fl g gr h j k kl l m n p pr qu r s sc sh st t tr v w z")
-NUCLEI = _words("a e i o u ai ea io ou")
-CODAS = _words("n r l s x m nd rt st th ck l n r")
-TRADES = _words(
-    "Technologies Systems Solutions Networks Software Services Consulting Logistics Energy Robotics Analytics Foods "
-    "Pharma Bank Insurance Media Telecom Industries Motors Textiles Labs Partners Foundry Marine Dental"
-)
-PLAIN = _words(
-    "Northern Silver Harbor Summit Cedar Granite Falcon Orchid Meridian Copper Juniper Willow Atlas Beacon Cobalt "
-    "Delta Ember Frontier Golden Highland Ivory Lantern Maple Nimbus Oak Prairie Quartz River Sterling Tundra"
-)
-FORMS = _words("Inc|LLC|Ltd|GmbH|S.A.|AB|Pty Ltd|B.V.|S.p.A.||Corp|Oy|A/S", "|")
-COUNTRIES = _words("US GB DE FR SE AU NL IT FI DK")
-
-
-def synthetic(number: int, seed: int) -> Iterator[Company]:
-    """Invented companies with distinct names: coined words, plain words, trades; 70 % with a website."""
-    chance = random.Random(seed)
-    seen: set[str] = set()
-
-    def coined() -> str:
-        syllables = chance.choice((2, 2, 3))
-        word = "".join(chance.choice(ONSETS) + chance.choice(NUCLEI) for _ in range(syllables)) + chance.choice(CODAS)
-        return word.capitalize()
-
-    def name() -> str:
-        shape = chance.random()
-        if shape < 0.3:
-            return f"{coined()} {chance.choice(TRADES)}"
-        if shape < 0.55:
-            return f"{chance.choice(PLAIN)} {coined()} {chance.choice(TRADES)}"
-        if shape < 0.8:
-            return f"{coined()} {coined()}"
-        if shape < 0.9:
-            return f"{coined()} and {coined()} {chance.choice(TRADES)}"
-        return coined() + coined().lower()
-
-    while len(seen) < number:
-        plain = name()
-        if plain in seen:
-            continue
-        seen.add(plain)
-        site = plain.lower().replace(" ", "") + ".example" if chance.random() < 0.7 else None
-        full = f"{plain} {chance.choice(FORMS)}".strip()
-        yield Company(f"account:{len(seen):07}", full, site, chance.choice(COUNTRIES))
+def invented(number: int, start: int = 0) -> Iterator[Company]:
+    """Companies of the invented world, from ``start`` on, as a CRM holds them: legal name, website, country."""
+    for company in companies(seed=1, count=number, start=start):
+        yield Company(f"account:{company.index:07}", company.legal_name, company.website, company.country)
 
 
 def with_typo(name: str, chance: random.Random) -> str:
@@ -213,16 +169,14 @@ def with_typo(name: str, chance: random.Random) -> str:
 
 def report_scale(sizes: list[int], claims: int) -> None:
     """Print build time, lookup time, recall of names with one typo, and memory, for each size (ascending)."""
-    print(
-        "\nSynthetic names: claims of known companies with one typing error and no website; strangers with a website."
-    )
+    print("\nInvented companies; asked by name and country: known ones with one typing error, and strangers.")
     print("Processor time, so that other work on the machine does not count.")
     print("  companies  build s  us/name  mean ms  p99 ms  claims/s  seen   found  wrong  stranger ms  asked  RSS MB")
     for size in sorted(sizes):
         index, sample, chance = Index(), [], random.Random(7)
         every = max(1, size // claims)
         spent = 0.0
-        for number, company in enumerate(synthetic(size, seed=1)):
+        for number, company in enumerate(invented(size)):
             before = time.process_time()
             index.add(company)
             spent += time.process_time() - before
@@ -237,8 +191,7 @@ def report_scale(sizes: list[int], claims: int) -> None:
         found = sum(truth.id in [hit.id for hit in a.hits] for truth, a in zip(sample, answers, strict=True))
         wrong = sum(a.outcome == "same" and a.hits[0].id != truth.id for truth, a in zip(sample, answers, strict=True))
         strangers = [
-            Company("claim", company.name, f"x{company.id[8:]}.example", company.country)
-            for company in synthetic(len(sample), seed=2)
+            Company("claim", company.name, None, company.country) for company in invented(len(sample), start=size)
         ]
         stranger_times, stranger_answers = _timed(index.match, strangers)
         asked_needlessly = sum(answer.outcome == "review" for answer in stranger_answers)

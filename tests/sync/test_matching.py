@@ -223,6 +223,7 @@ def test_answers_do_not_depend_on_the_hash_seed() -> None:
         ("Depot 7a", "Depot 7b"),
         ("Quastor Technologies", "Trellor Technologies"),
         ("Harbor Software", "Silver Software"),
+        ("Lithor Technologies", "Lathur Technologies"),
         ("National Bank of Elbonia", "National Bank"),
         ("Digital Solutions", "Digital Systems"),
         ("SAS Brindlemoor", "Brindlemor AS Roma"),
@@ -245,6 +246,7 @@ def test_nobody_is_asked_about_a_series_or_a_common_word(known: str, asked: str)
         ("Vexolar Stiftung", "Vexolar"),
         ("ABQ Holding", "ABQ"),
         ("Trellwick", "Trelwick"),
+        ("Trellwick Gull", "Trellwick Glul"),
         ("Brindlemoor Logistics", "Logistics Brindlemoor"),
         ("Quastor", "quastor.io"),
         ("Linden Akademy", "lindenakademy.com"),
@@ -277,6 +279,8 @@ def test_a_person_is_asked_about_relatives_and_misspellings(known: str, asked: s
         ("Tréllwick Sp. z o.o.", "Trellwick sp z oo"),
         ("Digital Solutions Ltd", "Digital Solutions"),
         ("Harbor Works", "HarborWorks"),
+        ("Trellwick UG (haftungsbeschränkt)", "Trellwick"),
+        ("Trellwick S.Coop.", "Trellwick V.O.F."),
     ],
 )
 def test_the_same_name_is_the_same_company(known: str, asked: str) -> None:
