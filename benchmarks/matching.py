@@ -1,6 +1,6 @@
 """Measure the matcher: on labelled names (is it right?) and on invented ones (is it fast, does a typo hide a name?).
 
-    python benchmarks/matching.py --data ../shared/data/matching/company_aliases.jsonl
+    python benchmarks/matching.py --data company_aliases.jsonl
     python benchmarks/matching.py --scale 10000 100000 1000000
 
 The labelled file holds one company a line: {"company_name": …, "aliases": [names people typed], "domains": […]}.
@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from connectors.universe import companies
 from sync.matching import RULESET, Company, Index, Match, keys_of
 
-DATA = Path("../shared/data/matching/company_aliases.jsonl")
+DATA = Path("company_aliases.jsonl")
 
 
 class Labelled(NamedTuple):
