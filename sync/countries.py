@@ -1,6 +1,6 @@
 """Countries as people write them, to ISO 3166-1 codes. Part of the rule set: see ``sync.identity_lists.VERSION``.
 
-Source: ISO 3166-1 (codes), English names as in rigour's list of territories, and other usual names of the larger ones.
+Source: ISO 3166-1 (codes), English names, and other usual names of the larger ones.
 """
 
 _CODES = """

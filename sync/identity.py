@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 import idna
 from publicsuffixlist import PublicSuffixList
-from rigour.names import remove_org_types
 
 from sync import identity_lists as lists
 from sync.countries import country_code
@@ -155,14 +154,7 @@ def _legal_form_at_end(words: list[str]) -> int:
     for length in range(min(5, len(words) - 1), 1, -1):
         if tuple(words[-length:]) in lists.LEGAL_PHRASES:
             return length
-    return 1 if _is_legal_form(words[-1]) else 0
-
-
-@lru_cache(maxsize=65536)
-def _is_legal_form(word: str) -> bool:
-    if word in lists.LEGAL_FORMS:
-        return True
-    return len(word) > 4 and word not in lists.NOT_LEGAL_FORMS and not remove_org_types(word).strip()
+    return int(words[-1] in lists.LEGAL_FORMS)
 
 
 # Websites and e-mail

@@ -19,8 +19,9 @@ def _phrases(text: str) -> frozenset[tuple[str, ...]]:
     return frozenset(tuple(line.split()) for line in text.strip().splitlines())
 
 
-# Legal forms of up to four letters (and some longer). Longer ones come from rigour (ISO 20275 and others); its short ones are not used,
-# because they hold "ii", "in", "is", "at" and "na", and "Fund II" is not "Fund".
+# Legal forms of one word. The longer ones follow ISO 20275 and usual misspellings. Of the short ones only these count:
+# published lists hold "ii", "in", "is", "at" and "na" too, and "Fund II" is not "Fund". Nor do words stand here that
+# tell a foundation or a club from the company it is named after ("stiftung", "verein", "charity", "unlimited").
 LEGAL_FORMS = _words("""
     ab abp ag aps as asa asbl bhd bv bvba cjsc co corp cv cvba cyf dmcc doel doo dooel eeig ehf eirl eood eurl fmba
     fze fzco fzllc gbr gie gmbh hf hmbh inc incs ivs jdoo jsc jscb kda kft kg kgaa kk kkt ks lda lllp llc
@@ -30,10 +31,15 @@ LEGAL_FORMS = _words("""
     ans nuf ehf ooo оао ооо зао пао ао тоо тов тдв пат прат чао чп фоп оод еоод ад ип
     αε επε εε company corporation corporacion incorporated incorporation limited limitada limitied ltee limitee aktiengesellschaft
     gesellschaft aktiebolag aktieselskab anpartsselskab aksjeselskap osakeyhtio perseroan
+    adsic adsitz aisbl aktienges aktiengeselschaft aktieselskabet aktsiaselts andelslag berhad coltd cyfyngedig
+    genossenschaft gesbr gesmbh ggmbh gmbhs incorp incorporado incorporatd incorported interessentskab
+    kommanditbolag kommanditerwerbsgesellschaft kommanditgesellschaft kommanditselskab kommunalunternehmen limitd
+    limite limted nichtregierungsorganisation nonprofit oiminimi oscip osuuskunta partg partgmbb partmbb
+    partnerschaft partnerschaftsgesellschaft partnerselskab pjscb preduzetnik sadecv sicaf sicav sirketi
+    staatsinformatieagentschap staatskonzern suarl unltd unternehmergesellschaft yuhanhoesa адсиц гаусо гбскоу
+    госнии гскоу лимитед лімітед мбдоу ноудо огкоу оносс пкооп попрз предузетник фгбдоу фгдоу фгквоу المحدودة
+    ኮርፖሬሽን 有限責任事業組合
 """)
-
-# Words that rigour takes for legal forms although they tell a foundation or a club from the company it is named after.
-NOT_LEGAL_FORMS = _words("stiftung verein charity unlimited")
 
 # Legal forms of several words, after dots between single letters are gone ("s.p.a." is "spa", "s p a" stays apart).
 LEGAL_PHRASES = _phrases("""
