@@ -1,4 +1,4 @@
-"""Salesforce: reads leads, accounts, opportunities, contracts and cases; writes commissions, statuses, support contacts."""
+"""Salesforce: reads leads, accounts, opportunities, contracts, cases; writes commissions, statuses, contacts."""
 
 from __future__ import annotations
 

@@ -30,7 +30,9 @@ def fetch_token(config: SalesforceConfig, login: Http) -> str:
         raise NeedsOperator("salesforce: the login answered without a token; check the External Client App")
     if instance and urlsplit(instance).hostname != urlsplit(config.url).hostname:
         host = urlsplit(instance).hostname
-        raise NeedsOperator(f"salesforce: the login is for {host}, the connection for another host; set url to https://{host}")
+        raise NeedsOperator(
+            f"salesforce: the login is for {host}, the connection for another host; set url to https://{host}"
+        )
     return str(token)
 
 

@@ -18,23 +18,27 @@ class SalesforceConfig(BaseModel):
 
     url: str = Field(description="My Domain address, https://NAME.my.salesforce.com")
     client_id: str = Field(min_length=1, description="consumer key of the External Client App")
-    client_secret: SecretStr | None = Field(None, description="consumer secret, for auth: client_credentials")
-    private_key: SecretStr | None = Field(None, description="PEM private key, for auth: jwt_bearer")
-    username: str | None = Field(None, description="integration user, for auth: jwt_bearer")
+    client_secret: SecretStr | None = Field(default=None, description="consumer secret, for auth: client_credentials")
+    private_key: SecretStr | None = Field(default=None, description="PEM private key, for auth: jwt_bearer")
+    username: str | None = Field(default=None, description="integration user, for auth: jwt_bearer")
     auth: Literal["client_credentials", "jwt_bearer"] = "client_credentials"
-    audience: str = Field("https://login.salesforce.com", description="https://test.salesforce.com for a sandbox")
-    api_version: float = Field(62.0, gt=30, description="Salesforce answers 410 up to 30.0")
-    lag_seconds: int = Field(300, ge=0, le=3600, description="changes younger than this wait for the next run")
-    overlap_seconds: int = Field(900, ge=0, le=86_400, description="how far each run looks back before the last one")
-    page_size: int = Field(2000, ge=200, le=2000, description="rows a page, as a hint")
-    write_size: int = Field(200, ge=1, le=200, description="records a write call")
-    longest_query: int = Field(10_000, ge=1000, le=14_000, description="characters of a query in the address")
-    quota_share: float = Field(0.8, gt=0, le=1, description="our share of the org's daily API requests")
-    covered_check: bool = Field(False, description="ask /updated once a read how far changes are complete")
-    auto_assign: bool = Field(False, description="let assignment rules act on leads and cases that we write")
-    save_duplicates: bool = Field(False, description="write although a duplicate rule warns")
-    timeout_seconds: float = Field(60.0, gt=0, le=600)
-    allow_loopback: bool = Field(False, description="for a simulator on this machine")
+    audience: str = Field(
+        default="https://login.salesforce.com", description="https://test.salesforce.com for a sandbox"
+    )
+    api_version: float = Field(default=62.0, gt=30, description="Salesforce answers 410 up to 30.0")
+    lag_seconds: int = Field(default=300, ge=0, le=3600, description="changes younger than this wait for the next run")
+    overlap_seconds: int = Field(
+        default=900, ge=0, le=86_400, description="how far each run looks back before the last one"
+    )
+    page_size: int = Field(default=2000, ge=200, le=2000, description="rows a page, as a hint")
+    write_size: int = Field(default=200, ge=1, le=200, description="records a write call")
+    longest_query: int = Field(default=10_000, ge=1000, le=14_000, description="characters of a query in the address")
+    quota_share: float = Field(default=0.8, gt=0, le=1, description="our share of the org's daily API requests")
+    covered_check: bool = Field(default=False, description="ask /updated once a read how far changes are complete")
+    auto_assign: bool = Field(default=False, description="let assignment rules act on leads and cases that we write")
+    save_duplicates: bool = Field(default=False, description="write although a duplicate rule warns")
+    timeout_seconds: float = Field(default=60.0, gt=0, le=600)
+    allow_loopback: bool = Field(default=False, description="for a simulator on this machine")
 
     @model_validator(mode="after")
     def _complete(self) -> Self:

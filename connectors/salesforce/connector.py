@@ -14,6 +14,8 @@ from connectors.salesforce.errors import decide_login, judge
 from connectors.salesforce.reader import SalesforceReader
 from connectors.salesforce.writer import SalesforceWriter
 
+DEFAULT_POLICY = RetryPolicy()
+
 
 class SalesforceConnector:
     """Implements :class:`connectors.base.Connector` over the REST API."""
@@ -62,7 +64,7 @@ def connect(
     *,
     budget: Budget | None = None,
     clock: object = None,
-    policy: RetryPolicy = RetryPolicy(),
+    policy: RetryPolicy = DEFAULT_POLICY,
     sleep: Callable[[float], None] = time.sleep,
 ) -> SalesforceConnector:
     """A connector for these settings; nothing is called yet. ``budget`` is shared by the connection's workers.

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import orjson
 
+from connectors.answers import Answer, Decision, Done, Fail, Reauthenticate, Retry, retry_after_seconds
 from connectors.errors import (
     ConnectorError,
     CursorExpired,
@@ -22,7 +23,6 @@ from connectors.errors import (
     VersionConflict,
     WindowTooLarge,
 )
-from connectors.http import Answer, Decision, Done, Fail, Reauthenticate, Retry, retry_after_seconds
 
 PARK_SECONDS = 900.0
 """How long a connection rests when the daily quota is gone: it is a rolling window, so it falls by itself."""
@@ -98,24 +98,27 @@ def decide(answer: Answer) -> Decision:
 
 def _by_code(answer: Answer, code: str, message: str) -> Decision | None:
     where = _where(answer, code)
-    keyed = {"code": code, "status": answer.status}
+    status = answer.status
     if code == "REQUEST_LIMIT_EXCEEDED":
         if "concurrent" in message.lower():  # too many long requests at once: not the daily quota
             return Retry("too many requests at once", retry_after_seconds(answer) or BUSY_SECONDS)
         why = "the org's API requests of the last 24 hours are used up"
-        return Fail(QuotaSpent(f"{where}: {why}", retry_after_seconds=PARK_SECONDS, **keyed))
+        return Fail(QuotaSpent(f"{where}: {why}", retry_after_seconds=PARK_SECONDS, code=code, status=status))
     if code in _RETRY:
         return Retry(code)
     if code in _SHRINK:
-        return Fail(WindowTooLarge(f"{where}: too much for one request", **keyed))
-    if code.startswith("INVALID_QUERY_LOCATOR") or code in ("INVALID_REPLICATION_DATE", "LOCATOR_LOCATION_EXCEEDS_SIZE"):
-        return Fail(CursorExpired(f"{where}: the position is not accepted any more", **keyed))
+        return Fail(WindowTooLarge(f"{where}: too much for one request", code=code, status=status))
+    if code.startswith("INVALID_QUERY_LOCATOR") or code in (
+        "INVALID_REPLICATION_DATE",
+        "LOCATOR_LOCATION_EXCEEDS_SIZE",
+    ):
+        return Fail(CursorExpired(f"{where}: the position is not accepted any more", code=code, status=status))
     if code == "INVALID_FIELD":
         return Fail(_field_not_visible(answer, where, message))
     if code in _OPERATOR:
-        return Fail(NeedsOperator(f"{where}: {_OPERATOR[code]}", **keyed))
+        return Fail(NeedsOperator(f"{where}: {_OPERATOR[code]}", code=code, status=status))
     if code in _RECORD:
-        return Fail(RecordRejected(f"{where}: {_RECORD[code]}", **keyed))
+        return Fail(RecordRejected(f"{where}: {_RECORD[code]}", code=code, status=status))
     return None
 
 
@@ -146,13 +149,17 @@ def decide_login(answer: Answer) -> Decision:
         return Retry(f"HTTP {answer.status}", retry_after_seconds(answer))
     code, _ = _error_of(answer)
     advice = _LOGIN.get(code, "check the External Client App, its flows and its run-as user")
-    return Fail(NeedsOperator(f"salesforce: login refused ({code or answer.status}): {advice}", code=code or None, status=answer.status))
+    return Fail(
+        NeedsOperator(
+            f"salesforce: login refused ({code or answer.status}): {advice}", code=code or None, status=answer.status
+        )
+    )
 
 
 _LOGIN = {
-    "invalid_client_id": "client_id is not the consumer key of an app of this org (or the app is younger than 10 minutes)",
+    "invalid_client_id": "client_id is no consumer key of this org (or the app is younger than 10 minutes)",
     "invalid_client": "client_secret does not belong to client_id",
-    "invalid_grant": "the run-as user is inactive or not pre-authorised, or the certificate does not match the private key",
+    "invalid_grant": "the run-as user is inactive or not pre-authorised, or private_key does not match the certificate",
     "unsupported_grant_type": "enable the flow in the app (client credentials, or JWT bearer)",
     "inactive_user": "the run-as user is inactive",
     "invalid_app_access": "the user is not pre-authorised for the app",

@@ -41,7 +41,8 @@ class SalesforceReader:
         while waiting:
             window = waiting.pop()
             try:
-                for rows, window, last in self._window(query, reader, window):
+                for rows, rest, last in self._window(query, reader, window):
+                    window = rest
                     finished = last and not waiting
                     if window.at is not None and window.id is not None:
                         left = left.after(window.at, window.id)
@@ -114,7 +115,9 @@ class SalesforceReader:
             rows = answer_rows
             if others and rows:
                 span = _span(rows)
-                parts = [self._all(reader, soql.select(chunk, query.kind, span, ORDER), deleted=True) for chunk in others]
+                parts = [
+                    self._all(reader, soql.select(chunk, query.kind, span, ORDER), deleted=True) for chunk in others
+                ]
                 rows = merged(rows, parts)
             yield rows, last
 

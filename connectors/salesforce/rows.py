@@ -45,7 +45,9 @@ class RowReader:
         self._parents = tuple(dict.fromkeys(steps[0] for _, steps in paths))
         self._plain = frozenset(name for name in self.fields if "." not in name)
         self._dropped = tuple(
-            name for name in ("attributes", *system_fields(self.kind)) if name not in self._plain and name != "attributes"
+            name
+            for name in ("attributes", *system_fields(self.kind))
+            if name not in self._plain and name != "attributes"
         )
 
     def body(self, answer: Answer) -> dict[str, Any]:

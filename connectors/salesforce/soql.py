@@ -14,9 +14,7 @@ from urllib.parse import quote_plus
 from connectors.errors import NeedsOperator
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*(?:\.[A-Za-z][A-Za-z0-9_]*){0,5}")
-_ESCAPES = str.maketrans(
-    {"\\": "\\\\", "'": "\\'", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\b": "\\b", "\f": "\\f"}
-)
+_ESCAPES = str.maketrans({"\\": "\\\\", "'": "\\'", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\b": "\\b", "\f": "\\f"})
 _QUOTED = re.compile(r"'(?:[^'\\]|\\.)*'", re.DOTALL)
 Literal = str | bool | int | Decimal | date | datetime | None
 
@@ -61,7 +59,9 @@ def in_parentheses(condition: str) -> str:
         if depth < 0:
             break
     if depth != 0 or "'" in bare:
-        raise NeedsOperator("salesforce: quotes or parentheses of a mapping's `where` do not balance; correct the mapping")
+        raise NeedsOperator(
+            "salesforce: quotes or parentheses of a mapping's `where` do not balance; correct the mapping"
+        )
     return f"({condition})"
 
 

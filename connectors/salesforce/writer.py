@@ -223,7 +223,8 @@ def _failed(change: Change, state: Literal["rejected", "retry", "unknown"], erro
     return Written(change.key, state, code=error.code or type(error).__name__, message=str(error))
 
 
-def _fill(changes: Sequence[Change], results: dict[int, Written], state: Literal["retry"], error: ConnectorError) -> None:
+def _fill(
+    changes: Sequence[Change], results: dict[int, Written], state: Literal["retry"], error: ConnectorError
+) -> None:
     for place, change in enumerate(changes):
         results.setdefault(place, _failed(change, state, error))
-

@@ -10,7 +10,7 @@ from typing import Any
 from connectors.base import Query, Record
 from connectors.http import RetryPolicy
 from connectors.salesforce.config import SalesforceConfig
-from connectors.salesforce.connector import SalesforceConnector, connect
+from connectors.salesforce.connector import DEFAULT_POLICY, SalesforceConnector, connect
 from connectors.salesforce.simulator import SalesforceSimulator
 
 START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
@@ -30,9 +30,9 @@ class Org(SalesforceSimulator):
         with self.lock:
             self.moment += timedelta(seconds=seconds)
 
-    def connect(self, policy: RetryPolicy = RetryPolicy(), **settings: Any) -> SalesforceConnector:
+    def connect(self, policy: RetryPolicy = DEFAULT_POLICY, **settings: Any) -> SalesforceConnector:
         """A connection that notes its waits instead of sleeping."""
-        config = SalesforceConfig(url=self.url, allow_loopback=True, **{**CLIENT, **settings})
+        config = SalesforceConfig.model_validate({"url": self.url, "allow_loopback": True, **CLIENT, **settings})
         return connect(config, policy=policy, sleep=self.waits.append)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -58,7 +58,7 @@ class OrgDriver:
 
 class TestSalesforce(ConnectorConformance):
     kind, key_field, text_field = "Commission__c", "Sync_Key__c", "Corrects__c"
-    broken = {"Kind__c": "no such kind"}
+    broken: ClassVar[Mapping[str, Any]] = {"Kind__c": "no such kind"}
 
     @pytest.fixture
     def edit(self) -> Iterator[OrgDriver]:
@@ -82,7 +82,7 @@ class TestSalesforceAccounts(TestSalesforce):
     """Once more with an object that merges and has its own unique key."""
 
     kind, text_field = "Account", "Name"
-    broken = {"Support_Contact_Email__c": "not an address"}
+    broken: ClassVar[Mapping[str, Any]] = {"Support_Contact_Email__c": "not an address"}
     clearable_field = "Phone"
 
     @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives import serialization
@@ -34,7 +35,7 @@ def keys() -> tuple[str, str]:
     return pem.decode(), public.decode()
 
 
-def jwt_settings(private: str, **more: str) -> dict[str, object]:
+def jwt_settings(private: str, **more: str) -> dict[str, Any]:
     return {"auth": "jwt_bearer", "client_secret": None, "private_key": private, "username": USERNAME, **more}
 
 
@@ -52,7 +53,7 @@ def test_a_signed_assertion_logs_in_by_the_orgs_clock(keys: tuple[str, str]) -> 
         ({"client_id": "unknown"}, "client_id"),
     ],
 )
-def test_a_refused_login_is_for_a_person_and_asked_once(settings: dict[str, str], says: str) -> None:
+def test_a_refused_login_is_for_a_person_and_asked_once(settings: dict[str, Any], says: str) -> None:
     with running() as org:
         with pytest.raises(NeedsOperator, match=says):
             org.connect(**settings).kinds()
@@ -115,7 +116,9 @@ def test_workers_log_in_once_together() -> None:
         connector.usage()
         org.sessions.revoke_all()
         workers = [Thread(target=lambda: list(connector.fetch("Account", ("Name",), []))) for _ in range(2)]
-        workers += [Thread(target=lambda: list(connector.fetch("Account", ("Name",), ["001000000000000AAA"]))) for _ in range(4)]
+        workers += [
+            Thread(target=lambda: list(connector.fetch("Account", ("Name",), ["001000000000000AAA"]))) for _ in range(4)
+        ]
         for worker in workers:
             worker.start()
         for worker in workers:
@@ -192,14 +195,16 @@ def test_set_up_faults_are_for_a_person_and_say_what_to_do(status: int, code: st
 
 def test_settings_say_what_is_missing() -> None:
     with pytest.raises(ValueError, match="client_secret"):
-        SalesforceConfig(url="https://x.my.salesforce.com", client_id="a")
+        SalesforceConfig.model_validate({"url": "https://x.my.salesforce.com", "client_id": "a"})
     with pytest.raises(ValueError, match="private_key"):
-        SalesforceConfig(url="https://x.my.salesforce.com", client_id="a", auth="jwt_bearer")
+        SalesforceConfig.model_validate({"url": "https://x.my.salesforce.com", "client_id": "a", "auth": "jwt_bearer"})
 
 
 def test_the_plugin_ships_everything_and_keeps_secrets_to_itself() -> None:
     assert isinstance(PLUGIN.mapping, Path)
     assert PLUGIN.mapping.exists()
-    config = PLUGIN.config.model_validate({"url": "https://x.my.salesforce.com", "client_id": "a", "client_secret": "hush"})
+    config = PLUGIN.config.model_validate(
+        {"url": "https://x.my.salesforce.com", "client_id": "a", "client_secret": "hush"}
+    )
     assert "hush" not in repr(config)
     assert isinstance(Org(), type(PLUGIN.simulator()))  # type: ignore[misc]

@@ -118,6 +118,23 @@ def test_resuming_from_any_cursor_loses_nothing_although_rows_move(count: int, p
         assert seen == truth(org)
 
 
+@SLOW
+@given(delay=st.integers(0, 1200), pauses=st.lists(st.integers(0, 900), min_size=1, max_size=6))
+def test_a_transaction_as_long_as_lag_and_overlap_together_is_not_missed(delay: int, pauses: list[int]) -> None:
+    """The row is stamped, then reads run and finish, then it is committed."""
+    with running() as org:
+        connector = org.connect(lag_seconds=300, overlap_seconds=900)
+        org.wait(7200)
+        org.rows.commit_delay_seconds = delay
+        late = org.insert("Account", {"Name": "late"})
+        seen, mark = [], None
+        for pause in (*pauses, 3600):
+            org.wait(pause)
+            records, mark = read(connector, ACCOUNTS, mark)
+            seen += records
+        assert late in {record.external_id for record in seen}
+
+
 def test_a_quiet_second_read_brings_only_the_overlap() -> None:
     with running() as org:
         connector = org.connect()
@@ -237,7 +254,7 @@ def test_a_query_that_times_out_is_asked_in_halves_and_nothing_is_skipped() -> N
 
         def too_long(request: SimRequest) -> bool:
             low, high = _bounds(request.query.get("q", [""])[0])
-            return sum(low <= row["CreatedDate"][:19] < high for row in org.all_rows("Account")) > 10
+            return sum(low <= str(row["CreatedDate"])[:19] < high for row in org.all_rows("Account")) > 10
 
         org.faults.add(org.error(400, "QUERY_TIMEOUT", "running for too long", times=None, match=too_long))
         pages = list(connector.changes(ACCOUNTS, since=None))
@@ -267,7 +284,9 @@ def test_locators_that_are_never_accepted_end_in_an_error() -> None:
         for _ in range(3):
             org.insert("Account", {"Name": "n"})
         org.wait(3600)
-        org.faults.add(org.error(400, "INVALID_QUERY_LOCATOR", "invalid query locator", times=None, match=lambda r: "q" in r.query))
+        org.faults.add(
+            org.error(400, "INVALID_QUERY_LOCATOR", "invalid query locator", times=None, match=lambda r: "q" in r.query)
+        )
         with pytest.raises(CursorExpired):
             list(org.connect().changes(ACCOUNTS, since=None))
 

@@ -104,7 +104,8 @@ def test_a_record_that_fails_never_fails_its_neighbours(fields: dict[str, Any], 
 
 def test_messages_hold_no_values() -> None:
     with running() as org:
-        (result,) = org.connect().write([Change("Lead", None, org.insert("Lead", {"LastName": "L", "Company": "C"}), {"Email": "ann@"})])  # fmt: skip
+        lead = org.insert("Lead", {"LastName": "L", "Company": "C"})
+        (result,) = org.connect().write([Change("Lead", None, lead, {"Email": "ann@"})])
         assert result.state == "rejected"
         assert result.message is not None
         assert "ann" not in result.message

@@ -22,7 +22,9 @@ def global_describe(objects: Iterable[ObjectSpec], version: str) -> dict[str, An
     }
 
 
-def describe(spec: ObjectSpec, visible: Callable[[str, str], bool], writable: Callable[[str, str], bool], version: str) -> dict[str, Any]:
+def describe(
+    spec: ObjectSpec, visible: Callable[[str, str], bool], writable: Callable[[str, str], bool], version: str
+) -> dict[str, Any]:
     """Answer of ``GET /sobjects/X/describe``: hidden fields are absent."""
     fields = [
         _field(item, writable(spec.name, item.name)) for item in spec.fields.values() if visible(spec.name, item.name)
@@ -59,7 +61,11 @@ def _flags(spec: ObjectSpec) -> dict[str, Any]:
 def _urls(spec: ObjectSpec, version: str, *, short: bool) -> dict[str, str]:
     base = f"/services/data/{version}/sobjects/{spec.name}"
     urls = {"rowTemplate": f"{base}/{{ID}}", "describe": f"{base}/describe", "sobject": base}
-    return urls if short else urls | {"layouts": f"{base}/describe/layouts", "compactLayouts": f"{base}/describe/compactLayouts"}
+    return (
+        urls
+        if short
+        else urls | {"layouts": f"{base}/describe/layouts", "compactLayouts": f"{base}/describe/compactLayouts"}
+    )
 
 
 def _field(item: FieldSpec, writable: bool) -> dict[str, Any]:
@@ -87,7 +93,8 @@ def _field(item: FieldSpec, writable: bool) -> dict[str, Any]:
         "polymorphicForeignKey": len(item.references) > 1, "precision": 18 if numeric else 0, "queryByDistance": False,
         "referenceTargetField": None, "referenceTo": list(item.references), "relationshipName": item.relationship,
         "relationshipOrder": None, "restrictedDelete": False, "restrictedPicklist": item.restricted,
-        "scale": item.scale, "searchPrefilterable": item.type == "reference", "soapType": _SOAP.get(item.type, "xsd:string"),
+        "scale": item.scale, "searchPrefilterable": item.type == "reference",
+        "soapType": _SOAP.get(item.type, "xsd:string"),
         "sortable": filterable, "type": item.type, "unique": item.unique, "updateable": item.updateable and writable,
         "writeRequiresMasterRead": False,
     }  # fmt: skip

@@ -11,7 +11,7 @@ from typing import Any
 from connectors.salesforce.ids import full_id
 from connectors.salesforce.simulator.rows import Rows
 from connectors.salesforce.simulator.schema import NUMBERS, FieldSpec, ObjectSpec
-from connectors.salesforce.simulator.soql import Comparison, Condition, Group, Not, Select, SoqlError, Value
+from connectors.salesforce.simulator.soql import Comparison, Condition, Not, Select, SoqlError, Value
 from connectors.salesforce.simulator.values import Row, instant_text, wire
 
 Getter = Callable[[Row], Any]
@@ -92,9 +92,9 @@ class Evaluator:
         if found is None or not self._visible(spec.name, found.name):
             raise SoqlError(
                 "INVALID_FIELD",
-                f"No such column '{name}' on entity '{spec.name}'. If you are attempting to use a custom field, be sure "
-                "to append the '__c' after the custom field name. Please reference your WSDL or the describe call for "
-                "the appropriate names.",
+                f"No such column '{name}' on entity '{spec.name}'. If you are attempting to use a custom field, be "
+                "sure to append the '__c' after the custom field name. Please reference your WSDL or the describe call "
+                "for the appropriate names.",
             )
         return found
 

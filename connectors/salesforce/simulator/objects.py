@@ -104,7 +104,8 @@ def _sheet() -> tuple[ObjectSpec, ...]:
             text("Name", 120, required=True), lookup("AccountId", "Account"),
             picklist("StageName", *STAGES, required=True), money("Amount"), number("Probability"),
             day("CloseDate", required=True), derived("IsClosed", "boolean"), derived("IsWon", "boolean"),
-            derived("ForecastCategory"), derived("LastStageChangeDate", "datetime"), text("Type", 40), _owner(), _currency(), lookup("Referral__c", "Lead"),
+            derived("ForecastCategory"), derived("LastStageChangeDate", "datetime"), text("Type", 40),
+            _owner(), _currency(), lookup("Referral__c", "Lead"),
             plural="Opportunities",
         ),
         define(

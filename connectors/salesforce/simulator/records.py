@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from connectors.salesforce.simulator.answers import Choices, Refusal, not_found, row_done, row_error
@@ -48,12 +49,22 @@ class Records:
         self._one(spec, body, lambda: self._writes.save(spec, record_id, body, user, allow))
 
     def upsert(
-        self, spec: ObjectSpec, field: str, key: str, body: Body, user: str, allow: bool, update_only: bool, version: str
+        self,
+        spec: ObjectSpec,
+        field: str,
+        key: str,
+        body: Body,
+        user: str,
+        allow: bool,
+        update_only: bool,
+        version: str,
     ) -> dict[str, Any]:
         """``PATCH /sobjects/X/Field/key``."""
         key_field = self.key_field(spec, field)
         if key_field.name in body:
-            raise Refusal(400, "INVALID_FIELD", f"The {key_field.name} field should not be specified in the sobject data.")
+            raise Refusal(
+                400, "INVALID_FIELD", f"The {key_field.name} field should not be specified in the sobject data."
+            )
         try:
             saved = self._one(
                 spec, body,
@@ -106,7 +117,11 @@ class Records:
         if not isinstance(records, list):
             raise Refusal(400, "JSON_PARSER_ERROR", "records must be a list")
         if len(records) > MOST_RECORDS:
-            raise Refusal(400, "EXCEEDED_MAX_SIZE_REQUEST", f"record limit reached. cannot submit more than {MOST_RECORDS} records in this call")
+            raise Refusal(
+                400,
+                "EXCEEDED_MAX_SIZE_REQUEST",
+                f"record limit reached. cannot submit more than {MOST_RECORDS} records in this call",
+            )
         work = [self._record(record, upsert_to[0] if upsert_to else None) for record in records]
         repeated: set[str] = set()
         if upsert_to:
@@ -129,7 +144,7 @@ class Records:
                 raise FieldError("MISSING_ARGUMENT", "Id not specified in an update call")
             return self._writes.save(spec, record_id if method == "PATCH" else None, fields, user, allow)
 
-        steps = [lambda spec=spec, fields=fields: write(spec, fields) for spec, fields in work]
+        steps = [partial(write, spec, fields) for spec, fields in work]
         return self._each(steps, bool(body.get("allOrNone")), upsert=upsert_to is not None)
 
     def delete_many(self, ids: Sequence[str], all_or_none: bool, user: str) -> list[dict[str, Any]]:
@@ -141,7 +156,7 @@ class Records:
                 raise FieldError("MALFORMED_ID", "bad id " + record_id)
             return self._writes.delete(self._rows.objects[name], record_id, user)
 
-        return self._each([lambda one=one: delete(one) for one in ids], all_or_none, upsert=False)
+        return self._each([partial(delete, one) for one in ids], all_or_none, upsert=False)
 
     def retrieve(self, spec: ObjectSpec, ids: Sequence[str], fields: Sequence[str], version: str) -> list[Any]:
         """``GET`` or ``POST /composite/sobjects/X``: the rows in the order asked, ``null`` for those not there."""
@@ -202,7 +217,11 @@ class Records:
     def updated(self, spec: ObjectSpec, start: str, end: str) -> dict[str, Any]:
         """``GET /sobjects/X/updated``."""
         low, high = self._range(start, end)
-        ids = [r["Id"] for r in self._rows.in_stamp_order(spec.name) if low <= r["SystemModstamp"] < high and not r["IsDeleted"]]
+        ids = [
+            r["Id"]
+            for r in self._rows.in_stamp_order(spec.name)
+            if low <= r["SystemModstamp"] < high and not r["IsDeleted"]
+        ]
         return {"ids": ids, "latestDateCovered": min(high, self._covered())}
 
     def deleted(self, spec: ObjectSpec, start: str, end: str) -> dict[str, Any]:
@@ -216,7 +235,11 @@ class Records:
             for row in self._rows.in_stamp_order(spec.name)
             if row["IsDeleted"] and low <= row["SystemModstamp"] < high
         ]
-        return {"deletedRecords": gone, "earliestDateAvailable": earliest, "latestDateCovered": min(high, self._covered())}
+        return {
+            "deletedRecords": gone,
+            "earliestDateAvailable": earliest,
+            "latestDateCovered": min(high, self._covered()),
+        }
 
     def _covered(self) -> str:
         """A change still under way is excluded: what is covered ends before the oldest one began."""
@@ -227,7 +250,9 @@ class Records:
         if low is None or high is None:
             raise Refusal(400, "INVALID_REPLICATION_DATE", "start and end must be instants")
         if low[:16] >= high[:16]:
-            raise Refusal(400, "INVALID_REPLICATION_DATE", "endDate must be at least one minute greater than the startDate")
+            raise Refusal(
+                400, "INVALID_REPLICATION_DATE", "endDate must be at least one minute greater than the startDate"
+            )
         return low, high
 
     def _shape(self, spec: ObjectSpec, fields: Sequence[str]) -> Shape:
@@ -236,4 +261,3 @@ class Records:
             found = self._evaluator.field_named(spec, name)
             shape.fields[found.name] = found.type in NUMBERS
         return shape
-

@@ -38,8 +38,11 @@ class Rows:
         self._numbers: dict[str, int] = dict.fromkeys(objects, 0)
         self._sorted: dict[str, list[Row]] = {}
         self._keys: dict[tuple[str, str], dict[str, set[str]]] = {
-            (spec.name, field.name): {} for spec in objects.values() for field in spec.fields.values() if field.external_id
-        }  # fmt: skip
+            (spec.name, field.name): {}
+            for spec in objects.values()
+            for field in spec.fields.values()
+            if field.external_id
+        }
         self._pending: list[_Commit] = []
         self._count = 0
         self.user_id = ""

@@ -62,7 +62,8 @@ def define(
         _audit("CreatedDate", "datetime", "Created Date"),
         _audit("CreatedById", "reference", "Created By ID", references=("User",), relationship="CreatedBy"),
         _audit("LastModifiedDate", "datetime", "Last Modified Date"),
-        _audit("LastModifiedById", "reference", "Last Modified By ID", references=("User",), relationship="LastModifiedBy"),
+        _audit("LastModifiedById", "reference", "Last Modified By ID", references=("User",),
+               relationship="LastModifiedBy"),
         _audit("SystemModstamp", "datetime", "System Modstamp"),
     ]  # fmt: skip
     if mergeable:
@@ -131,7 +132,9 @@ def moment(name: str, **more: Any) -> FieldSpec:
 
 def derived(name: str, kind: str = "string", **more: Any) -> FieldSpec:
     """A field the system computes or numbers itself; read-only."""
-    return FieldSpec(name, kind, label_of(name), 255 if kind == "string" else 0, createable=False, updateable=False, **more)
+    return FieldSpec(
+        name, kind, label_of(name), 255 if kind == "string" else 0, createable=False, updateable=False, **more
+    )
 
 
 def label_of(name: str) -> str:

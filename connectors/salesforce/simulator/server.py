@@ -232,7 +232,8 @@ class SalesforceSimulator(Simulator):
                 return SimResponse(200, self.pages.following(locator, version))
             case ("GET", "limits"):
                 left = {"Max": self.daily_requests, "Remaining": self.daily_requests - self.requests_used}
-                return SimResponse(200, {"DailyApiRequests": left, "DailyBulkV2QueryJobs": {"Max": 10000, "Remaining": 10000}})  # fmt: skip
+                jobs = {"Max": 10_000, "Remaining": 10_000}
+                return SimResponse(200, {"DailyApiRequests": left, "DailyBulkV2QueryJobs": jobs})
             case ("GET", "sobjects"):
                 return SimResponse(200, global_describe(self.objects.values(), version))
             case (_, "sobjects", name, *rest):
@@ -326,4 +327,3 @@ class SalesforceSimulator(Simulator):
 
         with self.lock:
             fill(self.rows, seed, companies)
-

@@ -288,7 +288,9 @@ def _unquoted(text: str) -> str:
         if plain is None:
             if match[2] in "_%":  # a literal wildcard of LIKE keeps its backslash until the pattern is built
                 return match[0]
-            raise SoqlError("MALFORMED_QUERY", f"Invalid string literal {text}. Illegal character sequence '{match[0]}'")
+            raise SoqlError(
+                "MALFORMED_QUERY", f"Invalid string literal {text}. Illegal character sequence '{match[0]}'"
+            )
         return plain
 
     return _ESCAPE.sub(replaced, text[1:-1])

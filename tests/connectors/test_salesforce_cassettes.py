@@ -1,0 +1,114 @@
+"""Recorded conversations, replayed with the network blocked: what goes over the wire stays as it was reviewed.
+
+Recorded against the simulated org with invented people; to record anew:
+``pytest tests/connectors/test_salesforce_cassettes.py --record-mode=rewrite``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+
+import pytest
+from requests.adapters import HTTPAdapter
+
+from connectors.base import Change, Query
+from connectors.http import Http
+from connectors.salesforce.auth import tokens
+from connectors.salesforce.config import SalesforceConfig
+from connectors.salesforce.connector import SalesforceConnector
+from connectors.salesforce.errors import decide, decide_login
+from connectors.simulation import Faults
+from tests.connectors.salesforce_org import CLIENT, Org, read, running
+
+PORT = 18931
+ACCOUNTS = Query("Account", ("Name", "AnnualRevenue", "Owner.Name"))
+pytestmark = [pytest.mark.vcr, pytest.mark.block_network]
+
+
+@pytest.fixture
+def org(record_mode: str) -> Iterator[Org | None]:
+    """The org to record against; when replaying there is none."""
+    if record_mode == "none":
+        yield None
+        return
+    with running(port=PORT) as started:
+        yield started
+
+
+@pytest.fixture
+def connector(vcr: object) -> SalesforceConnector:
+    address = f"http://127.0.0.1:{PORT}"
+    config = SalesforceConfig.model_validate({"url": address, "allow_loopback": True, "page_size": 200, **CLIENT})
+    login = Http(config.url, system="salesforce", decide=decide_login, allow_loopback=True)
+    http = Http(
+        config.url, system="salesforce", decide=decide, auth=tokens(config, login), allow_loopback=True,
+        sleep=lambda seconds: None,
+    )  # fmt: skip
+    for each in (login, http):
+        each.session.mount("http://", HTTPAdapter())  # the guarded one makes its own sockets, past the recorder
+    return SalesforceConnector(config, http)
+
+
+def seed(org: Org, count: int) -> list[str]:
+    ids = [org.insert("Account", {"Name": f"Invented {number}", "AnnualRevenue": "10.5"}) for number in range(count)]
+    org.wait(3600)
+    return ids
+
+
+def test_pages(org: Org | None, connector: SalesforceConnector) -> None:
+    if org:
+        seed(org, 5)
+        org.pages.shrink_to = 2
+    pages = list(connector.changes(ACCOUNTS, since=None))
+    assert [len(page.records) for page in pages] == [2, 2, 1]
+    assert pages[0].records[0].fields == {
+        "Name": "Invented 0", "AnnualRevenue": Decimal("10.5"), "Owner.Name": "Integration",
+    }  # fmt: skip
+
+
+def test_session_expired(org: Org | None, connector: SalesforceConnector) -> None:
+    if org:
+        seed(org, 1)
+        org.faults.add(
+            org.error(401, "INVALID_SESSION_ID", "Session expired or invalid", match=lambda r: "q" in r.query)
+        )
+    assert len(read(connector, ACCOUNTS)[0]) == 1
+
+
+def test_too_many_requests(org: Org | None, connector: SalesforceConnector) -> None:
+    if org:
+        seed(org, 1)
+        org.faults.add(Faults.status(429, headers={"Retry-After": "3"}, match=lambda r: "q" in r.query))
+    assert len(read(connector, ACCOUNTS)[0]) == 1
+
+
+def test_partial_failure(org: Org | None, connector: SalesforceConnector) -> None:
+    good = Change("Commission__c", "Sync_Key__c", "k1", {"Amount__c": Decimal("12.30"), "State__c": "accrued"})
+    bad = Change("Commission__c", "Sync_Key__c", "k2", {"Kind__c": "gift"})
+    results = connector.write([good, bad])
+    assert [(result.state, result.created, result.code) for result in results] == [
+        ("done", True, None),
+        ("rejected", None, "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST"),
+    ]
+
+
+def test_deleted_record(org: Org | None, connector: SalesforceConnector) -> None:
+    if org:
+        ids = seed(org, 2)
+        org.delete("Account", ids[0])
+        org.wait(3600)
+    records, _ = read(connector, ACCOUNTS)
+    assert [(record.fields["Name"], record.deleted, record.merged_into) for record in records] == [
+        ("Invented 1", False, None),
+        ("Invented 0", True, None),
+    ]
+
+
+def test_merged_record(org: Org | None, connector: SalesforceConnector) -> None:
+    if org:
+        ids = seed(org, 2)
+        org.merge(ids[0], ids[1])
+        org.wait(3600)
+    kept, lost = read(connector, ACCOUNTS)[0]
+    assert (lost.deleted, lost.merged_into, kept.deleted) == (True, kept.external_id, False)
