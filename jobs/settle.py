@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from functools import partial
 from typing import Any
 
 import orjson
@@ -188,7 +189,7 @@ class History:
                 for invoice, own in _apart(timeline, _invoice_of).items():
                     self.by_invoice.setdefault(str(invoice), {}).setdefault(kind, {})[identity] = own
         for identity, timeline in self.views["invoice"].items():
-            for contract, own in _apart(timeline, self._contract_of).items():
+            for contract, own in _apart(timeline, partial(self._contract_of, timeline[0].at)).items():
                 if contract is not None:
                     self.by_contract.setdefault(contract, {})[identity] = own
 
@@ -199,7 +200,7 @@ class History:
             named |= {each.fact.referral for each in deal or () if each.fact and each.fact.referral}
         return named
 
-    def _contract_of(self, view: View[Any]) -> str | None:
+    def _contract_of(self, known_at: datetime, view: View[Any]) -> str | None:
         """The contract an invoice belongs to: the one it names, else its account's latest signed before it was issued.
 
         A contract that becomes known later takes no invoice from one that was known in time.
@@ -209,7 +210,7 @@ class History:
             return str(invoice.contract)
         contracts = self.by_account.get(invoice.account, {}).get("contract", {})
         signed = [
-            (max(timeline[0].at, view.at), _first(timeline).signed_on, identity)
+            (max(timeline[0].at, known_at), _first(timeline).signed_on, identity)
             for identity, timeline in contracts.items()
             if _first(timeline).signed_on <= invoice.issued_on
         ]
