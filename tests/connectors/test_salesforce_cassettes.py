@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from requests.adapters import HTTPAdapter
@@ -112,3 +113,10 @@ def test_merged_record(org: Org | None, connector: SalesforceConnector) -> None:
         org.wait(3600)
     kept, lost = read(connector, ACCOUNTS)[0]
     assert (lost.deleted, lost.merged_into, kept.deleted) == (True, kept.external_id, False)
+
+
+def test_no_cassette_holds_a_secret(vcr_cassette_dir: str) -> None:
+    found = "".join(path.read_text() for path in Path(vcr_cassette_dir).glob("*.yaml"))
+    assert "nextRecordsUrl" in found
+    for secret in (*CLIENT.values(), "SIMULATED.", "Basic ", "Bearer 0"):
+        assert secret not in found

@@ -7,6 +7,7 @@ from typing import Any
 
 from connectors.base import Change
 from connectors.salesforce import PLUGIN
+from connectors.salesforce.simulator.objects import standard_objects
 from sync.mapping import Mapping, load_mapping
 from sync.mapping_check import check
 from tests.connectors.salesforce_org import running
@@ -91,3 +92,11 @@ def test_an_outcome_is_written_back_and_billing_is_left_alone() -> None:
         assert (commission["Partner__c"], commission["Referral__c"]) == (partner, lead)
         written = {name for write in org.journal.writes() for name in write.fields}
         assert not [name for name in written if "billing" in name.lower()]
+
+
+def test_the_readme_lists_every_field_that_an_administrator_installs() -> None:
+    assert PLUGIN.mapping is not None
+    listed = PLUGIN.mapping.with_name("README.md").read_text()
+    for spec in standard_objects().values():
+        for field in spec.fields.values():
+            assert not field.custom or f"`{field.name}`" in listed
