@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +39,8 @@ def _scrubbed(response: dict[str, Any]) -> dict[str, Any]:
         body = json.loads(response["body"]["string"])
     except ValueError:
         return response
-    if not isinstance(body, dict) or SECRETS.isdisjoint(body):
+    if not isinstance(body, dict) or body.keys().isdisjoint(_SECRETS):
         return response
-    text = json.dumps({key: "scrubbed" if key in SECRETS else value for key, value in body.items()}).encode()
+    text = json.dumps({key: "scrubbed" if key in _SECRETS else value for key, value in body.items()}).encode()
     headers = {**response["headers"], "Content-Length": [str(len(text))]}
     return {**response, "headers": headers, "body": {"string": text}}
