@@ -6,10 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from connectors.netsuite.config import NetSuiteConfig
-from connectors.netsuite.connector import NetSuiteConnector, connect
 from connectors.registry import Plugin
 
-__all__ = ["PLUGIN", "NetSuiteConfig", "NetSuiteConnector", "connect"]
+__all__ = ["PLUGIN"]
+
+
+def _connect(config: NetSuiteConfig, **options: Any) -> Any:
+    from connectors.netsuite.connector import connect  # signing libraries take a while to load
+
+    return connect(config, **options)
 
 
 def _simulator(**options: Any) -> Any:
@@ -21,7 +26,7 @@ def _simulator(**options: Any) -> Any:
 PLUGIN = Plugin(
     name="netsuite",
     config=NetSuiteConfig,
-    connect=connect,
+    connect=_connect,
     mapping=Path(__file__).with_name("mapping.yaml"),
     simulator=_simulator,
     sources=(

@@ -41,6 +41,7 @@ class NetSuiteConfig(BaseModel):
     )
     deleted_records: bool = Field(True, description="read deletions; needs the Deleted Records permission")
     open_invoice_hours: int = Field(24, ge=0, le=720, description="how often open invoices are re-read whole; 0: never")
+    allow_loopback: bool = Field(False, description="for a simulator on this machine")
     timeout_seconds: float = Field(120.0, gt=0, le=900, description="per request; NetSuite itself gives up after 900")
 
     @field_validator("account")

@@ -103,7 +103,6 @@ def connect(
     sleep: Callable[[float], None] = time.sleep,
 ) -> NetSuiteConnector:
     """A connector for these settings; nothing is called yet. ``budget`` is shared by the connection's workers."""
-    loopback = config.base_url is not None and config.url.startswith("http://127.0.0.1:")
     timeouts = (5.0, config.timeout_seconds)
     server_clock = ServerClock(clock)
 
@@ -113,11 +112,11 @@ def connect(
 
     login = Http(
         config.url, system="netsuite", decide=login_decision, policy=policy, timeout_seconds=timeouts, sleep=sleep,
-        allow_loopback=loopback,
+        allow_loopback=config.allow_loopback,
     )  # fmt: skip
     http = Http(
         config.url, system="netsuite", decide=Judge(server_clock.observe), auth=authenticator(config, login, server_clock),
         budget=budget or LocalBudget(concurrency=config.concurrency), policy=policy, timeout_seconds=timeouts, sleep=sleep,
-        allow_loopback=loopback,
+        allow_loopback=config.allow_loopback,
     )  # fmt: skip
     return NetSuiteConnector(config, http)

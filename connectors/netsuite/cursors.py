@@ -20,7 +20,6 @@ Phase = Literal["unstamped", "changes", "open", "deleted", "done"]
 CLOCK_CHANGE = timedelta(hours=2)
 _CERTAIN_FOR = timedelta(hours=12)
 """Within this time two clock changes cannot cancel each other out unseen."""
-_AHEAD = timedelta(minutes=30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,15 +72,13 @@ def first_window(now: ServerTime, lag: timedelta, phase: Phase) -> Window:
 
 
 def next_window(last: Window, now: ServerTime, lag: timedelta, overlap: timedelta) -> Window:
-    """The read that follows a finished one. Raises: ``CursorExpired`` when that one lies in the server's future."""
+    """The read that follows a finished one; one that ended in the server's future reads the last minutes only."""
     high = moment(whole_minute(stamp(moment(now.now) - lag)))
     # UTC is the ruler: local times before and after a clock change cannot be compared.
     last_utc = moment(last.high) - timedelta(minutes=last.offset_minutes)
     now_utc = moment(now.now) - timedelta(minutes=now.offset_minutes)
-    if last_utc > now_utc + _AHEAD:
-        raise CursorExpired("netsuite: the cursor lies in the future of the account; the next run reads everything")
     low = last_utc + timedelta(minutes=min(last.offset_minutes, now.offset_minutes)) - overlap
     if last.offset_minutes != now.offset_minutes or now_utc - last_utc > _CERTAIN_FOR:
         low -= CLOCK_CHANGE
-    low = min(low, high)
+    low = min(low, high - overlap)
     return Window(whole_minute(stamp(low)), stamp(high), now.offset_minutes, "changes", opened_at=last.opened_at)

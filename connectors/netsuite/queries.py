@@ -52,9 +52,10 @@ class Queries:
         more = True
         while more:
             rows, more = self.page(select(columns, table, [*clauses, at], key))
+            if not rows:
+                return
+            at = after(key, [int(rows[-1][name]) for name in key])
             yield from rows
-            if rows and more:
-                at = after(key, [int(rows[-1].get(name, 0)) for name in key])
 
     def server_time(self, zone: ZoneInfo | None) -> ServerTime:
         """What time it is there (one call). Raises: ``NeedsOperator`` when the answer has no ``Date``."""

@@ -104,7 +104,11 @@ class NetSuiteWriter:
             lower = name.lower()
             # A name that the catalogue does not list is sent as it is: NetSuite then says what is wrong with it.
             body[names.get(lower, name)] = _written_value(name, value, types.get(lower))
-        return orjson.dumps(body)
+        try:
+            return orjson.dumps(body)
+        except TypeError:
+            message = "netsuite: a value cannot be written as JSON (half a surrogate pair, or a type that JSON lacks)"
+            raise RecordRejected(message, code="INVALID_TEXT") from None
 
 
 def _address(kind: Kind, change: Change) -> tuple[str, str]:
@@ -117,7 +121,10 @@ def _address(kind: Kind, change: Change) -> tuple[str, str]:
         raise NeedsOperator(f"netsuite: {change.key_field!r} is no key; upserts go by externalid")
     if not change.key:
         raise RecordRejected("netsuite: an external id must not be empty", code="INVALID_ID")
-    return "PUT", f"{place}/eid:{quote(change.key, safe='')}"
+    try:
+        return "PUT", f"{place}/eid:{quote(change.key, safe='')}"
+    except UnicodeEncodeError:
+        raise RecordRejected("netsuite: an external id holds half a surrogate pair", code="INVALID_TEXT") from None
 
 
 def _written_value(name: str, value: Any, kind: FieldType | None) -> Any:

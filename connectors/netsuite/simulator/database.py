@@ -65,9 +65,14 @@ class Database:
             tie = ', "id"' if "id" in table.columns else ""
             kind = '"type", ' if table.name == "transaction" else ""
             self._index(table, f'{kind}"{table.modified}__local"{tie}')
-        for name in ("externalid", "transaction", "nextdoc", "previousdoc"):
-            if name in table.columns:
-                self._index(table, f'"{name}"')
+        for columns in (
+            ("externalid",),
+            ("transaction", "id"),
+            ("nextdoc", "nextline", "previousdoc"),
+            ("previousdoc",),
+        ):
+            if set(columns) <= set(table.columns):
+                self._index(table, ", ".join(f'"{name}"' for name in columns))
 
     def _index(self, table: TableSpec, columns: str) -> None:
         name = f"{table.name}_{''.join(c for c in columns if c.isalnum() or c == '_')}"
