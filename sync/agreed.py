@@ -15,7 +15,7 @@ from sqlalchemy import Connection, bindparam, select
 
 from sync.outbox_tables import agreed, intent
 from sync.plan_items import Ref
-from sync.sameness import Types, plain, read_as, written_as
+from sync.sameness import Types, read_as, same, written_as
 
 _SLICE = 500
 
@@ -90,4 +90,4 @@ def holds_ours(
         by_id = (source.c.external_id == external_id) | ((source.c.key_field == "") & (source.c.key == external_id))
         for (text,) in db.execute(select(column).where(mine, source.c.object == name, by_key | by_id)):
             ours.update(read_as(text))
-    return all(name in ours and plain(value, types.get(name)) == plain(ours[name], types.get(name)) for name, value in fields.items())
+    return all(name in ours and same(value, ours[name], types.get(name)) for name, value in fields.items())

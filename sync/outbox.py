@@ -127,9 +127,9 @@ class Outbox:
 
     def counts(self, connection: str) -> dict[str, int]:
         """How many writes are in each state."""
-        query = select(intent.c.state, func.count()).where(intent.c.connection == connection).group_by(intent.c.state)
+        query = select(intent.c.state, func.count().label("number")).group_by(intent.c.state)
         with self._store.reading() as db:
-            return {state: number for state, number in db.execute(query)}
+            return {row.state: row.number for row in db.execute(query.where(intent.c.connection == connection))}
 
     def dead_letters(self, connection: str, failure: Failure | None = None) -> list[DeadLetter]:
         """The rejected writes that wait for a person, oldest first."""
