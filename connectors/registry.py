@@ -32,7 +32,7 @@ class Plugin:
     """A system: its settings, how to connect, the mapping it ships, its simulator, and its sources.
 
     ``connect(config, *, budget, clock, sleep)`` returns a connector (the capabilities of ``connectors.base`` that
-    the system has); it makes no request before the first use. ``simulator(**options)`` builds a
+    the system has); it makes no request before the first use. ``clock`` returns the present instant in UTC. ``simulator(**options)`` builds a
     ``connectors.simulation.Simulator``. ``sources`` names the vendor documents that the connector follows.
     """
 

@@ -141,9 +141,13 @@ def connect(
     *,
     clock: Callable[[], datetime],
     budget: object = None,
+    sleep: object = None,
     system: MemorySystem | None = None,
 ) -> MemoryConnector:
-    """A connector over the given system, or over a new and empty one with the objects of the settings."""
+    """A connector over the given system, or over a new and empty one with the objects of the settings.
+
+    ``budget`` and ``sleep`` are taken as every plugin takes them, and not needed: nothing is limited or waits.
+    """
     if system is None:
         described = {
             kind: Description(kind, kind, {name: Field(name, name, type) for name, type in fields.items()})

@@ -11,7 +11,7 @@ import pytest
 from connectors.base import Description, Field, Page, Query
 from connectors.conformance import ConnectorConformance
 from connectors.errors import ConnectorError, CursorExpired
-from connectors.memory import MemoryConfig, MemoryConnector, MemorySystem, connect
+from connectors.memory import PLUGIN, MemoryConfig, MemoryConnector, MemorySystem
 
 FIELDS = {
     "sync_key": Field("sync_key", "Sync key", "string", unique=True, external_id=True),
@@ -159,7 +159,9 @@ def test_wrong_names_are_named() -> None:
 
 def test_an_empty_system_can_be_made_from_settings() -> None:
     config = MemoryConfig(objects={"deal": {"name": "string", "amount": "money"}})
-    connector = connect(config, clock=lambda: datetime(2026, 1, 1, tzinfo=UTC))
+    connector = PLUGIN.connect(
+        config, budget=None, clock=lambda: datetime(2026, 1, 1, tzinfo=UTC), sleep=lambda seconds: None
+    )
     assert connector.kinds() == ["deal"]
     description = connector.describe("deal")
     assert description is not None and description.fields["amount"].type == "money"
