@@ -598,7 +598,7 @@ def changed(fact: Fact, values: Mapping[str, Any]) -> Any:
 
 
 def _withdrawal(line: bytes | str) -> Withdrawal | None:
-    """A tombstone may leave out the fields of its type; it may not carry unknown ones."""
+    """A tombstone may leave out the fields of its type; it may not carry unknown ones. Raises: ``RecordError``."""
     try:
         body = orjson.loads(line)
     except orjson.JSONDecodeError:
@@ -609,9 +609,13 @@ def _withdrawal(line: bytes | str) -> Withdrawal | None:
     identity, stamp = body.get("id"), body.get("known_at")
     if model is None or not isinstance(identity, str) or not identity:
         return None
-    if set(body) - {f.name for f in dataclass_fields(model)}:
-        return None
-    known_at = None if stamp is None else _INSTANT.validate_json(orjson.dumps(stamp))
+    unknown = sorted(set(body) - {f.name for f in dataclass_fields(model)})
+    if unknown:
+        raise RecordError(unknown[0], _shortened(body[unknown[0]]), _ALLOWED["extra_forbidden"])
+    try:
+        known_at = None if stamp is None else _INSTANT.validate_json(orjson.dumps(stamp))
+    except ValidationError:
+        raise RecordError("known_at", _shortened(stamp), _ALLOWED["datetime_parsing"]) from None
     return Withdrawal(type=str(body["type"]), id=identity, known_at=known_at)
 
 
