@@ -173,7 +173,6 @@ def _tell(world: World, outcome: dict[str, Any], figures: dict[str, Any], place:
     out.print("\n[bold]What people did[/] (in a simulated Salesforce and NetSuite)")
     for day, text in world.told:
         out.print(f"  {day:%d %b}  {text}", markup=False)
-    known = set(names)
     claims = [c for c in outcome["claims"] if "by" in named(c["referral"])]
     rows = [(named(c["referral"]), named(c["partner"]), c["state"], c["rank"], c["because"]) for c in claims]
     out.print("\n[bold]Who referred whom[/]")
@@ -184,24 +183,24 @@ def _tell(world: World, outcome: dict[str, Any], figures: dict[str, Any], place:
             others[claim["state"]] = others.get(claim["state"], 0) + 1
     out.print("  the other referrals: " + ", ".join(f"{count} {state}" for state, count in sorted(others.items())))
     out.print("\n[bold]What they are owed[/]")
-    rows = [
+    entries = [
         (named(e["partner"]), e["kind"], e["amount"], e["state"], e["released_on"], _with_names(e["because"], names))
         for e in sorted(outcome["entries"], key=lambda e: (e["earned_on"], e["key"]))
     ]
-    out.print(table("", ("partner", "kind", "AUD", "state", "released", "because"), rows, right=("AUD",)))
-    rows = [
+    out.print(table("", ("partner", "kind", "AUD", "state", "released", "because"), entries, right=("AUD",)))
+    statements = [
         (named(s["partner"]), s["period_from"][:7], s["opening"], s["total"], s["payable"], s["carried_forward"], s["due_on"], s["state"])
         for s in outcome["statements"]
     ]
     columns = ("partner", "period", "opening", "total", "payable", "carried", "due", "state")
-    out.print(table("statements", columns, rows, right=columns[2:6]))
+    out.print(table("statements", columns, statements, right=columns[2:6]))
     out.print("\n[bold]Who supports the customer, and what waits for a person[/]")
     for row in outcome["support"]:
         out.print(f"  {named(row['account'])}: {row['name']} ({row['email']}) since {row['since']}; billing contact untouched")
     for task in outcome["tasks"]:
         if task["kind"] not in ("portal_login",) and task["state"] != "done":
             out.print(f"  {task['kind']}: {_with_names(task['because'], names)}", markup=False)
-    _written(world, out, named, known)
+    _written(world, out, named)
     out.print(
         f"\n{figures['syncs']} syncs, {figures['api_calls']} API calls, {figures['claims']} claims, {figures['entries']} entries, "
         f"{figures['statements']} statements in {figures['seconds']} s."
@@ -216,7 +215,7 @@ def _tell(world: World, outcome: dict[str, Any], figures: dict[str, Any], place:
     out.print(f"  referee ledger verify {config}", markup=False, soft_wrap=True)
 
 
-def _written(world: World, out: Any, named: Any, known: set[str]) -> None:
+def _written(world: World, out: Any, named: Any) -> None:
     """What stands in the CRM now."""
     lead = world.crm.get("Lead", world.ids["lead Harbour by Northline"])
     account = world.crm.get("Account", world.ids["Harbour"])
@@ -231,7 +230,6 @@ def _written(world: World, out: Any, named: Any, known: set[str]) -> None:
         for row in world.crm.all_rows("Commission__c")
     ]
     out.print(table("Commission__c", ("partner", "kind", "amount", "state", "because"), rows, right=("amount",)))
-    del known
 
 
 def _with_names(text: str, names: dict[str, str]) -> str:

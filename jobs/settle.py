@@ -18,7 +18,7 @@ import orjson
 
 from rules.commission import Deal, InvoiceFacts, RateDecision, share_of_collections
 from rules.commission import Standing as DealStanding
-from rules.facts import Facts, Rejected, View, views
+from rules.facts import Facts, Rejected, View, comes_true, views
 from rules.ledger import Ledger, entry_row
 from rules.records import Decision
 from rules.statements import Hold, Money, Statements, astray, cut
@@ -149,6 +149,8 @@ class History:
     contracts_named: dict[str, dict[str, list[View[Any]]]]
     by_contract: dict[str, dict[str, list[View[Any]]]]
     by_invoice: dict[str, dict[str, dict[str, list[View[Any]]]]]
+    coming: dict[str, date] = field(default_factory=dict)
+    """For an account, referral or partner: the next date on which a record about it reads otherwise by time alone."""
 
     @classmethod
     def of(cls, program: Program, facts: Facts, as_of: date, until: datetime | None = None) -> History:
@@ -167,6 +169,22 @@ class History:
         history = cls(program, as_of, until, seen, {}, {}, {}, {}, {}, {}, {})
         history._arrange()
         return history
+
+    def look_ahead(self, facts: Facts) -> None:
+        """Fill ``coming``; only who settles again later needs it."""
+        calendar = self.program.calendar
+        for kind in facts.versions:
+            for versions in facts.of(kind).values():
+                day = comes_true(versions, calendar, self.until)
+                if day is None:
+                    continue
+                fact = versions[0].fact
+                invoice = getattr(fact, "invoice", None)
+                owner = facts.of("invoice")[invoice][0].fact if isinstance(invoice, str) else fact
+                for name in ("account", "referral", "partner"):
+                    subject = getattr(owner, name, None)
+                    if subject is not None:
+                        self.coming[subject] = min(day, self.coming.get(subject, day))
 
     def _arrange(self) -> None:
         for kind in ("opportunity", "contract", "case", "concern"):

@@ -93,8 +93,8 @@ def show_status(found: dict[str, Any]) -> None:
     for one in found["programs"]:
         out.print()
         title = f"{one['program']}, settled to {one['settled_to'] or 'nothing yet'}"
-        rows = [(e["state"], e["count"], e["amount"], e["currency"]) for e in one["entries"]]
-        out.print(table(title, ("state", "entries", "amount", "currency"), rows, right=("entries", "amount")))
+        money = [(e["state"], e["count"], e["amount"], e["currency"]) for e in one["entries"]]
+        out.print(table(title, ("state", "entries", "amount", "currency"), money, right=("entries", "amount")))
         if one["statements"]:
             out.print("statements: " + ", ".join(f"{count} {state}" for state, count in one["statements"].items()))
         if one["open_tasks"]:

@@ -23,7 +23,7 @@ from rules.facts import Facts
 from rules.ledger import Entry, Ledger, Posting, posting
 from rules.money import Money as Amount
 from rules.money import text
-from rules.statements import Resumed, Statement, cut, match_money
+from rules.statements import Resumed, Statement, astray, cut, match_money
 from rules.tasks import Task
 from rules.terms import Program
 from sync.book import Book, NewFacts, entry_of, posting_body
@@ -100,9 +100,11 @@ class _Settling:
         ordered = sorted(names)
         for start in range(0, len(ordered), _BATCH):
             prospects = self._book.prospects(ordered[start : start + _BATCH])
-            accounts = {account for prospect in prospects.by_id.values() for _, account in prospect.accounts}
+            accounts = {account for prospect in prospects.by_id.values() for account in prospect.everyone}
             referrals = {referral for prospect in prospects.by_id.values() for referral in prospect.referrals}
-            history = self._history(self._book.facts_for(accounts, referrals))
+            facts = self._book.facts_for(accounts, referrals)
+            history = self._history(facts)
+            history.look_ahead(facts)
             fresh: list[tuple[str, Entry, str | None]] = []
             rows: list[tuple[str, str, str, Any]] = []
             stored = self._stored(prospects.by_id)
@@ -112,7 +114,7 @@ class _Settling:
                 partners |= {claim.partner for claim in settled.claims if claim.last.contract}
                 rows += [(kind, key, name, row) for kind, key, row in settled.rows_of_prospect()]
                 rows += _hold_rows(name, settled)
-                self._book.set_wake(name, self._wake(history, prospects.by_id[name].referrals))
+                self._book.set_wake(name, self._wake(history, prospects.by_id[name]))
             self._book.add_entries(fresh)
             self._book.replace_rows(prospects.by_id.keys(), rows)
             partners |= {entry.partner for _, entry, _ in fresh}
@@ -171,10 +173,12 @@ class _Settling:
             releases_on=add_months(self._today.replace(day=1), 1), corrects=original.key, because=because,
         )  # fmt: skip
 
-    def _wake(self, history: History, referrals: Collection[str]) -> date | None:
-        """The next date on which a claim of the prospect changes by time alone."""
-        days = []
-        for name in referrals:
+    def _wake(self, history: History, prospect: Prospect) -> date | None:
+        """The next date on which something of the prospect comes true, or a claim changes, by time alone."""
+        partners = {view.fact.partner for name in prospect.referrals for view in history.views["referral"][name] if view.fact}
+        subjects = {*prospect.referrals, *prospect.everyone, *partners}
+        days = [history.coming[name] for name in sorted(subjects) if name in history.coming]
+        for name in prospect.referrals:
             fact = next((view.fact for view in history.views["referral"][name] if view.fact), None)
             if fact is None:
                 continue
@@ -209,7 +213,8 @@ class _Settling:
         lasts = self._book.last_statements(partners)
         unstated = self._book.unstated(partners)
         named = self._book.statements_named(new.statements)
-        facts = self._book.statement_facts({row.id for row in [*named, *lasts]} | new.statements, partners)
+        ids = {row.id for row in [*named, *lasts]} | new.statements | self._coming_ids(lasts, unstated)
+        facts = self._book.statement_facts(ids, partners)
         history = self._history(facts)
         resumed = {(row.partner, row.currency): self._resume(row) for row in lasts}
         ledger = Ledger(self._program.id)
@@ -240,10 +245,28 @@ class _Settling:
             now = (standing.state, standing.released_on.isoformat() if standing.released_on else None, on.get(entry.key))
             if now != (head.state, head.released_on, head.statement):
                 self._book.set_standing(entry.key, standing.state, standing.released_on, on.get(entry.key))
-        owners = {task.subject for task in tasks} | {row.id for row in named}
+        rereads = [self._reread(row) for row in named if row.id not in on.values() and row.cut]
+        tasks += [task for task in astray(self._program, [*result.statements, *rereads], history.money()) if task.subject in ids]
+        owners = {task.subject for task in tasks} | {row.id for row in named} | {s.id for s in result.statements} | new.statements
         rows = [("tasks", task.key, task.subject, task.row(self._today)) for task in tasks]
         self._book.replace_rows(owners, rows)
         return [statement.id for statement in result.statements if statement.cut_at is not None]
+
+    def _coming_ids(self, lasts: Collection[Any], unstated: Collection[tuple[Entry, Any]]) -> set[str]:
+        """Ids of the statements that may be cut or open now."""
+        starts = {(row.partner, row.currency): add_months(date.fromisoformat(row.period_from), 1) for row in lasts}
+        for entry, _ in unstated:
+            if entry.states_on is not None and (entry.partner, entry.currency) not in starts:
+                starts[entry.partner, entry.currency] = entry.states_on.replace(day=1)
+            elif entry.states_on is not None:
+                name = (entry.partner, entry.currency)
+                starts[name] = min(starts[name], entry.states_on.replace(day=1))
+        ids = set()
+        for (partner, currency), month in starts.items():
+            while month <= self._today:
+                ids.add(f"{self._program.id}:{partner}:{month.isoformat()}:{currency}")
+                month = add_months(month, 1)
+        return ids
 
     def _resume(self, row: Any) -> Resumed:
         period = add_months(date.fromisoformat(row.period_from), 1)

@@ -111,6 +111,10 @@ class Calendar:
         """The local date of an instant."""
         return instant.astimezone(self._zone).date()
 
+    def local(self, instant: datetime) -> str:
+        """An instant as people of the program read it, whatever offset it came with."""
+        return instant.astimezone(self._zone).isoformat()
+
     def start_of(self, day: date) -> datetime:
         """The first instant of a local date, in UTC; where midnight is skipped by DST, the first that exists."""
         start = self._starts.get(day)

@@ -279,6 +279,23 @@ def views(versions: list[Version], calendar: Calendar, until: datetime) -> list[
     return seen
 
 
+def comes_true(versions: list[Version], calendar: Calendar, after: datetime) -> date | None:
+    """The next local date at or after an instant on which the record reads otherwise by the passing of time alone."""
+    days = []
+    for version in versions:
+        if version.fact is None:
+            continue
+        model = type(version.fact)
+        names = [name for name, _ in model.events] + ([model.known_by] if model.known_by else [])
+        for happened in (getattr(version.fact, name) for name in names):
+            if happened is None:
+                continue
+            starts = happened if isinstance(happened, datetime) else calendar.start_of(happened)
+            if starts >= after:
+                days.append(calendar.date_of(starts))
+    return min(days) if days else None
+
+
 def _views_of(version: Version, number: int, model: type[Fact], calendar: Calendar) -> Iterator[View[Any]]:
     fact = version.fact
     if fact is None:

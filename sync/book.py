@@ -110,7 +110,9 @@ class Book:
     def note_subjects(self, since: int, until: int) -> None:
         """Keep the look-up from a subject (partner, decision's subject, named referral) to the facts about it."""
         f = tables.fact
-        kinds = ("account", "enrollment", "certification", "decision", "contract", "opportunity")
+        kinds = (
+            "account", "enrollment", "certification", "decision", "contract", "opportunity", "partner_invoice", "payout",
+        )  # fmt: skip
         rows = self._db.execute(
             select(f.c.type, f.c.fact_id, f.c.body).where(f.c.id > since, f.c.id <= until, f.c.type.in_(kinds))
         )
@@ -173,16 +175,11 @@ class Book:
         return self._facts(self._db.execute(select(f).where(f.c.type.in_(kinds)).order_by(f.c.id)))
 
     def statement_facts(self, statements: Collection[str], partners: Collection[str]) -> Facts:
-        """Partner invoices, payouts and partners that these statements need."""
-        f = tables.fact
+        """Partner invoices and payouts that name these statements, and these partners."""
         rows: dict[int, Any] = {}
-        self._take(rows, select(f).where(f.c.type.in_(("partner_invoice", "payout")), f.c.account.is_(None), f.c.parent_type.is_(None)))
-        wanted = {
-            i: row for i, row in rows.items()
-            if row.deleted or orjson.loads(row.body).get("statement") in statements
-        }  # fmt: skip
-        self._take_ids(wanted, {("partner", p) for p in partners})
-        return self._facts(wanted.values())
+        self._take_subjects(rows, {f"statement:{name}" for name in statements})
+        self._take_ids(rows, {("partner", p) for p in partners})
+        return self._facts(rows.values())
 
     def _take(self, rows: dict[int, Any], query: Select[Any]) -> None:
         for row in self._db.execute(query):
@@ -237,7 +234,7 @@ class Book:
         values = []
         for referral, ties in sorted(prospects.ties.items()):
             written = orjson.dumps(
-                [[micros(x.at), x.prospect, x.rule, x.evidence, list(x.unsure)] for x in ties]
+                [[micros(x.at), x.prospect, x.rule, x.evidence, list(x.unsure), x.part] for x in ties]
             ).decode()
             old = before.get(referral)
             if old is not None and old.ties == written:
@@ -254,12 +251,13 @@ class Book:
         }
         rows, members = [], []
         for name, prospect in sorted(prospects.by_id.items()):
-            accounts = orjson.dumps([[micros(at), account] for at, account in prospect.accounts]).decode()
+            known_as = [[micros(at), account] for at, account in prospect.accounts]
+            accounts = orjson.dumps({"known": known_as, "trees": prospect.trees}, option=orjson.OPT_SORT_KEYS).decode()
             if known.get(name) != accounts:
                 changed.add(name)
                 rows.append({"program": self.program, "prospect": name, "accounts": accounts})
                 members += [
-                    {"program": self.program, "account": account, "prospect": name} for _, account in prospect.accounts
+                    {"program": self.program, "account": each, "prospect": name} for each in sorted(prospect.everyone)
                 ]
         self._upsert(t.prospect, ["program", "prospect"], rows)
         self._upsert(t.account_prospect, ["program", "account"], members)
@@ -299,15 +297,16 @@ class Book:
             for row in self._db.execute(
                 select(t.prospect).where(t.prospect.c.program == self.program, t.prospect.c.prospect.in_(some))
             ):
-                accounts = [(instant(at), account) for at, account in orjson.loads(row.accounts)]
-                by_id[row.prospect] = Prospect(row.prospect, [], accounts)
+                accounts = orjson.loads(row.accounts)
+                known = [(instant(at), account) for at, account in accounts["known"]]
+                by_id[row.prospect] = Prospect(row.prospect, [], known, accounts["trees"])
             for row in self._db.execute(
                 select(t.tie).where(t.tie.c.program == self.program, t.tie.c.prospect.in_(some)).order_by(t.tie.c.referral)
             ):
                 by_id[row.prospect].referrals.append(row.referral)
                 ties[row.referral] = [
-                    Tie(instant(at), prospect, rule, evidence, tuple(unsure))
-                    for at, prospect, rule, evidence, unsure in orjson.loads(row.ties)
+                    Tie(instant(at), prospect, rule, evidence, tuple(unsure), part)
+                    for at, prospect, rule, evidence, unsure, part in orjson.loads(row.ties)
                 ]
         return Prospects(by_id, ties)
 
@@ -581,6 +580,8 @@ def _subjects(kind: str, body: Mapping[str, Any]) -> Iterator[str]:
             yield f"about:{':'.join(parts[2:-1])}"
     elif kind == "account" and body.get("parent"):
         yield f"parent:{body['parent']}"
+    elif kind in ("partner_invoice", "payout") and body.get("statement"):
+        yield f"statement:{body['statement']}"
     elif kind in ("contract", "opportunity") and body.get("referral"):
         yield f"referral:{body['referral']}"
 

@@ -36,7 +36,7 @@ prospect = table(
     "prospect",
     Column("program", Text, primary_key=True),
     Column("prospect", Text, primary_key=True),
-    Column("accounts", Text, nullable=False, comment="JSON: [[instant, account], ...]"),
+    Column("accounts", Text, nullable=False, comment="JSON: known [[instant, account], ...], trees"),
     Column("wake_on", Text, comment="the next date on which it changes by the passing of time"),
 )
 Index("ix_prospect_wake", prospect.c.program, prospect.c.wake_on)
@@ -47,7 +47,7 @@ tie = table(
     Column("referral", Text, primary_key=True),
     Column("prospect", Text, nullable=False),
     Column("partner", Text, nullable=False),
-    Column("ties", Text, nullable=False, comment="JSON list: at, prospect, rule, evidence, unsure"),
+    Column("ties", Text, nullable=False, comment="JSON list: at, prospect, rule, evidence, unsure, part"),
     Column("ruleset", Text, nullable=False, comment="version of the matching rules that decided"),
 )
 Index("ix_tie_prospect", tie.c.program, tie.c.prospect)

@@ -400,7 +400,7 @@ class _Replay:
         if contested:
             subject = self._account_of(holder, instant) or holder.id
             listed = sorted([holder, *newcomers], key=lambda c: (c.rank_at, c.id))
-            listing = ", ".join(f"{c.referral.partner} ({c.id}, received {c.rank_at.isoformat()})" for c in listed)
+            listing = ", ".join(f"{c.referral.partner} ({c.id}, received {self._calendar.local(c.rank_at)})" for c in listed)
             proposed = f"; proposed: {listed[0].referral.partner}" if policy != "always_manual" else ""
             wanted.append(
                 Wanted("conflict", subject, terms.claims.conflict_clauses, f"claims in order of receipt: {listing}{proposed}")
@@ -529,7 +529,7 @@ class _Replay:
             if opportunity.account not in accounts or opportunity.referral is not None:
                 continue
             if opportunity.created_at < submitted and (opportunity.closed_at is None or opportunity.closed_at > submitted):
-                return f"direct sales were first: opportunity {opportunity.id} was open since {opportunity.created_at.isoformat()}"
+                return f"direct sales were first: opportunity {opportunity.id} was open since {self._calendar.local(opportunity.created_at)}"
         return None
 
     def _is_unsure(self, candidate: _Candidate, instant: datetime) -> bool:

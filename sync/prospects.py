@@ -53,6 +53,11 @@ class Prospect:
     trees: dict[str, list[str]] = field(default_factory=dict)
     """For an account whose corporate tree is one prospect, the other accounts of the tree."""
 
+    @property
+    def everyone(self) -> set[str]:
+        """All accounts that are this prospect, corporate trees included."""
+        return {account for _, account in self.accounts} | {other for tree in self.trees.values() for other in tree}
+
 
 @dataclass(slots=True)
 class Prospects:
