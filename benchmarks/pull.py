@@ -221,7 +221,7 @@ def dlt(url: str) -> dict[str, float]:
         begin = time.perf_counter()
         pipeline.run(resource_of(lambda: _pages(url))())
         seconds = time.perf_counter() - begin
-        (rows,) = pipeline.last_trace.last_normalize_info.row_counts.get("lead", 0),
+        (rows,) = (pipeline.last_trace.last_normalize_info.row_counts.get("lead", 0),)
         return {"records": rows, "seconds": seconds}
 
 
@@ -262,7 +262,9 @@ def main() -> None:
         figures["megabytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         print(json.dumps(figures))
         return
-    server = subprocess.Popen([sys.executable, __file__, "--serve", str(given.records)], stdout=subprocess.PIPE, text=True)
+    server = subprocess.Popen(
+        [sys.executable, __file__, "--serve", str(given.records)], stdout=subprocess.PIPE, text=True
+    )
     assert server.stdout is not None
     url = f"http://127.0.0.1:{server.stdout.readline().strip()}"
     yardstick = 0.0

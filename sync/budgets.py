@@ -169,9 +169,13 @@ class ApiBudget:
 
 _PAUSE_SECONDS = 0.05
 _SPENDING = "SELECT window_start, spent, used, allowed FROM api_budget WHERE connection = ?"
-_ENSURE = "INSERT INTO api_budget (connection, window_start, spent) VALUES (?, ?, 0) ON CONFLICT (connection) DO NOTHING"
+_ENSURE = (
+    "INSERT INTO api_budget (connection, window_start, spent) VALUES (?, ?, 0) ON CONFLICT (connection) DO NOTHING"
+)
 _SPEND = "UPDATE api_budget SET window_start = ?, spent = ?, used = ?, allowed = ? WHERE connection = ?"
 _SLOT = "INSERT INTO api_slot (connection, number, token, expires_at) VALUES (?, ?, 0, 0) ON CONFLICT (connection, number) DO NOTHING"
-_FREE = "SELECT number, token FROM api_slot WHERE connection = ? AND number < ? AND expires_at <= ? ORDER BY number LIMIT 1"
+_FREE = (
+    "SELECT number, token FROM api_slot WHERE connection = ? AND number < ? AND expires_at <= ? ORDER BY number LIMIT 1"
+)
 _ENTER = "UPDATE api_slot SET token = ?, expires_at = ? WHERE connection = ? AND number = ?"
 _LEAVE = "UPDATE api_slot SET expires_at = 0 WHERE connection = ? AND number = ? AND token = ?"

@@ -81,3 +81,24 @@ JOIN fact f ON f.id = t.id
 LEFT JOIN fact_head h ON h.type = f.parent_type AND h.fact_id = f.parent_id
 LEFT JOIN fact p ON p.id = h.row_id
 """
+
+
+def named(connection: Connection, ids: Collection[str]) -> Iterator[str]:
+    """Every version of the facts with these ids (of any type), and of the facts that hang on them, as JSON lines."""
+    for _id, _kind, known_at, body in rows(connection, _NAMED, sorted(set(ids)), sorted(set(ids))):
+        stamp = instant(known_at).astimezone(UTC).isoformat()
+        yield f'{body[:-1]},"known_at":"{stamp}"}}'
+
+
+_NAMED = """
+WITH RECURSIVE chosen(type, fact_id) AS (
+    SELECT type, fact_id FROM fact_head WHERE fact_id AMONG ?
+    UNION SELECT type, fact_id FROM fact WHERE parent_id AMONG ?
+),
+version(id, previous) AS (
+    SELECT f.id, f.previous FROM chosen c JOIN fact_head h ON h.type = c.type AND h.fact_id = c.fact_id
+    JOIN fact f ON f.id = h.row_id
+    UNION ALL SELECT f.id, f.previous FROM version v JOIN fact f ON f.id = v.previous
+)
+SELECT f.id, f.type, f.known_at, f.body FROM version v JOIN fact f ON f.id = v.id ORDER BY f.id
+"""

@@ -164,6 +164,7 @@ def last_fields(connection: Connection, name: str, kind: str, external_id: str) 
 class _Head(NamedTuple):
     version_id: int
     content_hash: bytes
+    modified_at: int | None
     facts: str | None
 
 
@@ -182,7 +183,13 @@ class Landing:
     """The records of one stream on their way into the store, in one transaction."""
 
     def __init__(
-        self, connection: Connection, stream: Stream, mapper: Mapper, lookups: StoredLookups, seen_at: datetime, run_id: int
+        self,
+        connection: Connection,
+        stream: Stream,
+        mapper: Mapper,
+        lookups: StoredLookups,
+        seen_at: datetime,
+        run_id: int,
     ) -> None:
         self._connection = connection
         self._stream = stream
@@ -205,7 +212,7 @@ class Landing:
         items = []
         for version_id, seq, facts, *row in found:
             record = record_of(self._stream.kind, row)
-            items.append(_Item(record, row[0], b"", b"", _Head(version_id, b"", facts), seq))
+            items.append(_Item(record, row[0], b"", b"", _Head(version_id, b"", None, facts), seq))
         outcome = self._facts_of(items)
         changed = [
             (facts, self._stream.id, item.external_id)
@@ -218,21 +225,30 @@ class Landing:
     def _land(self, records: Sequence[Record]) -> PageResult:
         ids = [storable(record.external_id) for record in records]
         heads = {
-            row[0]: _Head(row[1], bytes(row[2]), row[3]) for row in rows(self._connection, _HEADS, self._stream.id, ids)
+            row[0]: _Head(row[1], bytes(row[2]), row[3], row[4])
+            for row in rows(self._connection, _HEADS, self._stream.id, ids)
         }
-        new, changed = [], []
+        new, changed, touched, stale = [], [], [], 0
         for record, external_id in zip(records, ids, strict=True):
             payload = encoded(record.fields)
             digest = content_hash(payload, record.deleted, record.merged_into)
             head = heads.get(external_id)
             if head is None:
                 new.append(_Item(record, external_id, payload, digest, None, 1))
-            elif head.content_hash != digest:
+                continue
+            stamp = optional_micros(record.modified_at)
+            held = head.modified_at
+            if head.content_hash == digest:
+                if stamp is not None and (held is None or stamp > held):
+                    touched.append((stamp, self._stream.id, external_id))
+            elif stamp is not None and held is not None and stamp < held:
+                stale += 1
+            else:
                 changed.append(_Item(record, external_id, payload, digest, head, 0))
-        unchanged = len(records) - len(new) - len(changed)
-        stale = 0
+        unchanged = len(records) - len(new) - len(changed) - stale
+        run_each(self._connection, _TOUCH, touched)
         if changed:
-            changed, stale = self._newer(changed)
+            changed = self._numbered(changed)
         items = new + changed
         if not items:
             return PageResult(unchanged=unchanged, stale=stale)
@@ -250,18 +266,11 @@ class Landing:
             facts=outcome.facts,
         )
 
-    def _newer(self, changed: list[_Item]) -> tuple[list[_Item], int]:
-        """The items that are not older than what we hold, with their place in the row of versions."""
-        found = rows(self._connection, _VERSIONS, [item.head.version_id for item in changed if item.head])
-        held = {version_id: (seq, modified_at) for version_id, seq, modified_at in found}
-        kept = []
-        for item in changed:
-            assert item.head is not None
-            seq, modified_at = held[item.head.version_id]
-            stamp = optional_micros(item.record.modified_at)
-            if stamp is None or modified_at is None or stamp >= modified_at:
-                kept.append(item._replace(seq=seq + 1))
-        return kept, len(changed) - len(kept)
+    def _numbered(self, changed: list[_Item]) -> list[_Item]:
+        """The items with their place in the row of versions of their record."""
+        held = rows(self._connection, _VERSIONS, [item.head.version_id for item in changed if item.head])
+        seqs = dict(held)
+        return [item._replace(seq=seqs[item.head.version_id] + 1) for item in changed if item.head]
 
     def _append(self, items: Sequence[_Item], standing_facts: Sequence[str | None]) -> None:
         number = next_id(self._connection, tables.record_version)
@@ -269,18 +278,28 @@ class Landing:
         versions, new, moved = [], [], []
         for item, facts in zip(items, standing_facts, strict=True):
             record, head = item.record, item.head
+            stamp = optional_micros(record.modified_at)
             versions.append(
                 (
                     number, None if head is None else head.version_id, stream_id, item.external_id, item.seq,
                     storable(record.version), item.payload.decode(), record.deleted,
                     None if record.merged_into is None else storable(record.merged_into),
-                    optional_micros(record.created_at), optional_micros(record.modified_at), run_id, seen_at,
+                    optional_micros(record.created_at), stamp, run_id, seen_at,
                 )
             )  # fmt: skip
             if head is None:
-                new.append((stream_id, item.external_id, number, item.content_hash, facts))
+                new.append((stream_id, item.external_id, number, item.content_hash, stamp, facts))
             else:
-                moved.append((number, item.content_hash, facts, stream_id, item.external_id))
+                moved.append(
+                    (
+                        number,
+                        item.content_hash,
+                        head.modified_at if stamp is None else stamp,
+                        facts,
+                        stream_id,
+                        item.external_id,
+                    )
+                )
             number += 1
         append(self._connection, tables.record_version, versions)
         append(self._connection, tables.record, new)
@@ -370,7 +389,9 @@ def _taken(item: _Item, answer: Mapped | None) -> tuple[list[Written], Reject | 
             return [], None
         raise SyncError(f"mapping of {item.record.kind}: found fewer answers than records; allowed: one each, in order")
     if answer.external_id != item.record.external_id:
-        raise SyncError(f"mapping of {item.record.kind}: found an answer for another record; allowed: one each, in order")
+        raise SyncError(
+            f"mapping of {item.record.kind}: found an answer for another record; allowed: one each, in order"
+        )
     if answer.reject is not None:
         return [], answer.reject
     try:
@@ -396,11 +417,10 @@ def _without_repeats(records: Sequence[Record]) -> Iterator[Sequence[Record]]:
     yield part
 
 
-_HEADS = "SELECT external_id, version_id, content_hash, facts FROM record WHERE stream_id = ? AND external_id AMONG ?"
-_VERSIONS = "SELECT id, seq, modified_at FROM record_version WHERE id AMONG ?"
-_MOVE_HEAD = (
-    "UPDATE record SET version_id = ?, content_hash = ?, facts = ? WHERE stream_id = ? AND external_id = ?"
-)
+_HEADS = "SELECT external_id, version_id, content_hash, modified_at, facts FROM record WHERE stream_id = ? AND external_id AMONG ?"
+_VERSIONS = "SELECT id, seq FROM record_version WHERE id AMONG ?"
+_TOUCH = "UPDATE record SET modified_at = ? WHERE stream_id = ? AND external_id = ?"
+_MOVE_HEAD = "UPDATE record SET version_id = ?, content_hash = ?, modified_at = ?, facts = ? WHERE stream_id = ? AND external_id = ?"
 _REDIRECT = """
 INSERT INTO redirect (stream_id, loser, winner, seen_at) VALUES (?, ?, ?, ?)
 ON CONFLICT (stream_id, loser) DO UPDATE SET winner = excluded.winner

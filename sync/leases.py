@@ -51,9 +51,7 @@ def renew(connection: Connection, lease: Lease, now: datetime, for_seconds: floa
 
 def release(connection: Connection, lease: Lease) -> None:
     """Give it back; does nothing when another holder has it by now."""
-    run_each(
-        connection, "UPDATE lease SET expires_at = 0 WHERE name = ? AND token = ?", [(lease.name, lease.token)]
-    )
+    run_each(connection, "UPDATE lease SET expires_at = 0 WHERE name = ? AND token = ?", [(lease.name, lease.token)])
 
 
 def check(connection: Connection, lease: Lease) -> None:
@@ -71,7 +69,9 @@ def check(connection: Connection, lease: Lease) -> None:
 
 def _locked(connection: Connection, name: str) -> list[tuple[int, int]]:
     lock = "" if is_sqlite(connection) else " FOR UPDATE"
-    return [(row[0], row[1]) for row in rows(connection, f"SELECT token, expires_at FROM lease WHERE name = ?{lock}", name)]
+    return [
+        (row[0], row[1]) for row in rows(connection, f"SELECT token, expires_at FROM lease WHERE name = ?{lock}", name)
+    ]
 
 
 _ENSURE = "INSERT INTO lease (name, holder, token, expires_at) VALUES (?, '', ?, 0) ON CONFLICT (name) DO NOTHING"

@@ -51,7 +51,9 @@ def hold(connection: Connection, stream_id: int, refused: Sequence[tuple[str, in
 
 def release(connection: Connection, stream_id: int, accepted: list[str], seen_at: int) -> None:
     """Release those of these records that were in quarantine: they map now (or are gone)."""
-    if accepted and rows(connection, "SELECT 1 FROM quarantine WHERE stream_id = ? AND state = 'open' LIMIT 1", stream_id):
+    if accepted and rows(
+        connection, "SELECT 1 FROM quarantine WHERE stream_id = ? AND state = 'open' LIMIT 1", stream_id
+    ):
         held = rows(connection, _HELD_OF_THESE, stream_id, accepted)
         run_each(connection, _RELEASE, [(seen_at, stream_id, external_id) for (external_id,) in held])
 

@@ -283,7 +283,9 @@ class _Lookups:
 
 def _answers(records: Sequence[Record], mapped: Sequence[Mapped]) -> Mapper:
     if len(records) != len(mapped):
-        raise SyncError(f"put_page: found {len(mapped)} answers for {len(records)} records; allowed: one each, in order")
+        raise SyncError(
+            f"put_page: found {len(mapped)} answers for {len(records)} records; allowed: one each, in order"
+        )
     of = {id(record): answer for record, answer in zip(records, mapped, strict=True)}
     return lambda asked, _lookups: [of[id(record)] for record in asked]
 

@@ -184,6 +184,7 @@ record = table(
     Column("external_id", Text, primary_key=True),
     Column("version_id", Count, nullable=False, comment="record_version.id of the current version"),
     Column("content_hash", LargeBinary, nullable=False, comment="of the payload, deletion and merge"),
+    Column("modified_at", Instant, comment="the latest stamp that the record came with, also without a change"),
     Column("facts", Text, comment="JSON list of the facts it ever gave: [type, id], or type when the id is its own"),
     with_rowid=False,
 )

@@ -64,3 +64,9 @@ def store(store_url: str) -> Iterator[Store]:
     opened = Store.open(store_url)
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def another_store_url(postgres_url: str) -> str:
+    """Address of one more empty, migrated store on the PostgreSQL server."""
+    return fresh_postgres(postgres_url)

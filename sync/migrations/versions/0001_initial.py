@@ -50,55 +50,23 @@ def upgrade() -> None:
         "agreed",
         sa.Column("connection", sa.Text(), nullable=False),
         sa.Column("object", sa.Text(), nullable=False),
-        sa.Column(
-            "key_field",
-            sa.Text(),
-            nullable=False,
-            comment="empty: the key is the system's own id",
-        ),
+        sa.Column("key_field", sa.Text(), nullable=False, comment="empty: the key is the system's own id"),
         sa.Column("key", sa.Text(), nullable=False),
         sa.Column("external_id", sa.Text(), nullable=True),
-        sa.Column(
-            "fields",
-            sa.Text(),
-            nullable=False,
-            comment="JSON: the values that both sides last held",
-        ),
+        sa.Column("fields", sa.Text(), nullable=False, comment="JSON: the values that both sides last held"),
         sa.Column("updated_at", tables.Instant(), nullable=False),
-        sa.PrimaryKeyConstraint(
-            "connection", "object", "key_field", "key", name=op.f("pk_agreed")
-        ),
+        sa.PrimaryKeyConstraint("connection", "object", "key_field", "key", name=op.f("pk_agreed")),
         sqlite_strict=True,
         sqlite_with_rowid=False,
     )
-    op.create_index(
-        "ix_agreed_external_id",
-        "agreed",
-        ["connection", "object", "external_id"],
-        unique=False,
-    )
+    op.create_index("ix_agreed_external_id", "agreed", ["connection", "object", "external_id"], unique=False)
     op.create_table(
         "api_budget",
         sa.Column("connection", sa.Text(), nullable=False),
         sa.Column("window_start", tables.Instant(), nullable=False),
-        sa.Column(
-            "spent",
-            tables.Count(),
-            nullable=False,
-            comment="calls that we reserved in this window",
-        ),
-        sa.Column(
-            "used",
-            tables.Count(),
-            nullable=True,
-            comment="calls of all applications, as the system last said",
-        ),
-        sa.Column(
-            "allowed",
-            tables.Count(),
-            nullable=True,
-            comment="calls that the system allows in the window",
-        ),
+        sa.Column("spent", tables.Count(), nullable=False, comment="calls that we reserved in this window"),
+        sa.Column("used", tables.Count(), nullable=True, comment="calls of all applications, as the system last said"),
+        sa.Column("allowed", tables.Count(), nullable=True, comment="calls that the system allows in the window"),
         sa.PrimaryKeyConstraint("connection", name=op.f("pk_api_budget")),
         sqlite_strict=True,
         sqlite_with_rowid=True,
@@ -116,24 +84,9 @@ def upgrade() -> None:
     op.create_table(
         "book",
         sa.Column("program", sa.Text(), nullable=False),
-        sa.Column(
-            "terms",
-            sa.Text(),
-            nullable=False,
-            comment="hash of the program's terms that settled it",
-        ),
-        sa.Column(
-            "fact_row",
-            tables.Count(),
-            nullable=False,
-            comment="fact.id up to which facts are settled",
-        ),
-        sa.Column(
-            "as_of",
-            sa.Text(),
-            nullable=False,
-            comment="local date up to which it is settled",
-        ),
+        sa.Column("terms", sa.Text(), nullable=False, comment="hash of the program's terms that settled it"),
+        sa.Column("fact_row", tables.Count(), nullable=False, comment="fact.id up to which facts are settled"),
+        sa.Column("as_of", sa.Text(), nullable=False, comment="local date up to which it is settled"),
         sa.Column("settled_at", tables.Instant(), nullable=False),
         sa.PrimaryKeyConstraint("program", name=op.f("pk_book")),
         sqlite_strict=True,
@@ -144,24 +97,9 @@ def upgrade() -> None:
         sa.Column("id", tables.Count(), nullable=False),
         sa.Column("connection", sa.Text(), nullable=False),
         sa.Column("hash", sa.Text(), nullable=False),
-        sa.Column(
-            "summary",
-            sa.Text(),
-            nullable=False,
-            comment="JSON: counts by object, calls",
-        ),
-        sa.Column(
-            "refused",
-            sa.Text(),
-            nullable=False,
-            comment="JSON list: the brakes that it ran into",
-        ),
-        sa.Column(
-            "allowed_by",
-            sa.Text(),
-            nullable=True,
-            comment="who let it through all the same",
-        ),
+        sa.Column("summary", sa.Text(), nullable=False, comment="JSON: counts by object, calls"),
+        sa.Column("refused", sa.Text(), nullable=False, comment="JSON list: the brakes that it ran into"),
+        sa.Column("allowed_by", sa.Text(), nullable=True, comment="who let it through all the same"),
         sa.Column("enqueued_at", tables.Instant(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_enqueued_plan")),
         sqlite_strict=True,
@@ -178,41 +116,22 @@ def upgrade() -> None:
         sa.Column("amount_minor", tables.Minor(), nullable=False),
         sa.Column("states_on", sa.Text(), nullable=True),
         sa.Column("releases_on", sa.Text(), nullable=True),
-        sa.Column(
-            "state",
-            sa.Text(),
-            nullable=False,
-            comment="accrued, held, payable, stated or paid",
-        ),
+        sa.Column("state", sa.Text(), nullable=False, comment="accrued, held, payable, stated or paid"),
         sa.Column("released_on", sa.Text(), nullable=True),
-        sa.Column(
-            "statement",
-            sa.Text(),
-            nullable=True,
-            comment="id of the cut statement it stands on",
-        ),
+        sa.Column("statement", sa.Text(), nullable=True, comment="id of the cut statement it stands on"),
         sa.Column(
             "replaces",
             sa.Text(),
             nullable=True,
             comment="key of the entry whose recomputed amount this adjustment brings about",
         ),
-        sa.Column(
-            "body",
-            sa.Text(),
-            nullable=False,
-            comment="JSON of the entry, as in the journal",
-        ),
+        sa.Column("body", sa.Text(), nullable=False, comment="JSON of the entry, as in the journal"),
         sa.PrimaryKeyConstraint("key", name=op.f("pk_entry_head")),
         sqlite_strict=True,
         sqlite_with_rowid=True,
     )
-    op.create_index(
-        "ix_entry_head_prospect", "entry_head", ["program", "prospect"], unique=False
-    )
-    op.create_index(
-        "ix_entry_head_statement", "entry_head", ["statement"], unique=False
-    )
+    op.create_index("ix_entry_head_prospect", "entry_head", ["program", "prospect"], unique=False)
+    op.create_index("ix_entry_head_statement", "entry_head", ["statement"], unique=False)
     op.create_index(
         "ix_entry_head_unstated",
         "entry_head",
@@ -231,29 +150,13 @@ def upgrade() -> None:
     )
     op.create_table(
         "fact",
-        sa.Column(
-            "id",
-            tables.Count(),
-            autoincrement=False,
-            nullable=False,
-            comment="ascending in order of commit",
-        ),
-        sa.Column(
-            "previous",
-            tables.Count(),
-            nullable=True,
-            comment="id of the version before",
-        ),
+        sa.Column("id", tables.Count(), autoincrement=False, nullable=False, comment="ascending in order of commit"),
+        sa.Column("previous", tables.Count(), nullable=True, comment="id of the version before"),
         sa.Column("type", sa.Text(), nullable=False),
         sa.Column("fact_id", sa.Text(), nullable=False),
         sa.Column("seq", tables.Count(), nullable=False),
         sa.Column("known_at", tables.Instant(), nullable=False),
-        sa.Column(
-            "account",
-            sa.Text(),
-            nullable=True,
-            comment="the account it is about, when it names one",
-        ),
+        sa.Column("account", sa.Text(), nullable=True, comment="the account it is about, when it names one"),
         sa.Column(
             "parent_type",
             sa.Text(),
@@ -261,18 +164,10 @@ def upgrade() -> None:
             comment="type of the fact through which its account is found otherwise",
         ),
         sa.Column("parent_id", sa.Text(), nullable=True),
-        sa.Column(
-            "body",
-            sa.Text(),
-            nullable=False,
-            comment="JSON of docs/records.md without known_at",
-        ),
+        sa.Column("body", sa.Text(), nullable=False, comment="JSON of docs/records.md without known_at"),
         sa.Column("deleted", tables.Flag(), nullable=False),
         sa.Column(
-            "stream_id",
-            tables.Count(),
-            nullable=True,
-            comment="null: stated in this service, not read from a system",
+            "stream_id", tables.Count(), nullable=True, comment="null: stated in this service, not read from a system"
         ),
         sa.Column("external_id", sa.Text(), nullable=True),
         sa.Column("record_seq", tables.Count(), nullable=True),
@@ -309,32 +204,18 @@ def upgrade() -> None:
         "fact_head",
         sa.Column("type", sa.Text(), nullable=False),
         sa.Column("fact_id", sa.Text(), nullable=False),
-        sa.Column(
-            "row_id",
-            tables.Count(),
-            nullable=False,
-            comment="fact.id of the current version",
-        ),
-        sa.Column(
-            "content_hash", sa.LargeBinary(), nullable=False, comment="of its body"
-        ),
+        sa.Column("row_id", tables.Count(), nullable=False, comment="fact.id of the current version"),
+        sa.Column("content_hash", sa.LargeBinary(), nullable=False, comment="of its body"),
         sa.PrimaryKeyConstraint("type", "fact_id", name=op.f("pk_fact_head")),
         sqlite_strict=True,
         sqlite_with_rowid=False,
     )
     op.create_table(
         "fact_subject",
-        sa.Column(
-            "subject",
-            sa.Text(),
-            nullable=False,
-            comment="partner:ID, about:ID or referral:ID",
-        ),
+        sa.Column("subject", sa.Text(), nullable=False, comment="partner:ID, about:ID or referral:ID"),
         sa.Column("type", sa.Text(), nullable=False),
         sa.Column("fact_id", sa.Text(), nullable=False),
-        sa.PrimaryKeyConstraint(
-            "subject", "type", "fact_id", name=op.f("pk_fact_subject")
-        ),
+        sa.PrimaryKeyConstraint("subject", "type", "fact_id", name=op.f("pk_fact_subject")),
         sqlite_strict=True,
         sqlite_with_rowid=False,
     )
@@ -344,25 +225,14 @@ def upgrade() -> None:
         sa.Column("connection", sa.Text(), nullable=False),
         sa.Column("object", sa.Text(), nullable=False),
         sa.Column(
-            "key_field",
-            sa.Text(),
-            nullable=False,
-            comment="external-id field; empty: the key is the system's own id",
+            "key_field", sa.Text(), nullable=False, comment="external-id field; empty: the key is the system's own id"
         ),
         sa.Column("key", sa.Text(), nullable=False),
-        sa.Column(
-            "action", sa.Text(), nullable=False, comment="create or update, as planned"
-        ),
-        sa.Column(
-            "payload", sa.Text(), nullable=False, comment="JSON of the fields to write"
-        ),
+        sa.Column("action", sa.Text(), nullable=False, comment="create or update, as planned"),
+        sa.Column("payload", sa.Text(), nullable=False, comment="JSON of the fields to write"),
         sa.Column("payload_hash", sa.Text(), nullable=False),
         sa.Column(
-            "parent",
-            sa.Text(),
-            server_default="",
-            nullable=False,
-            comment="writes under one parent follow each other",
+            "parent", sa.Text(), server_default="", nullable=False, comment="writes under one parent follow each other"
         ),
         sa.Column(
             "rank",
@@ -371,19 +241,9 @@ def upgrade() -> None:
             comment="position of the object in its plan: what others need goes first",
         ),
         sa.Column("because", sa.Text(), server_default="", nullable=False),
-        sa.Column(
-            "state",
-            sa.Text(),
-            nullable=False,
-            comment="pending, attempted, done, dead or superseded",
-        ),
+        sa.Column("state", sa.Text(), nullable=False, comment="pending, attempted, done, dead or superseded"),
         sa.Column("attempts", tables.Count(), server_default="0", nullable=False),
-        sa.Column(
-            "next_at",
-            tables.Instant(),
-            nullable=True,
-            comment="not before; null: at once",
-        ),
+        sa.Column("next_at", tables.Instant(), nullable=True, comment="not before; null: at once"),
         sa.Column(
             "failure",
             sa.Text(),
@@ -394,21 +254,14 @@ def upgrade() -> None:
         sa.Column("message", sa.Text(), nullable=True),
         sa.Column("external_id", sa.Text(), nullable=True),
         sa.Column("plan_hash", sa.Text(), nullable=False),
-        sa.Column(
-            "edited_by",
-            sa.Text(),
-            nullable=True,
-            comment="who changed the payload of a dead letter",
-        ),
+        sa.Column("edited_by", sa.Text(), nullable=True, comment="who changed the payload of a dead letter"),
         sa.Column("created_at", tables.Instant(), nullable=False),
         sa.Column("updated_at", tables.Instant(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_intent")),
         sqlite_strict=True,
         sqlite_with_rowid=True,
     )
-    op.create_index(
-        "ix_intent_key", "intent", ["connection", "object", "key"], unique=False
-    )
+    op.create_index("ix_intent_key", "intent", ["connection", "object", "key"], unique=False)
     op.create_index(
         "ix_intent_live",
         "intent",
@@ -427,27 +280,12 @@ def upgrade() -> None:
     )
     op.create_table(
         "journal",
-        sa.Column(
-            "seq",
-            tables.Count(),
-            autoincrement=False,
-            nullable=False,
-            comment="from 1, without gaps",
-        ),
+        sa.Column("seq", tables.Count(), autoincrement=False, nullable=False, comment="from 1, without gaps"),
         sa.Column("program", sa.Text(), nullable=False),
-        sa.Column(
-            "kind", sa.Text(), nullable=False, comment="entry, posting or statement"
-        ),
-        sa.Column(
-            "subject", sa.Text(), nullable=False, comment="entry key or statement id"
-        ),
+        sa.Column("kind", sa.Text(), nullable=False, comment="entry, posting or statement"),
+        sa.Column("subject", sa.Text(), nullable=False, comment="entry key or statement id"),
         sa.Column("body", sa.Text(), nullable=False, comment="JSON, as hashed"),
-        sa.Column(
-            "hash",
-            sa.Text(),
-            nullable=False,
-            comment="SHA-256 of the row before and this body",
-        ),
+        sa.Column("hash", sa.Text(), nullable=False, comment="SHA-256 of the row before and this body"),
         sa.PrimaryKeyConstraint("seq", name=op.f("pk_journal")),
         sqlite_strict=True,
         sqlite_with_rowid=True,
@@ -458,10 +296,7 @@ def upgrade() -> None:
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("holder", sa.Text(), nullable=False),
         sa.Column(
-            "token",
-            tables.Count(),
-            nullable=False,
-            comment="grows with every acquisition; the fence of stale holders",
+            "token", tables.Count(), nullable=False, comment="grows with every acquisition; the fence of stale holders"
         ),
         sa.Column("expires_at", tables.Instant(), nullable=False),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_lease")),
@@ -471,62 +306,41 @@ def upgrade() -> None:
     op.create_table(
         "outcome_row",
         sa.Column("program", sa.Text(), nullable=False),
-        sa.Column(
-            "list", sa.Text(), nullable=False, comment="claims, support or tasks"
-        ),
+        sa.Column("list", sa.Text(), nullable=False, comment="claims, support or tasks"),
         sa.Column("key", sa.Text(), nullable=False),
         sa.Column(
-            "owner",
-            sa.Text(),
-            nullable=False,
-            comment="prospect, partner or statement whose settling replaces it",
+            "owner", sa.Text(), nullable=False, comment="prospect, partner or statement whose settling replaces it"
         ),
         sa.Column("row", sa.Text(), nullable=False, comment="JSON row of the outcome"),
         sa.PrimaryKeyConstraint("program", "list", "key", name=op.f("pk_outcome_row")),
         sqlite_strict=True,
         sqlite_with_rowid=False,
     )
-    op.create_index(
-        "ix_outcome_row_owner", "outcome_row", ["program", "owner"], unique=False
-    )
+    op.create_index("ix_outcome_row_owner", "outcome_row", ["program", "owner"], unique=False)
     op.create_table(
         "prospect",
         sa.Column("program", sa.Text(), nullable=False),
         sa.Column("prospect", sa.Text(), nullable=False),
+        sa.Column("accounts", sa.Text(), nullable=False, comment="JSON: known [[instant, account], ...], trees"),
         sa.Column(
-            "accounts",
-            sa.Text(),
-            nullable=False,
-            comment="JSON: [[instant, account], ...]",
-        ),
-        sa.Column(
-            "wake_on",
-            sa.Text(),
-            nullable=True,
-            comment="the next date on which it changes by the passing of time",
+            "wake_on", sa.Text(), nullable=True, comment="the next date on which it changes by the passing of time"
         ),
         sa.PrimaryKeyConstraint("program", "prospect", name=op.f("pk_prospect")),
         sqlite_strict=True,
         sqlite_with_rowid=True,
     )
-    op.create_index(
-        "ix_prospect_wake", "prospect", ["program", "wake_on"], unique=False
-    )
+    op.create_index("ix_prospect_wake", "prospect", ["program", "wake_on"], unique=False)
     op.create_table(
         "record",
         sa.Column("stream_id", tables.Count(), autoincrement=False, nullable=False),
         sa.Column("external_id", sa.Text(), nullable=False),
+        sa.Column("version_id", tables.Count(), nullable=False, comment="record_version.id of the current version"),
+        sa.Column("content_hash", sa.LargeBinary(), nullable=False, comment="of the payload, deletion and merge"),
         sa.Column(
-            "version_id",
-            tables.Count(),
-            nullable=False,
-            comment="record_version.id of the current version",
-        ),
-        sa.Column(
-            "content_hash",
-            sa.LargeBinary(),
-            nullable=False,
-            comment="of the payload, deletion and merge",
+            "modified_at",
+            tables.Instant(),
+            nullable=True,
+            comment="the latest stamp that the record came with, also without a change",
         ),
         sa.Column(
             "facts",
@@ -541,24 +355,12 @@ def upgrade() -> None:
     op.create_table(
         "record_version",
         sa.Column("id", tables.Count(), autoincrement=False, nullable=False),
-        sa.Column(
-            "previous",
-            tables.Count(),
-            nullable=True,
-            comment="id of the version before",
-        ),
+        sa.Column("previous", tables.Count(), nullable=True, comment="id of the version before"),
         sa.Column("stream_id", tables.Count(), nullable=False),
         sa.Column("external_id", sa.Text(), nullable=False),
         sa.Column("seq", tables.Count(), nullable=False),
-        sa.Column(
-            "version", sa.Text(), nullable=False, comment="the system's change token"
-        ),
-        sa.Column(
-            "payload",
-            sa.Text(),
-            nullable=False,
-            comment="the system's own fields as JSON",
-        ),
+        sa.Column("version", sa.Text(), nullable=False, comment="the system's change token"),
+        sa.Column("payload", sa.Text(), nullable=False, comment="the system's own fields as JSON"),
         sa.Column("deleted", tables.Flag(), nullable=False),
         sa.Column("merged_into", sa.Text(), nullable=True),
         sa.Column("created_at", tables.Instant(), nullable=True),
@@ -574,12 +376,8 @@ def upgrade() -> None:
         sa.Column("id", tables.Count(), nullable=False),
         sa.Column("job", sa.Text(), nullable=False),
         sa.Column("connection", sa.Text(), nullable=True),
-        sa.Column(
-            "state", sa.Text(), nullable=False, comment="running, ok, partial or failed"
-        ),
-        sa.Column(
-            "counts", sa.Text(), server_default="{}", nullable=False, comment="JSON"
-        ),
+        sa.Column("state", sa.Text(), nullable=False, comment="running, ok, partial or failed"),
+        sa.Column("counts", sa.Text(), server_default="{}", nullable=False, comment="JSON"),
         sa.Column("note", sa.Text(), nullable=True),
         sa.Column("started_at", tables.Instant(), nullable=False),
         sa.Column("ended_at", tables.Instant(), nullable=True),
@@ -597,9 +395,7 @@ def upgrade() -> None:
         sa.Column("period_from", sa.Text(), nullable=False),
         sa.Column("payable_minor", tables.Minor(), nullable=False),
         sa.Column("carried_minor", tables.Minor(), nullable=False),
-        sa.Column(
-            "state", sa.Text(), nullable=False, comment="open, issued, invoiced or paid"
-        ),
+        sa.Column("state", sa.Text(), nullable=False, comment="open, issued, invoiced or paid"),
         sa.Column("cut", tables.Flag(), nullable=False),
         sa.Column("row", sa.Text(), nullable=False, comment="JSON row of the outcome"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_statement_head")),
@@ -607,35 +403,18 @@ def upgrade() -> None:
         sqlite_with_rowid=True,
     )
     op.create_index(
-        "ix_statement_head_partner",
-        "statement_head",
-        ["program", "partner", "currency", "period_from"],
-        unique=False,
+        "ix_statement_head_partner", "statement_head", ["program", "partner", "currency", "period_from"], unique=False
     )
     op.create_table(
         "stream",
         sa.Column("id", tables.Count(), nullable=False),
         sa.Column("connection", sa.Text(), nullable=False),
         sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("cursor", sa.Text(), nullable=True, comment="where the read in progress stopped; null: at its start"),
         sa.Column(
-            "cursor",
-            sa.Text(),
-            nullable=True,
-            comment="where the read in progress stopped; null: at its start",
+            "watermark", sa.Text(), nullable=True, comment="from where the next read starts; null: from the beginning"
         ),
-        sa.Column(
-            "watermark",
-            sa.Text(),
-            nullable=True,
-            comment="from where the next read starts; null: from the beginning",
-        ),
-        sa.Column(
-            "reading",
-            sa.Text(),
-            server_default="changes",
-            nullable=False,
-            comment="changes or backfill",
-        ),
+        sa.Column("reading", sa.Text(), server_default="changes", nullable=False, comment="changes or backfill"),
         sa.Column(
             "complete",
             tables.Flag(),
@@ -657,9 +436,7 @@ def upgrade() -> None:
         ),
         sa.Column("last_run", tables.Count(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_stream")),
-        sa.UniqueConstraint(
-            "connection", "kind", name=op.f("uq_stream_connection_kind")
-        ),
+        sa.UniqueConstraint("connection", "kind", name=op.f("uq_stream_connection_kind")),
         sqlite_strict=True,
         sqlite_with_rowid=True,
     )
@@ -669,18 +446,8 @@ def upgrade() -> None:
         sa.Column("referral", sa.Text(), nullable=False),
         sa.Column("prospect", sa.Text(), nullable=False),
         sa.Column("partner", sa.Text(), nullable=False),
-        sa.Column(
-            "ties",
-            sa.Text(),
-            nullable=False,
-            comment="JSON list: at, prospect, rule, evidence, unsure",
-        ),
-        sa.Column(
-            "ruleset",
-            sa.Text(),
-            nullable=False,
-            comment="version of the matching rules that decided",
-        ),
+        sa.Column("ties", sa.Text(), nullable=False, comment="JSON list: at, prospect, rule, evidence, unsure, part"),
+        sa.Column("ruleset", sa.Text(), nullable=False, comment="version of the matching rules that decided"),
         sa.PrimaryKeyConstraint("program", "referral", name=op.f("pk_tie")),
         sqlite_strict=True,
         sqlite_with_rowid=True,
@@ -691,12 +458,7 @@ def upgrade() -> None:
         "quarantine",
         sa.Column("stream_id", tables.Count(), autoincrement=False, nullable=False),
         sa.Column("external_id", sa.Text(), nullable=False),
-        sa.Column(
-            "seq",
-            tables.Count(),
-            nullable=False,
-            comment="record_version.seq that was rejected",
-        ),
+        sa.Column("seq", tables.Count(), nullable=False, comment="record_version.seq that was rejected"),
         sa.Column("code", sa.Text(), nullable=False),
         sa.Column("field", sa.Text(), nullable=False),
         sa.Column("found", sa.Text(), nullable=False),
@@ -707,9 +469,7 @@ def upgrade() -> None:
         sa.Column("first_seen", tables.Instant(), nullable=False),
         sa.Column("last_seen", tables.Instant(), nullable=False),
         sa.Column("attempts", tables.Count(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["stream_id"], ["stream.id"], name=op.f("fk_quarantine_stream_id")
-        ),
+        sa.ForeignKeyConstraint(["stream_id"], ["stream.id"], name=op.f("fk_quarantine_stream_id")),
         sa.PrimaryKeyConstraint("stream_id", "external_id", name=op.f("pk_quarantine")),
         sqlite_strict=True,
         sqlite_with_rowid=True,
@@ -728,9 +488,7 @@ def upgrade() -> None:
         sa.Column("loser", sa.Text(), nullable=False),
         sa.Column("winner", sa.Text(), nullable=False),
         sa.Column("seen_at", tables.Instant(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["stream_id"], ["stream.id"], name=op.f("fk_redirect_stream_id")
-        ),
+        sa.ForeignKeyConstraint(["stream_id"], ["stream.id"], name=op.f("fk_redirect_stream_id")),
         sa.PrimaryKeyConstraint("stream_id", "loser", name=op.f("pk_redirect")),
         sqlite_strict=True,
         sqlite_with_rowid=True,
