@@ -74,7 +74,13 @@ def _agree_some(db: Connection, connection: str, some: list[Agreement], at: date
 
 
 def holds_ours(
-    db: Connection, connection: str, name: str, fields: Mapping[str, Any], external_id: str, key: str | None, types: Types
+    db: Connection,
+    connection: str,
+    name: str,
+    fields: Mapping[str, Any],
+    external_id: str,
+    key: str | None,
+    types: Types,
 ) -> bool:
     """Whether each of these field values is one that we wrote (or are writing) to this record."""
     if not fields:

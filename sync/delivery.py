@@ -138,7 +138,9 @@ class Delivery:
         return (intent.c.connection == self.connection) & (intent.c.state == state)
 
     def _left(self) -> tuple[int, datetime | None]:
-        query = select(func.count(), func.count(intent.c.next_at), func.min(intent.c.next_at)).where(self._mine("pending"))
+        query = select(func.count(), func.count(intent.c.next_at), func.min(intent.c.next_at)).where(
+            self._mine("pending")
+        )
         with self.store.reading() as db:
             waiting, later, next_at = db.execute(query).one()
         return waiting, next_at if later == waiting else None

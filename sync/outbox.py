@@ -89,7 +89,16 @@ class Outbox:
         Errors that concern the whole connection end the run and are in ``Delivered.stopped``; nothing is lost.
         """
         return Delivery(
-            self._store, connection, writer, reader, clock, calls_left, fence, types or {}, pace or Pace(), self._crashpoint
+            self._store,
+            connection,
+            writer,
+            reader,
+            clock,
+            calls_left,
+            fence,
+            types or {},
+            pace or Pace(),
+            self._crashpoint,
         ).run()
 
     def agreed(self, connection: str) -> dict[Ref, dict[str, Any]]:
@@ -142,9 +151,7 @@ class Outbox:
     def retry(self, ids: Sequence[int], *, at: datetime) -> int:
         """Let dead letters be tried again as they are; returns how many. Others among ``ids`` are left alone."""
         with self._store.transaction() as db:
-            return sum(
-                db.execute(_revival(at).where(intent.c.id.in_(some))).rowcount for some in _slices(list(ids))
-            )
+            return sum(db.execute(_revival(at).where(intent.c.id.in_(some))).rowcount for some in _slices(list(ids)))
 
     def release(self, connection: str, failure: Failure, *, at: datetime) -> int:
         """Let all dead letters of one kind be tried again, after its cause was mended; returns how many."""
@@ -195,7 +202,9 @@ class _Enqueueing:
         self._counts: Counter[str] = Counter()
 
     def run(self) -> Enqueued:
-        query = select(intent.c.id, intent.c.object, intent.c.key_field, intent.c.key, intent.c.state, intent.c.payload_hash)
+        query = select(
+            intent.c.id, intent.c.object, intent.c.key_field, intent.c.key, intent.c.state, intent.c.payload_hash
+        )
         live = intent.c.state.in_(("pending", "attempted", "dead"))
         for kept in self._db.execute(query.where(intent.c.connection == self._plan.connection, live)):
             ref = Ref(kept.object, kept.key_field or None, kept.key)

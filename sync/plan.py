@@ -137,7 +137,9 @@ def make_plan(
         comparison = Comparison(name, key_field, shapes.get(name), name in shapes, (frozen or {}).get(name))
         found = comparison.read(reader, group)
         some = [comparison.item(one, found, agreed.get(ref_of(one))) for one in group]
-        items += sorted((_unless_parked(item, parked or {}) for item in some), key=lambda i: (i.parent or "", i.ref.key))
+        items += sorted(
+            (_unless_parked(item, parked or {}) for item in some), key=lambda i: (i.parent or "", i.ref.key)
+        )
     items += clashes
     items += [
         Item(Ref(r.object, None, r.key), "blocked", "", reason=f"{r.field}: found {r.found}; allowed: {r.allowed}")

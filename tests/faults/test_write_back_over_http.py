@@ -76,7 +76,9 @@ def test_a_process_killed_while_a_request_is_under_way(tmp_path: Path, nth: int,
     store = Store.open(url)
     store.migrate()
     with running() as org:
-        child = subprocess.Popen([sys.executable, "-m", "tests.faults.test_write_back_over_http", url, org.url], cwd=ROOT)
+        child = subprocess.Popen(
+            [sys.executable, "-m", "tests.faults.test_write_back_over_http", url, org.url], cwd=ROOT
+        )
 
         def kills(request: SimRequest) -> bool:
             if writes(request):

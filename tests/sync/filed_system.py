@@ -43,7 +43,9 @@ class FiledSystem:
         found = [self._record(kind, number) for kind, number in self.records if kind == query.kind]
         yield Page(tuple(found), "end", "end")
 
-    def fetch(self, kind: str, fields: Sequence[str], keys: Sequence[str], *, key_field: str | None = None) -> Iterator[Record]:
+    def fetch(
+        self, kind: str, fields: Sequence[str], keys: Sequence[str], *, key_field: str | None = None
+    ) -> Iterator[Record]:
         self.fetches += 1
         for (name, number), held in list(self.records.items()):
             if name == kind and (number if key_field is None else held.get(key_field)) in keys:
@@ -80,7 +82,9 @@ class FiledSystem:
         created = number is None
         number = number or f"{change.kind}-{len(self.journal) + 1}"
         fields = dict(change.fields) if change.key_field is None else {change.key_field: change.key, **change.fields}
-        self._append({"by": "us", "kind": change.kind, "id": number, "key": change.key, "fields": fields, "created": created})
+        self._append(
+            {"by": "us", "kind": change.kind, "id": number, "key": change.key, "fields": fields, "created": created}
+        )
         return Written(change.key, "unknown" if fault == "lost" else "done", number, created)
 
     def _number(self, change: Change) -> str | None:

@@ -346,3 +346,14 @@ def test_changes_reach_the_writer_as_planned(desk: Desk) -> None:
     desk.enqueue(wanted("a", "P1", F="1", G=None))
     desk.apply()
     assert seen == [Change("Commission__c", "Key__c", "a", {"F": "1"}, "P1")]
+
+
+def test_a_write_without_an_outcome_gives_way_to_a_newer_one(desk: Desk) -> None:
+    faults: list[Any] = [NeedsOperator("log in again")]
+    desk.system.fault = lambda change: faults.pop() if faults else None
+    desk.enqueue(wanted("a", F="1"))
+    assert desk.apply().stopped is not None
+    assert desk.enqueue(wanted("a", F="2")).queued == 1
+    assert desk.apply().done == 1
+    assert desk.outbox.counts("crm") == {"done": 1, "superseded": 1}
+    assert desk.held() == {"a": {"F": "2"}} and len(desk.system.journal) == 1

@@ -41,7 +41,9 @@ class Shelf:
     def changes(self, query: Query, *, since: str | None) -> Iterator[Page]:
         yield Page(tuple(self.records), "", "")
 
-    def fetch(self, kind: str, fields: Sequence[str], keys: Sequence[str], *, key_field: str | None = None) -> Iterator[Record]:
+    def fetch(
+        self, kind: str, fields: Sequence[str], keys: Sequence[str], *, key_field: str | None = None
+    ) -> Iterator[Record]:
         self.asked.append((kind, tuple(fields), key_field))
         asked = {key if key_field is None else key.casefold() for key in keys}
         for record in self.records:
@@ -144,10 +146,16 @@ def described(kind: Any, **more: Any) -> dict[str, Description | None]:
     return {"Commission__c": Description("Commission__c", "Commission", fields)}
 
 
-_VALUES = st.none() | st.booleans() | st.integers() | st.decimals(allow_nan=False) | st.text() | st.dates() | st.datetimes()
+_VALUES = (
+    st.none() | st.booleans() | st.integers() | st.decimals(allow_nan=False) | st.text() | st.dates() | st.datetimes()
+)
 
 
-@given(st.dictionaries(st.text(), _VALUES | st.lists(_VALUES)), _VALUES, st.sampled_from([None, "money", "date", "datetime"]))
+@given(
+    st.dictionaries(st.text(), _VALUES | st.lists(_VALUES)),
+    _VALUES,
+    st.sampled_from([None, "money", "date", "datetime"]),
+)
 def test_values_wait_unharmed_and_compare_without_falling_over(fields: dict[str, Any], value: Any, kind: Any) -> None:
     assert read_as(written_as(fields)) == fields
     assert same(value, value, kind)
@@ -155,7 +163,11 @@ def test_values_wait_unharmed_and_compare_without_falling_over(fields: dict[str,
 
 def test_only_what_differs_is_written_with_before_and_after() -> None:
     plan = plan_of(
-        [wanted("a", Amount="10.00", State="Paid", Note=None), wanted("b", Amount="1", Note=None), wanted("c", Amount="2.0")],
+        [
+            wanted("a", Amount="10.00", State="Paid", Note=None),
+            wanted("b", Amount="1", Note=None),
+            wanted("c", Amount="2.0"),
+        ],
         [commission("a", "r1", Amount=10.0, State="Held", Note="old"), commission("c", "r3", Amount="2")],
     )
     by_key = {item.ref.key: item for item in plan.items}
@@ -201,9 +213,9 @@ def test_records_that_nobody_may_change_are_blocked_only_when_they_would_change(
     for state, action in (("won", "blocked"), ("open", "unchanged")):
         item = plan_of([Desired("Lead", None, "L1", {"State": state}, None, "")], [lead], frozen=frozen).items[0]
         assert item.action == action
-    assert plan_of([Desired("Lead", None, "L1", {"State": "won"}, None, "")], [lead], frozen=frozen).items[0].reason == (
-        "a converted lead is read-only"
-    )
+    assert plan_of([Desired("Lead", None, "L1", {"State": "won"}, None, "")], [lead], frozen=frozen).items[
+        0
+    ].reason == ("a converted lead is read-only")
 
 
 def test_a_key_that_is_not_unique_or_differs_by_case_is_blocked() -> None:
@@ -295,4 +307,7 @@ def test_the_hash_names_what_would_be_written() -> None:
     one = plan_of([wanted("a", F=1)], [commission("a", F=2)])
     assert plan_of([wanted("a", F=1)], [commission("a", F=3)]).hash != one.hash
     assert plan_of([wanted("a", F=3)], [commission("a", F=2)]).hash != one.hash
-    assert plan_of([wanted("a", F=1), wanted("b", F=1)], [commission("a", F=2), commission("b", "r2", F=1)]).hash == one.hash
+    assert (
+        plan_of([wanted("a", F=1), wanted("b", F=1)], [commission("a", F=2), commission("b", "r2", F=1)]).hash
+        == one.hash
+    )
