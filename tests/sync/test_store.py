@@ -51,11 +51,7 @@ def opportunities(records: Sequence[Record], _lookups: Lookups) -> list[Mapped]:
     for record in records:
         fields = record.fields
         if fields["Name"] == "bad":
-            answers.append(
-                Mapped(
-                    record.external_id, (), Reject("type", "Name", "bad", "a good name")
-                )
-            )
+            answers.append(Mapped(record.external_id, (), Reject("type", "Name", "bad", "a good name")))
         elif fields["Name"] == "none":
             answers.append(Mapped(record.external_id, ()))
         else:
@@ -77,9 +73,7 @@ def put(
     mapper: Mapper = opportunities,
 ) -> PageResult:
     page = Page(records, "cursor", "watermark" if last else None)
-    return store.put_page(
-        store.stream("crm", "Deal"), page, mapper, seen_at=seen_at, run_id=1
-    )
+    return store.put_page(store.stream("crm", "Deal"), page, mapper, seen_at=seen_at, run_id=1)
 
 
 def bodies(store: Store, **choice: Any) -> list[dict[str, Any]]:
@@ -125,9 +119,7 @@ def test_an_older_state_that_comes_late_is_counted_and_left_out(store: Store) ->
 
 def test_one_record_twice_in_a_page_is_taken_in_order(store: Store) -> None:
     put(store, deal(1, modified=1, Name="a"), deal(2), deal(1, modified=2, Name="b"))
-    assert [
-        version.fields["Name"] for version in store.trace("crm", "Deal", "1").versions
-    ] == ["a", "b"]
+    assert [version.fields["Name"] for version in store.trace("crm", "Deal", "1").versions] == ["a", "b"]
     assert [fact["name"] for fact in bodies(store) if fact["id"] == "1"] == ["a", "b"]
 
 
@@ -140,9 +132,7 @@ def test_a_change_that_no_fact_shows_keeps_the_raw_version_only(store: Store) ->
 
 def test_deletion_withdraws_and_return_states_again(store: Store) -> None:
     put(store, deal(1))
-    assert put(store, deal(1, modified=1, deleted=True)) == PageResult(
-        deleted=1, facts=1
-    )
+    assert put(store, deal(1, modified=1, deleted=True)) == PageResult(deleted=1, facts=1)
     put(store, deal(1, modified=2))
     assert [fact.get("deleted", False) for fact in bodies(store)] == [
         False,
@@ -179,9 +169,7 @@ def test_a_fact_taken_over_by_another_record_is_not_withdrawn_by_the_first(
 
 
 def test_merge_leads_from_loser_to_winner(store: Store) -> None:
-    gone = Record(
-        "Deal", "1", "2", {}, deleted=True, merged_into="2", modified_at=day(1)
-    )
+    gone = Record("Deal", "1", "2", {}, deleted=True, merged_into="2", modified_at=day(1))
     put(store, deal(1), deal(2), gone)
     assert store.redirects("crm", "Deal") == {"1": "2"}
 
@@ -208,9 +196,7 @@ def test_known_at_never_goes_back_nor_ahead_of_reading(store: Store) -> None:
 def test_refused_record_is_kept_with_its_reason_and_released_when_it_maps(
     store: Store,
 ) -> None:
-    assert put(store, deal(1), deal(2, Name="bad"), deal(3)) == PageResult(
-        new=3, quarantined=1, facts=2
-    )
+    assert put(store, deal(1), deal(2, Name="bad"), deal(3)) == PageResult(new=3, quarantined=1, facts=2)
     (held,) = store.quarantine("crm")
     assert (held.external_id, held.field, held.found, held.allowed, held.attempts) == (
         "2",
@@ -249,9 +235,7 @@ def test_refused_version_leaves_the_good_one_before_it(store: Store) -> None:
     ],
     ids=lambda value: repr(value)[:12],
 )
-def test_any_value_is_kept_and_never_stops_its_neighbours(
-    store: Store, value: Any
-) -> None:
+def test_any_value_is_kept_and_never_stops_its_neighbours(store: Store, value: Any) -> None:
     put(
         store,
         deal(1),
@@ -272,9 +256,7 @@ def test_ids_that_a_database_cannot_hold_are_escaped(store: Store) -> None:
 
 
 def test_one_in_a_hundred_poisoned_leaves_ninety_nine(store: Store) -> None:
-    records = [
-        deal(n, Name="bad" if n % 100 == 0 else f"deal {n}") for n in range(2000)
-    ]
+    records = [deal(n, Name="bad" if n % 100 == 0 else f"deal {n}") for n in range(2000)]
     assert put(store, *records) == PageResult(new=2000, quarantined=20, facts=1980)
 
 
@@ -334,16 +316,10 @@ def test_facts_of_some_accounts_bring_what_hangs_on_them_and_what_belongs_to_non
         "I",
         "Y",
     ]
-    assert [
-        fact["id"] for fact in store.facts(types=["payment"], account_ids=["B"])
-    ] == ["Z"]
+    assert [fact["id"] for fact in store.facts(types=["payment"], account_ids=["B"])] == ["Z"]
     last = store.changed_accounts(0).last
-    store.put_facts(
-        [{"type": "invoice", "id": "J", "account": "A"}], known_at=JAN, run_id=1
-    )
-    assert store.changed_accounts(last).accounts == {"A", "B"}, (
-        "an invoice that moved concerns both accounts"
-    )
+    store.put_facts([{"type": "invoice", "id": "J", "account": "A"}], known_at=JAN, run_id=1)
+    assert store.changed_accounts(last).accounts == {"A", "B"}, "an invoice that moved concerns both accounts"
     assert {"J", "Z"} <= {fact["id"] for fact in store.facts(account_ids=["A"])}
     last = store.changed_accounts(0).last
     store.put_facts(
@@ -361,18 +337,12 @@ def test_facts_of_some_accounts_bring_what_hangs_on_them_and_what_belongs_to_non
 def test_stated_fact_that_says_the_same_is_no_new_version(store: Store) -> None:
     partner = {"type": "partner", "id": "P", "name": "p"}
     assert store.put_facts([partner], known_at=JAN, run_id=1) == 1
-    assert (
-        store.put_facts([dict(reversed(partner.items()))], known_at=SEEN, run_id=2) == 0
-    )
+    assert store.put_facts([dict(reversed(partner.items()))], known_at=SEEN, run_id=2) == 0
 
 
 @pytest.mark.parametrize("name", APPEND_ONLY)
-@pytest.mark.parametrize(
-    "statement", ["DELETE FROM {name}", "UPDATE {name} SET {column} = {column}"]
-)
-def test_the_database_refuses_to_change_what_was_said(
-    store: Store, name: str, statement: str
-) -> None:
+@pytest.mark.parametrize("statement", ["DELETE FROM {name}", "UPDATE {name} SET {column} = {column}"])
+def test_the_database_refuses_to_change_what_was_said(store: Store, name: str, statement: str) -> None:
     table = metadata.tables[name]
     values = {
         c.name: JAN
@@ -398,9 +368,7 @@ def test_money_is_never_rounded(store: Store) -> None:
 
     with store.reading() as connection:
         for amount in (0, -1, 2**63 - 1, Decimal("9007199254740993.00")):
-            assert connection.execute(
-                select(literal(amount, Minor()))
-            ).scalar_one() == int(amount)
+            assert connection.execute(select(literal(amount, Minor()))).scalar_one() == int(amount)
         for wrong in (1.0, Decimal("0.5"), True, 2**63, Decimal("NaN")):
             with pytest.raises(Exception, match="minor units"):
                 connection.execute(select(literal(wrong, Minor())))
@@ -411,19 +379,13 @@ def test_instants_keep_their_microseconds_and_refuse_to_be_naive(store: Store) -
     run_id = store.start_run("pull", "crm", at=exact)
     assert store.runs()[0].started_at == exact
     with pytest.raises(Exception, match="time zone"), store.transaction() as connection:
-        connection.execute(
-            run.update()
-            .where(run.c.id == run_id)
-            .values(ended_at=exact.replace(tzinfo=None))
-        )
+        connection.execute(run.update().where(run.c.id == run_id).values(ended_at=exact.replace(tzinfo=None)))
 
 
 def test_runs_are_listed_newest_first(store: Store) -> None:
     first = store.start_run("pull", "crm", at=JAN)
     second = store.start_run("settle", None, at=JAN)
-    store.finish_run(
-        first, "partial", {"Deal": {"new": 1}}, at=SEEN, note="one record was refused"
-    )
+    store.finish_run(first, "partial", {"Deal": {"new": 1}}, at=SEEN, note="one record was refused")
     assert [found.id for found in store.runs()] == [second, first]
     (found,) = store.runs("pull", "crm")
     assert (found.state, found.counts, found.ended_at) == (
