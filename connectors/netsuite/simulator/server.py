@@ -84,6 +84,10 @@ class NetSuiteSimulator(Simulator):
         ):
             self.insert("currency", {"name": name, "symbol": symbol, "exchangerate": 1})
 
+    def settings(self) -> dict[str, Any]:
+        """Settings of a connection to this account: a new integration that logs in by certificate."""
+        return {"account": self.account, "base_url": self.url, "auth": "m2m", **self.logins.generate("ES256")}
+
     # -- switches
 
     def set_zone(self, name: str) -> None:
