@@ -97,6 +97,11 @@ class _Share:
     amount: Decimal
     basis: Decimal
 
+    @property
+    def earned(self) -> bool:
+        """Whether the payment earned anything, be it for nobody."""
+        return self.entry is not None or self.partner is None
+
 
 @dataclass(slots=True)
 class _InvoiceBook:
@@ -310,7 +315,7 @@ class _Replay:
             if amount:
                 self._give(at, book, payment, rate, part, amount, net, gross)
             else:
-                book.shares.append(_Share(payment.id, None, None, ZERO, ZERO))
+                book.shares.append(_Share(payment.id, self._deal.partner, None, ZERO, ZERO))
             book.posted += amount
             book.posted_basis = basis
 
@@ -439,12 +444,11 @@ class _Replay:
         book.posted_basis = basis
 
     def _pool(self, given: list[_Share], named: list[_Share], difference: Decimal) -> list[_Share]:
-        standing = [share for share in given if share.amount]
+        """The shares that a difference falls on; a payment that earned nothing has nothing to correct."""
+        named = [share for share in named if share.earned]
         if named and (difference > 0 or sum((s.amount for s in named), ZERO) >= -difference):
             return [share for share in named if share.amount or difference > 0]
-        if standing:
-            return standing
-        return [share for share in given if share.entry is not None]
+        return [share for share in given if share.amount] or [share for share in given if share.earned]
 
     def _give_late(
         self, at: datetime, book: _InvoiceBook, rate: Decimal, basis: Decimal, amount: Decimal,
