@@ -59,7 +59,7 @@ class Settled:
             ),
             "statements": sorted((s.row() for s in self.statements.statements), key=lambda r: r["id"]),
             "support": sorted((s.row() for s in self.support), key=lambda r: (r["account"], r["partner"], r["since"])),
-            "tasks": sorted((t.row(self.as_of) for t in self.tasks), key=lambda r: r["key"]),
+            "tasks": sorted(one_of_each(t.row(self.as_of) for t in self.tasks), key=lambda r: r["key"]),
         }
 
 
@@ -72,6 +72,14 @@ class Settled:
             yield "support", f"{row['account']}:{row['partner']}:{row['since']}", row
         for task in self.tasks:
             yield "tasks", task.key, task.row(self.as_of)
+
+
+def one_of_each(tasks: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Tasks by key: what several customers ask of one partner on one day is one task, open while any of them asks."""
+    found: dict[str, dict[str, Any]] = {}
+    for task in sorted(tasks, key=lambda task: (task["key"], task["state"] == "done", task["because"])):
+        found.setdefault(task["key"], task)
+    return list(found.values())
 
 
 def settle(programs: Iterable[Program], facts: Facts, as_of: date) -> list[Settled]:
