@@ -313,7 +313,7 @@ def test_a_full_credit_of_every_invoice_leaves_nothing(records: list[Row]) -> No
 @pytest.mark.parametrize(("zone", "seed"), [("Pacific/Kiritimati", "1"), ("America/Adak", "2")])
 def test_the_machine_decides_nothing(zone: str, seed: str, tmp_path: Any) -> None:
     """The same bytes under another local time zone and hash seed."""
-    records = [
+    records: list[Row] = [
         {"type": "partner", "id": "p1", "name": "One"}, {"type": "partner", "id": "p2", "name": "Two"},
         {"type": "enrollment", "id": "e1", "partner": "p1", "program": "next-technik", "starts_on": "2025-01-01", "rate": "0.1"},
         {"type": "enrollment", "id": "e2", "partner": "p2", "program": "next-technik", "starts_on": "2025-01-01", "rate": "0.2"},

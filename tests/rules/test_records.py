@@ -24,7 +24,7 @@ GOOD: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("case", CORPUS, ids=[case["name"] for case in CORPUS])
 def test_a_bad_record_is_told_by_line_field_what_was_found_and_what_is_allowed(case: dict[str, Any]) -> None:
-    lines = [orjson.dumps(row) for row in GOOD]
+    lines: list[bytes | str] = [orjson.dumps(row) for row in GOOD]
     lines += [line if isinstance(line, str) else json.dumps(line) for line in case["lines"]]
     _, rejected = read_facts(lines, file="facts.jsonl")
     assert len(rejected) == 1, [str(bad) for bad in rejected]
