@@ -11,6 +11,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from rich.text import Text
+
 from connectors.registry import load
 from jobs.config import ConnectionSettings, Settings
 from jobs.demo_story import DAYS, World, story
@@ -80,16 +82,16 @@ def _installation(place: Path, world: World) -> Installation:
     settings = Settings(
         programs=("next-technik.json",),
         connections={
-            "crm": ConnectionSettings(
-                system="salesforce", every="15m",
-                settings={"url": world.crm.url, "allow_loopback": True, "client_id": "client-of-tests",
-                          "client_secret": "secret-of-tests"},
-            ),
-            "erp": ConnectionSettings(
-                system="netsuite", every="15m",
-                settings={"account": world.erp.account, "base_url": world.erp.url, "auth": "m2m",
-                          **world.erp.logins.generate("ES256")},
-            ),
+            "crm": ConnectionSettings.model_validate({
+                "system": "salesforce", "every": "15m",
+                "settings": {"url": world.crm.url, "allow_loopback": True, "client_id": "client-of-tests",
+                             "client_secret": "secret-of-tests"},
+            }),
+            "erp": ConnectionSettings.model_validate({
+                "system": "netsuite", "every": "15m",
+                "settings": {"account": world.erp.account, "base_url": world.erp.url, "allow_loopback": True, "auth": "m2m",
+                             **world.erp.logins.generate("ES256")},
+            }),
         },
         folder=place,
     )  # fmt: skip
@@ -117,6 +119,7 @@ def _play(here: Installation, world: World, *, quiet: bool) -> dict[str, Any]:
     """Every day: people act, then the scheduled sync runs."""
     acts = story()
     calls, entries, problems = 0, 0, []
+    noticed = Noticed(world)
     bar = _bar(quiet)
     for day in range(DAYS):
         for act_day, act in acts:
@@ -125,12 +128,59 @@ def _play(here: Installation, world: World, *, quiet: bool) -> dict[str, Any]:
                 world.moment += timedelta(minutes=1)
         world.moment += timedelta(minutes=30)
         result: Synced = sync(here.store, here.programs, here.open(), here.clock)
-        calls += sum(pulled.calls for pulled in result.pulled.values()) + sum(done.calls for done in result.written.values())
+        calls += sum(pulled.calls for pulled in result.pulled.values()) + sum(one.calls for rounds in result.written.values() for one in rounds)
         entries += sum(one.new_entries for one in result.settled)
         problems += [f"{world.today}: {reason}" for reason in result.failed + result.refused]
+        noticed.look(_outcome(here))
         world.moment += timedelta(days=1) - (world.moment - _morning(world, day))
         bar(day + 1)
     return {"syncs": DAYS, "api_calls": calls, "problems": problems}
+
+
+class Noticed:
+    """What each sync brought, told beside what people did."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._entries: set[str] = set()
+        self._cut: set[str] = set()
+        self._tasks: dict[str, str] = {}
+        self._states: dict[str, str] = {}
+
+    def look(self, outcome: dict[str, Any]) -> None:
+        """Compare the outcome with the one before, and tell the difference."""
+        names = _names(self._world)
+        for claim in outcome["claims"]:
+            lead = names.get(claim["referral"], "")
+            before, now = self._states.get(claim["referral"]), claim["state"]
+            if " by " in lead and before != now and now in ("conflict", "won"):
+                self._tell(f"{lead.removeprefix('lead ')}: {now}, rank {claim['rank']}")
+            self._states[claim["referral"]] = now
+        for entry in outcome["entries"]:
+            if entry["key"] not in self._entries:
+                verb = "earns" if entry["kind"] == "commission" else entry["kind"]
+                why = _with_names(entry["because"].split(";")[0], names)
+                self._tell(f"{names.get(entry['partner'])} {verb} {entry['amount']} AUD: {why}")
+                self._entries.add(entry["key"])
+        for statement in outcome["statements"]:
+            if statement["state"] != "open" and statement["id"] not in self._cut:
+                period = f"{statement['period_from'][:7]}"
+                self._tell(f"statement {period} of {names.get(statement['partner'])} is cut: payable {statement['payable']}, "
+                           f"carried forward {statement['carried_forward']}, due by {statement['due_on']}")  # fmt: skip
+                self._cut.add(statement["id"])
+        for task in outcome["tasks"]:
+            told = task["kind"] in ("conflict", "rate_missing", "support_review", "certification", "partner_invoice_mismatch")
+            if told and self._tasks.get(task["key"]) is None:
+                self._tell(f"a person is needed ({task['kind'].replace('_', ' ')}): {_with_names(task['because'], names)}")
+            self._tasks[task["key"]] = task["state"]
+
+    def _tell(self, text: str) -> None:
+        self._world.told.append((self._world.today, f"→ {text}"))
+
+
+def _names(world: World) -> dict[str, str]:
+    """The story's names of what was made, by id."""
+    return {identity: name for name, identity in world.ids.items() if not name.startswith("enrollment")}
 
 
 def _morning(world: World, day: int) -> Any:
@@ -164,15 +214,18 @@ def _outcome(here: Installation) -> dict[str, Any]:
 
 
 def _tell(world: World, outcome: dict[str, Any], figures: dict[str, Any], place: Path) -> None:
-    names = {identity: name for name, identity in world.ids.items()}
+    names = _names(world)
 
     def named(value: str | None) -> str:
         return names.get(value or "", value or "").removeprefix("lead ")
 
     out = console()
-    out.print("\n[bold]What people did[/] (in a simulated Salesforce and NetSuite)")
+    out.print("\n[bold]What people did[/] in a simulated Salesforce and NetSuite, and what [cyan]Referee[/] made of it")
+    last = None
     for day, text in world.told:
-        out.print(f"  {day:%d %b}  {text}", markup=False)
+        shown = f"{day:%d %b}" if day != last else ""
+        last = day
+        out.print(Text(f"  {shown:6}  {text}", style="cyan" if text.startswith("→") else ""))
     claims = [c for c in outcome["claims"] if "by" in named(c["referral"])]
     rows = [(named(c["referral"]), named(c["partner"]), c["state"], c["rank"], c["because"]) for c in claims]
     out.print("\n[bold]Who referred whom[/]")
@@ -234,6 +287,6 @@ def _written(world: World, out: Any, named: Any) -> None:
 
 def _with_names(text: str, names: dict[str, str]) -> str:
     for identity, name in names.items():
-        if len(identity) > 6 and identity in text:
+        if len(identity) > 12 and identity in text:
             text = text.replace(identity, name)
     return text

@@ -10,6 +10,7 @@ import orjson
 
 from jobs.show import console, show_plan, table
 from jobs.sync import Synced
+from sync.delivery import Delivered
 from sync.plan import Plan
 
 
@@ -22,14 +23,17 @@ def sync_report(result: Synced) -> dict[str, Any]:
         },
         "settled": [asdict(one) for one in result.settled],
         "plans": {name: plan.summary() for name, plan in result.plans.items()},
-        "written": {
-            name: {k: getattr(done, k) for k in ("done", "settled", "dead", "waiting", "calls", "parked")}
-            for name, done in result.written.items()
-        },
+        "written": {name: _written(rounds) for name, rounds in result.written.items()},
         "failed": result.failed,
         "busy": result.busy,
         "refused": result.refused,
     }
+
+
+def _written(rounds: Sequence[Delivered]) -> dict[str, Any]:
+    """What the rounds of one connection did together; what waits is what the last one left."""
+    sums = {name: sum(getattr(one, name) for one in rounds) for name in ("done", "settled", "dead", "calls")}
+    return {**sums, "waiting": rounds[-1].waiting, "parked": rounds[-1].parked}
 
 
 def show_sync(result: Synced, *, plan_only: bool = False) -> None:
@@ -49,15 +53,18 @@ def show_sync(result: Synced, *, plan_only: bool = False) -> None:
         if plan_only or not plan.may_run:
             show_plan(plan.summary(), plan.items, out)
         elif name in result.written:
-            done = result.written[name]
-            out.print(f"wrote to {name}: {done.done + done.settled} records in {done.calls} API calls; {done.dead} rejected, {done.waiting} waiting")
+            done = _written(result.written[name])
+            out.print(
+                f"wrote to {name}: {done['done'] + done['settled']} records in {done['calls']} API calls; "
+                f"{done['dead']} rejected, {done['waiting']} waiting"
+            )
     for name in result.busy:
         out.print(f"[yellow]{name}: another run holds this connection; nothing was done with it[/]")
     for reason in result.failed:
         out.print(f"[red]failed:[/] {reason}", markup=True)
     if result.refused:
         out.print("next: look at the plan; to write it all the same, run again with --allow YOUR-NAME")
-    elif any(done.dead for done in result.written.values()):
+    elif any(one.dead for rounds in result.written.values() for one in rounds):
         out.print("next: `referee dead-letters list` says what was rejected and why")
     elif any(pulled.records.quarantined for pulled in result.pulled.values()):
         out.print("next: `referee status` lists the records that the mapping refused")

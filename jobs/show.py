@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -17,8 +18,8 @@ STATES = {
 
 
 def console() -> Console:
-    """The terminal; plain when output is not one."""
-    return Console(highlight=False, soft_wrap=False)
+    """The terminal; plain, and wide enough for tables, when output is not one."""
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 120)
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, right: Sequence[str] = ()) -> Table:

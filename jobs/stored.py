@@ -245,7 +245,8 @@ class _Settling:
             now = (standing.state, standing.released_on.isoformat() if standing.released_on else None, on.get(entry.key))
             if now != (head.state, head.released_on, head.statement):
                 self._book.set_standing(entry.key, standing.state, standing.released_on, on.get(entry.key))
-        rereads = [self._reread(row) for row in named if row.id not in on.values() and row.cut]
+        earlier = {row.id: row for row in [*named, *lasts] if row.cut and row.id not in on.values()}
+        rereads = [self._reread(row) for row in earlier.values()]
         tasks += [task for task in astray(self._program, [*result.statements, *rereads], history.money()) if task.subject in ids]
         owners = {task.subject for task in tasks} | {row.id for row in named} | {s.id for s in result.statements} | new.statements
         rows = [("tasks", task.key, task.subject, task.row(self._today)) for task in tasks]

@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
-
 import structlog
 
 from connectors.base import Usage
@@ -21,9 +19,11 @@ from jobs.leasing import SECONDS, take
 from jobs.stored import Brought, bring_up_to_date, stored_outcome
 from rules.terms import Program
 from sync import leases
+from sync.delivery import Delivered
 from sync.outbox import Outbox
 from sync.plan import Plan, make_plan
 from sync.pull import Progress, PullResult, pull
+from sync.sameness import types_of
 from sync.store import Store
 from sync.write_maps import WriteReject
 
@@ -41,7 +41,7 @@ class Synced:
     pulled: dict[str, PullResult] = field(default_factory=dict)
     settled: list[Brought] = field(default_factory=list)
     plans: dict[str, Plan] = field(default_factory=dict)
-    written: dict[str, Any] = field(default_factory=dict)
+    written: dict[str, list[Delivered]] = field(default_factory=dict)
     failed: list[str] = field(default_factory=list)
     busy: list[str] = field(default_factory=list)
 
@@ -133,10 +133,11 @@ def plan_for(
     rejects: list[WriteReject] = []
     desired = [one for part in each.mapping.writes for one in part.desired(outcome, rejects)]
     outbox = Outbox(store)
+    frozen = {part.object: part.frozen for part in each.mapping.writes if part.frozen is not None}
     return make_plan(
         desired, each.connector, outbox.agreed(each.name), connection=each.name, writer=each.connector,
         usage=_usage(each), descriptions=each.descriptions(), limits=each.brakes, parked=outbox.parked(each.name),
-        rejects=rejects, allow=allow, whole=whole,
+        frozen=frozen, rejects=rejects, allow=allow, whole=whole,
     )  # fmt: skip
 
 
@@ -155,6 +156,8 @@ def _write_back(
     allow: str | None,
     crashpoint: Callable[[str], None],
 ) -> None:
+    if write and any(Outbox(store).counts(each.name).get(state) for state in ("attempted", "pending")):
+        _deliver(store, each, clock, result, crashpoint)
     try:
         plan = plan_for(store, programs, each, clock(), allow=allow)
     except ConnectorError as error:
@@ -186,13 +189,18 @@ def apply_plan(
     store: Store, each: Open, plan: Plan, clock: Clock, result: Synced, crashpoint: Callable[[str], None] = _nothing
 ) -> None:
     """Keep a plan's writes in the outbox and send what is due. A plan that a brake refuses sends nothing new."""
-    outbox = Outbox(store, crashpoint=crashpoint)
     if plan.may_run:
-        outbox.enqueue(plan, at=clock())
-    delivered = outbox.apply(
-        each.name, each.connector, each.connector, clock=clock, calls_left=each.calls_left
+        Outbox(store, crashpoint=crashpoint).enqueue(plan, at=clock())
+    _deliver(store, each, clock, result, crashpoint)
+
+
+def _deliver(store: Store, each: Open, clock: Clock, result: Synced, crashpoint: Callable[[str], None]) -> None:
+    """Send what is due; what an earlier run left without an answer is settled first."""
+    types = {name: types_of(shape) for name, shape in each.descriptions().items()}
+    delivered = Outbox(store, crashpoint=crashpoint).apply(
+        each.name, each.connector, each.connector, clock=clock, calls_left=each.calls_left, types=types
     )
-    result.written[each.name] = delivered
+    result.written.setdefault(each.name, []).append(delivered)
     log.info("written", connection=each.name, done=delivered.done, dead=delivered.dead, waiting=delivered.waiting)
     if delivered.stopped is not None:
         result.failed.append(f"{each.name}: write: {delivered.stopped}")

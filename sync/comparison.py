@@ -9,16 +9,7 @@ from typing import Any
 from connectors.base import Description, Reader, Record
 from sync.plan_items import UNKNOWN, FieldChange, Item, Ref, decide
 from sync.sameness import Types, plain, types_of
-from sync.write_maps import Desired
-
-
-@dataclass(frozen=True, slots=True)
-class Frozen:
-    """Records that the system lets nobody change: those whose ``field`` is ``value`` (a converted lead, say)."""
-
-    field: str
-    value: Any
-    reason: str
+from sync.write_maps import Desired, Frozen
 
 
 def ref_of(one: Desired) -> Ref:

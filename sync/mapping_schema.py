@@ -167,6 +167,7 @@ def _write() -> Schema:
         "id": _TEXT,
         "when": {"$ref": "#/$defs/row_condition"},
         "parent": _TEXT,
+        "frozen": _object({"field": _TEXT, "is": {}, "reason": _TEXT}, ["field", "is", "reason"]),
         "fields": {"type": "object", "additionalProperties": {"$ref": "#/$defs/row_source"}, "minProperties": 1},
     }  # fmt: skip
     either: Schema = {"oneOf": [{"required": ["key"]}, {"required": ["id"]}]}

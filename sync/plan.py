@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 
 from connectors.base import Description, Reader, Usage, Writer
 from sync.brakes import Limits, tripped
-from sync.comparison import Comparison, Frozen, ref_of
+from sync.comparison import Comparison, ref_of
 from sync.plan_items import Item, Ref
 from sync.sameness import hash_of, plain, written_as
-from sync.write_maps import Desired, WriteReject
+from sync.write_maps import Desired, Frozen, WriteReject
 
 Agreed = Mapping[Ref, Mapping[str, Any]]
 """The values that both sides last held, by record."""

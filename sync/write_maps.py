@@ -95,6 +95,15 @@ class _NoLookups:
 
 
 @dataclass(frozen=True, slots=True)
+class Frozen:
+    """Records that the system lets nobody change: those whose ``field`` is ``value`` (a converted lead, say)."""
+
+    field: str
+    value: Any
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class WriteMap:
     """How one kind of outcome rows becomes records of one object. ``key_field=None``: updates by the system's own id."""
 
@@ -106,6 +115,7 @@ class WriteMap:
     when: Condition | None
     parent: Get | None
     place: Node
+    frozen: Frozen | None = None
 
     def desired(self, outcome: Mapping[str, Any], rejects: list[WriteReject] | None = None) -> list[Desired]:
         """The records as they should be, in the order of the rows.
@@ -174,7 +184,8 @@ class WriteMap:
 
 def write_map_of(node: Node, protected: Sequence[str], scope: Scope) -> WriteMap:
     """Compile one item of ``write``. Raises: ``MappingError``."""
-    keys = node.keys(("object", "rows", "key", "id", "when", "parent", "fields"), ("object", "rows", "fields"))
+    known = ("object", "rows", "key", "id", "when", "parent", "frozen", "fields")
+    keys = node.keys(known, ("object", "rows", "fields"))
     rows = keys["rows"].one_of(ROWS)
     target = keys["object"].text("an object's name")
     scope = Scope(zone=scope.zone, rows=True)
@@ -199,7 +210,13 @@ def write_map_of(node: Node, protected: Sequence[str], scope: Scope) -> WriteMap
     for name, place in [(key_field or "", keys.get("key", node))] + [(field.name, field.place) for field in fields]:
         _guard(target, name, rows, place, protected)
     parent = _named(keys["parent"], rows, scope) if "parent" in keys else None
-    return WriteMap(target, key_field, rows, fields, key, when, parent, node)
+    frozen = _frozen(keys["frozen"]) if "frozen" in keys else None
+    return WriteMap(target, key_field, rows, fields, key, when, parent, node, frozen)
+
+
+def _frozen(node: Node) -> Frozen:
+    keys = node.keys(("field", "is", "reason"), ("field", "is", "reason"))
+    return Frozen(keys["field"].text("a field's name"), keys["is"].plain, keys["reason"].text("why, in words"))
 
 
 def _guard(target: str, name: str, rows: str, place: Node, protected: Sequence[str]) -> None:

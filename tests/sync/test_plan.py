@@ -24,11 +24,10 @@ from connectors.base import (
     Written,
 )
 from sync.brakes import Limits
-from sync.comparison import Frozen
 from sync.plan import Parked, Plan, make_plan
 from sync.plan_items import UNKNOWN, Ref, decide
 from sync.sameness import hash_of, read_as, same, written_as
-from sync.write_maps import Desired, WriteReject
+from sync.write_maps import Frozen, Desired, WriteReject
 
 
 @dataclass

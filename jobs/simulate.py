@@ -1,0 +1,63 @@
+"""Job: a simulated system on this machine, filled with invented companies, until Ctrl-C."""
+
+from __future__ import annotations
+
+import io
+import signal
+import sys
+import threading
+from typing import Any
+
+from connectors.registry import load, names
+from connectors.universe import LARGEST_UNIVERSE
+from jobs.problems import UserError
+
+
+def serve(system: str, *, port: int, seed: int, companies: int) -> None:
+    """Print the settings to connect with, then answer requests until SIGINT or SIGTERM.
+
+    Raises: ``UserError`` for a system without a simulator, a port that is taken, or too many companies.
+    """
+    simulator = _simulator(system, port)
+    if not 0 <= companies <= LARGEST_UNIVERSE:
+        raise UserError(f"--companies: found {companies:,}; allowed: 0 to {LARGEST_UNIVERSE:,}")
+    print(f"making up {companies:,} companies (seed {seed}) ...", file=sys.stderr, flush=True)
+    simulator.seed(seed, companies)
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        simulator.start()
+    except OSError as error:
+        raise UserError(
+            f"--port: found {port}, which cannot be listened on ({error.strerror}); 0 takes a free one"
+        ) from None
+    print(f"{system} answers at {simulator.url} until Ctrl-C. In referee.yaml:\n")
+    print(connection_block(system, simulator.settings()), flush=True)
+    stop.wait()
+    simulator.stop()
+    print(f"{system}: {simulator.total_requests:,} requests answered", file=sys.stderr)
+
+
+def _simulator(system: str, port: int) -> Any:
+    known = {name: plugin.simulator for name in names() if (plugin := load(name)).simulator}
+    if system not in known:
+        raise UserError(f"simulate: found {system!r}; allowed: {', '.join(known)}")
+    if not 0 <= port <= 65_535:
+        raise UserError(f"--port: found {port}; allowed: 0 to 65535")
+    return known[system](port=port)
+
+
+def connection_block(system: str, settings: dict[str, Any]) -> str:
+    """The ``connections:`` part of a referee.yaml that reaches this system."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.scalarstring import LiteralScalarString
+
+    shown = {
+        key: LiteralScalarString(value) if isinstance(value, str) and "\n" in value else value
+        for key, value in settings.items()
+    }
+    out, yaml = io.StringIO(), YAML()
+    yaml.width = 4096  # one line a value, however long
+    yaml.dump({"connections": {system: {"system": system, "settings": shown}}}, out)
+    return out.getvalue()
