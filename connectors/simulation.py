@@ -77,6 +77,10 @@ class Simulator:
             raise RuntimeError(f"{type(self).__name__} has no address yet: call start() or give it a port")
         return f"http://127.0.0.1:{self._port}"
 
+    def settings(self) -> dict[str, Any]:
+        """Settings of a connection to this system, with a login of its own; needs an address."""
+        return {"url": self.url}
+
     def start(self) -> Self:
         """Listen; returns itself."""
         server = _Server(("127.0.0.1", self._port), self)

@@ -67,6 +67,11 @@ class SalesforceSimulator(Simulator):
         self.pages = Pages(self._evaluator, lambda: self.now())
         self._records = Records(self.rows, self._writes, self._evaluator, self._applied)
 
+    def settings(self) -> dict[str, Any]:
+        """Settings of a connection to this org: client credentials of its application."""
+        client_id, client_secret = next(iter(self.sessions.applications.items()))
+        return {"url": self.url, "client_id": client_id, "client_secret": client_secret, "allow_loopback": True}
+
     @property
     def rules(self) -> Rules:
         """Validation rules, duplicate rules and row locks."""

@@ -1,0 +1,45 @@
+"""For every test: no network but this machine's loopback, and property tests that repeat exactly in CI."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import sys
+from typing import Any
+
+from hypothesis import settings
+
+settings.register_profile("ci", derandomize=True, print_blob=True)
+if os.environ.get("CI"):
+    settings.load_profile("ci")
+
+
+class NetworkBlocked(Exception):
+    """A test called something outside this machine. No ``OSError``, so that no retry takes it for an outage."""
+
+
+def _guard(event: str, arguments: tuple[Any, ...]) -> None:
+    """Refuse sockets and name look-ups that leave the machine (an audit hook: nothing of Python is replaced)."""
+    if event in ("socket.connect", "socket.sendto"):
+        address = arguments[1]
+        host = address[0] if isinstance(address, tuple) else None  # a path: a socket file
+    elif event == "socket.getaddrinfo":
+        host = arguments[0]
+    else:
+        return
+    if isinstance(host, bytes):
+        host = host.decode("ascii", "replace")
+    if host and not _is_loopback(host):
+        raise NetworkBlocked(f"a test called {host}; tests may call 127.0.0.1 only, such as a simulator")
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+sys.addaudithook(_guard)
