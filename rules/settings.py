@@ -136,9 +136,10 @@ def read_setting(key: str, text: str, *, known: Mapping[str, Any], where: str) -
     ``known`` are the keys this program has. Raises: ``ProgramError`` with what is allowed and the nearest key.
     """
     if key not in known or key not in CATALOGUE:
-        near = get_close_matches(key, list(known), n=1, cutoff=0.5)
+        names = sorted(CATALOGUE if key in known else known)
+        near = get_close_matches(key, names, n=1, cutoff=0.5)
         hint = f"; did you mean {near[0]}?" if near else ""
-        raise ProgramError(f"{where}: setting {key}: not a setting of this program{hint}; allowed: {', '.join(sorted(known))}")
+        raise ProgramError(f"{where}: setting {key}: not a setting of this program{hint}; allowed: {', '.join(names)}")
     setting = CATALOGUE[key]
     try:
         return setting.read(text)

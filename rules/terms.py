@@ -176,6 +176,11 @@ class Program(Term):
             raise ValueError("versions: allowed: each effective_from later than the one before")
         for version in self.versions:
             _ = version.values
+            missing = [key for key in REQUIRED if key not in version.settings]
+            if missing:
+                raise ProgramError(
+                    f"version {version.effective_from}: setting {missing[0]}: found nothing; allowed: {CATALOGUE[missing[0]].allowed}"
+                )
         return self
 
     @cached_property
@@ -214,6 +219,12 @@ class Program(Term):
         return Program.model_validate_json(orjson.dumps(body))
 
 
+REQUIRED = (
+    "channels", "terms_pin_at", "rounding", "net_excludes", "conflict_policy", "tie_window_ms", "match_keys", "release",
+    "statement_basis", "cadence", "invoice_match", "invoice_tolerance", "case_count", "commission_on_reallocation",
+)  # fmt: skip
+"""Settings without which the rules cannot answer; nothing is assumed for them."""
+
 SHIPPED = ("next-technik",)
 
 
@@ -240,10 +251,17 @@ def load_program(name_or_path: str, overrides: Mapping[str, str] | None = None) 
 def parse_program(text: str, file: str) -> Program:
     """Read a program file's text. Raises: ``ProgramError`` with file, line, key, found, allowed."""
     from ruamel.yaml import YAML
+    from ruamel.yaml.constructor import RoundTripConstructor
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
+    class AsWritten(RoundTripConstructor):
+        """Dates stay text, so that one that does not exist is told with its place."""
+
+    AsWritten.add_constructor("tag:yaml.org,2002:timestamp", lambda _, node: node.value)
+    yaml = YAML(typ="rt")
+    yaml.Constructor = AsWritten
     try:
-        tree = YAML(typ="rt").load(text)
+        tree = yaml.load(text)
         body = orjson.dumps(_plain(tree))
     except MarkedYAMLError as error:
         line = (error.problem_mark.line + 1) if error.problem_mark else 1
@@ -259,8 +277,15 @@ def parse_program(text: str, file: str) -> Program:
         path = [part for part in first["loc"] if part != "share_of_collections"]
         found = "nothing" if first["type"] == "missing" else repr(first["input"])[:80]
         raise ProgramError(
-            f"{file}:{_line_of(tree, path)}: {'.'.join(map(str, path))}: found {found}; allowed: {first['msg'].lower()}"
+            f"{file}:{_line_of(tree, path)}: {'.'.join(map(str, path))}: found {found}; allowed: {_allowed(first)}"
         ) from None
+
+
+def _allowed(error: Any) -> str:
+    if error["type"] == "literal_error" and error["loc"][-1] == "currency":
+        return "an ISO 4217 currency code such as 'AUD'"
+    message = str(error["msg"])
+    return message[:1].lower() + message[1:]
 
 
 def _plain(node: Any) -> Any:
