@@ -43,6 +43,15 @@ def examine(config: Path, *, clock: Callable[[], datetime] | None = None) -> lis
     return [*found, _clock(clock, last)]
 
 
+def strangers() -> str:
+    """Which of our import names others own, in words; for a start that fails because of it."""
+    wrong = [row for name in NAMES if not (row := _owner(name))["ok"]]
+    return (
+        "; ".join(f"{row['check']}: found {row['found']}; {row['hint']}" for row in wrong)
+        or "no stranger owns our names"
+    )
+
+
 def show_examination(found: list[dict[str, Any]]) -> None:
     """Print the checks, and what to do about those that failed."""
     from jobs.show import console, table

@@ -86,7 +86,8 @@ class NetSuiteSimulator(Simulator):
 
     def settings(self) -> dict[str, Any]:
         """Settings of a connection to this account: a new integration that logs in by certificate."""
-        return {"account": self.account, "base_url": self.url, "auth": "m2m", **self.logins.generate("ES256")}
+        login = self.logins.generate("ES256")
+        return {"account": self.account, "base_url": self.url, "allow_loopback": True, "auth": "m2m", **login}
 
     # -- switches
 
