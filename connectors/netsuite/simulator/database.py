@@ -65,14 +65,14 @@ class Database:
             tie = ', "id"' if "id" in table.columns else ""
             kind = '"type", ' if table.name == "transaction" else ""
             self._index(table, f'{kind}"{table.modified}__local"{tie}')
-        for columns in (
+        for together in (
             ("externalid",),
             ("transaction", "id"),
             ("nextdoc", "nextline", "previousdoc"),
             ("previousdoc",),
         ):
-            if set(columns) <= set(table.columns):
-                self._index(table, ", ".join(f'"{name}"' for name in columns))
+            if set(together) <= set(table.columns):
+                self._index(table, ", ".join(f'"{name}"' for name in together))
 
     def _index(self, table: TableSpec, columns: str) -> None:
         name = f"{table.name}_{''.join(c for c in columns if c.isalnum() or c == '_')}"
