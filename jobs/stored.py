@@ -76,8 +76,11 @@ class _Settling:
         partners, count = self._settle_prospects(touched)
         self._store_entitlements(new)
         partners |= self._partners_of(new)
-        partners |= self._book.waiting_partners(self._today)
-        cut_now = self._settle_statements(partners, new)
+        settled_to = date.fromisoformat(state.as_of) if state is not None else None
+        partners |= self._book.waiting_partners(self._today, settled_to)
+        cut_now: list[str] = []
+        for start in range(0, len(ordered := sorted(partners)), _BATCH):
+            cut_now += self._settle_statements(set(ordered[start : start + _BATCH]), new)
         self._book.set_state(terms=terms, fact_row=new.last_row, as_of=self._today, at=self._now)
         return Brought(self._program.id, len(touched), count, tuple(cut_now), tuple(sorted(partners)))
 
@@ -203,17 +206,16 @@ class _Settling:
 
     def _partners_of(self, new: NewFacts) -> set[str]:
         """Partners whose statements these facts name, or whose withholding may have changed."""
-        named = {row.partner for row in self._book.statements_named(new.statements)}
-        return named | new.partners
+        own = [statement for statement in new.statements if statement.startswith(f"{self._program.id}:")]
+        return {_partner_of(statement) for statement in own} | new.partners
 
     def _settle_statements(self, partners: set[str], new: NewFacts) -> list[str]:
-        """Cut what is due, match money, and post what happened to each entry."""
-        if not partners:
-            return []
+        """Cut what is due for these partners, match money, and post what happened to each entry."""
+        said = {statement for statement in new.statements if _partner_of(statement) in partners}
         lasts = self._book.last_statements(partners)
         unstated = self._book.unstated(partners)
-        named = self._book.statements_named(new.statements)
-        ids = {row.id for row in [*named, *lasts]} | new.statements | self._coming_ids(lasts, unstated)
+        named = self._book.statements_named(said)
+        ids = {row.id for row in [*named, *lasts]} | said | self._coming_ids(lasts, unstated)
         facts = self._book.statement_facts(ids, partners)
         history = self._history(facts)
         resumed = {(row.partner, row.currency): self._resume(row) for row in lasts}
@@ -240,15 +242,17 @@ class _Settling:
         self._book.save_statements(saved)
         self._book.journal(journaled)
         self._journal_postings(postings)
+        moved = []
         for entry, head in unstated:
             standing = result.standings[entry.key]
             now = (standing.state, standing.released_on.isoformat() if standing.released_on else None, on.get(entry.key))
             if now != (head.state, head.released_on, head.statement):
-                self._book.set_standing(entry.key, standing.state, standing.released_on, on.get(entry.key))
+                moved.append((entry.key, standing.state, standing.released_on, on.get(entry.key)))
+        self._book.set_standings(moved)
         earlier = {row.id: row for row in [*named, *lasts] if row.cut and row.id not in on.values()}
         rereads = [self._reread(row) for row in earlier.values()]
         tasks += [task for task in astray(self._program, [*result.statements, *rereads], history.money()) if task.subject in ids]
-        owners = {task.subject for task in tasks} | {row.id for row in named} | {s.id for s in result.statements} | new.statements
+        owners = {task.subject for task in tasks} | {row.id for row in named} | {s.id for s in result.statements} | said
         rows = [("tasks", task.key, task.subject, task.row(self._today)) for task in tasks]
         self._book.replace_rows(owners, rows)
         return [statement.id for statement in result.statements if statement.cut_at is not None]
@@ -312,10 +316,14 @@ class _Settling:
             saved.append(self._statement_values(statement))
             if statement.paid_at is None:
                 continue
-            for entry, entry_head in self._covered(head):
-                postings.append(posting(entry, "paid", statement.paid_at, statement.id))
-                released = date.fromisoformat(entry_head.released_on) if entry_head.released_on else None
-                self._book.set_standing(entry.key, "paid", released, entry_head.statement)
+            covered = self._covered(head)
+            postings += [posting(entry, "paid", statement.paid_at, statement.id) for entry, _ in covered]
+            self._book.set_standings(
+                [
+                    (entry.key, "paid", date.fromisoformat(h.released_on) if h.released_on else None, h.statement)
+                    for entry, h in covered
+                ]
+            )
         return saved, postings, tasks
 
     def _covered(self, head: Any) -> list[tuple[Entry, Any]]:
@@ -371,6 +379,11 @@ def stored_outcome(db: Connection, programs: Collection[Program], as_of: Mapping
         "programs": sorted(program.label_on(as_of[program.id]) for program in programs),
         **lists,
     }
+
+
+def _partner_of(statement: str) -> str:
+    """The partner in a statement's id, ``program:partner:period_from:currency``."""
+    return ":".join(statement.split(":")[1:-2])
 
 
 def _hold_rows(owner: str, settled: Settled) -> list[tuple[str, str, str, Any]]:

@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, Select, delete, func, insert, select, update
+from sqlalchemy import Connection, Select, bindparam, delete, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from rules.calendar import Calendar
@@ -434,25 +434,34 @@ class Book:
             found += [(entry_of(orjson.loads(row.body)), row) for row in self._db.execute(select(e).where(e.c.statement.in_(some)))]
         return found
 
-    def waiting_partners(self, today: date) -> set[str]:
-        """Partners with entries that are released by now, or statements that a new period changes."""
+    def waiting_partners(self, today: date, settled_to: date | None) -> set[str]:
+        """Partners with entries that are released by now, or (in a month not settled before) statements to go on with."""
         e, s = t.entry_head, t.statement_head
         released = select(e.c.partner).where(
             e.c.program == self.program, e.c.state == "accrued", e.c.releases_on <= today.isoformat()
         )
+        if settled_to is not None and (settled_to.year, settled_to.month) == (today.year, today.month):
+            return set(self._db.execute(released.distinct()).scalars())
         month = today.replace(day=1).isoformat()
         opened = select(s.c.partner).where(s.c.program == self.program, s.c.cut.is_(False), s.c.period_from < month)
         carried = select(s.c.partner).where(s.c.program == self.program, s.c.carried_minor != 0)
         unstated = select(e.c.partner).where(e.c.program == self.program, e.c.statement.is_(None), e.c.states_on < month)
         return {name for query in (released, opened, carried, unstated) for name in self._db.execute(query.distinct()).scalars()}
 
-    def set_standing(self, key: str, state: str, released_on: date | None, statement: str | None) -> None:
-        """How an entry stands now."""
-        self._db.execute(
-            update(t.entry_head)
-            .where(t.entry_head.c.key == key)
-            .values(state=state, released_on=_iso(released_on), statement=statement)
+    def set_standings(self, standings: Sequence[tuple[str, str, date | None, str | None]]) -> None:
+        """How entries stand now: (key, state, released on, cut statement)."""
+        e = t.entry_head
+        change = (
+            update(e)
+            .where(e.c.key == bindparam("entry"))
+            .values(state=bindparam("now"), released_on=bindparam("released"), statement=bindparam("on"))
         )
+        values = [
+            {"entry": key, "now": state, "released": _iso(released_on), "on": statement}
+            for key, state, released_on, statement in standings
+        ]
+        if values:
+            self._db.execute(change, values)
 
     def postings_of(self, keys: Collection[str]) -> set[tuple[str, str, int]]:
         """(entry, event, instant) of everything posted on these entries."""
