@@ -37,6 +37,9 @@ from sync.payloads import (
 )
 from sync.tables import micros
 
+RECORDS_AT_ONCE = 1000
+"""Records of a page that are mapped and written together: few enough to stay in the processor's cache."""
+
 MOST_REMEMBERED = 20_000
 """Looked-up records kept in memory during a pull."""
 
@@ -201,9 +204,13 @@ class Landing:
 
     def land(self, records: Sequence[Record]) -> PageResult:
         """Take new states of records."""
+        kind = self._stream.kind
+        self._lookups.page = {(kind, record.external_id): record.fields for record in records if not record.deleted}
         result = PageResult()
         for part in _without_repeats(records):
-            result += self._land(part)
+            for start in range(0, len(part), RECORDS_AT_ONCE):
+                result += self._land(part[start : start + RECORDS_AT_ONCE])
+        self._lookups.page = {}
         return result
 
     def replay(self, external_ids: Sequence[str]) -> PageResult:
@@ -321,10 +328,7 @@ class Landing:
     def _facts_of(self, items: Sequence[_Item]) -> _Outcome:
         """Map the items and append what is news; rejects go to quarantine and leave earlier facts as they are."""
         alive = [item.record for item in items if not item.record.deleted]
-        kind = self._stream.kind
-        self._lookups.page = {(kind, record.external_id): record.fields for record in alive}
         answers = iter(self._mapper(alive, self._lookups) if alive else ())
-        self._lookups.page = {}
         taken: list[tuple[list[Written], Reject | None]] = []
         for item in items:
             taken.append(_taken(item, None if item.record.deleted else next(answers, None)))
