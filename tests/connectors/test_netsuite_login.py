@@ -10,16 +10,16 @@ import pytest
 import requests
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oauthlib.oauth1 import Client
-from oauthlib.oauth1.rfc5849.signature import (
+from oauthlib.oauth1 import Client  # type: ignore[import-untyped]
+from oauthlib.oauth1.rfc5849.signature import (  # type: ignore[import-untyped]
     base_string_uri,
     normalize_parameters,
     sign_hmac_sha256_with_client,
     signature_base_string,
 )
-from requests_oauthlib import OAuth1
+from requests_oauthlib import OAuth1  # type: ignore[import-untyped]
 
-from connectors.base import Query
+from connectors.base import Query, Record
 from connectors.errors import NeedsOperator, RetryLater
 from connectors.netsuite.auth import ASSERTION_TYPE, TOKEN_PATH
 from connectors.netsuite.config import NetSuiteConfig
@@ -176,7 +176,7 @@ def test_an_ended_token_is_renewed_within_a_read() -> None:
             account.insert("customer", {"companyname": f"C{number}"})
         account.wait(3600)
         connector = account.connect(auth="m2m", page_size=2, **account.logins.generate("ES256"))
-        found = []
+        found: list[Record] = []
         for page in connector.changes(CUSTOMERS, since=None):
             found += page.records
             account.logins.forget_tokens()

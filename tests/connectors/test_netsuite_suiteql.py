@@ -8,7 +8,7 @@ import pytest
 import requests
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from requests_oauthlib import OAuth1
+from requests_oauthlib import OAuth1  # type: ignore[import-untyped]
 
 from connectors.errors import NeedsOperator
 from connectors.netsuite.simulator import suiteql as ql

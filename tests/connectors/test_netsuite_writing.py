@@ -9,7 +9,7 @@ import pytest
 import requests
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from requests_oauthlib import OAuth1
+from requests_oauthlib import OAuth1  # type: ignore[import-untyped]
 
 from connectors.base import Change
 from connectors.errors import NeedsOperator
@@ -194,7 +194,7 @@ def test_every_request_counts_against_the_accounts_limit() -> None:
     with running() as account:
         account.concurrency_limit, account.others_running = 5, 5
         for answer in (429, 400):
-            account.over_limit_answer = answer  # type: ignore[assignment]
+            account.over_limit_answer = answer
             refused = call(account, "GET", "/record/v1/customer")
             assert refused.status_code == answer
             assert refused.json()["o:errorDetails"][0]["o:errorCode"] == "CONCURRENCY_LIMIT_EXCEEDED"

@@ -71,7 +71,7 @@ class Logins:
         """End every access token given so far."""
         self._tokens.clear()
 
-    def generate(self, algorithm: str) -> dict[str, str]:
+    def generate(self, algorithm: str) -> dict[str, Any]:
         """A new integration with its own key pair: the settings of a connection that logs in by certificate."""
         if algorithm.startswith("PS"):
             key: Any = rsa.generate_private_key(public_exponent=65537, key_size=3072)
@@ -99,7 +99,7 @@ class Logins:
             "algorithm": algorithm,
         }
 
-    def generate_tokens(self) -> dict[str, str]:
+    def generate_tokens(self) -> dict[str, Any]:
         """A new set of values of token-based authentication."""
         pair = TokenPair(*(secrets.token_hex(32) for _ in range(4)))
         self.register_tokens(pair)
