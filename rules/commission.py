@@ -258,7 +258,7 @@ class _Replay:
             if fact is not None:
                 book.payments[name] = fact
             entry_kind: EntryKind = "adjustment"
-            source, day, corrected = ("payment", name), self._calendar.date_of(at), name
+            source, day, corrected = ("payment", name), None, name
             if fact is not None and fact.reverses is not None:
                 entry_kind, day, corrected = "reversal", fact.received_on, fact.reverses
             elif was is not None and was.reverses is not None:
@@ -270,21 +270,25 @@ class _Replay:
             voided = fact is not None and fact.voided_on is not None
             self._evaluate(
                 at, book, "reversal" if voided else "adjustment", ("invoice", name),
-                fact.voided_on if voided else self._calendar.date_of(at), None,
+                fact.voided_on if voided else None, None,
             )  # fmt: skip
             return
         held: dict[str, Any] = book.credits if kind == "credit_note" else book.refunds
         held.pop(name, None)
-        day = self._calendar.date_of(at)
+        day = None
         if fact is not None:
             held[name] = fact
             day = fact.issued_on if kind == "credit_note" else fact.paid_on
         self._evaluate(at, book, "reversal" if fact is not None else "adjustment", (kind, name), day, None)
 
     def _evaluate(
-        self, at: datetime, book: _InvoiceBook, kind: EntryKind, source: tuple[str, str], day: date, corrected: str | None
+        self, at: datetime, book: _InvoiceBook, kind: EntryKind, source: tuple[str, str], day: date | None,
+        corrected: str | None,
     ) -> None:
-        """Post the difference between what the invoice should have earned by now and what it has."""
+        """Post the difference between what the invoice should have earned by now and what it has.
+
+        ``day`` is the own date of the fact behind a correction; ``None``: the day on which it became known.
+        """
         rate = self._rate
         if self._by_invoice_date() and book.invoice is not None and self._approved_on and self._contract:
             rate, self._rate_from = self._rate_on(book.invoice.issued_on, at)
@@ -418,7 +422,7 @@ class _Replay:
 
     def _correct(
         self, at: datetime, book: _InvoiceBook, rate: Decimal, basis: Decimal, kind: EntryKind,
-        source: tuple[str, str], day: date, corrected: str | None,
+        source: tuple[str, str], day: date | None, corrected: str | None,
     ) -> None:  # fmt: skip
         """Post the signed difference on the entries it corrects: the payment named, then in proportion."""
         currency = self._currency(book)
@@ -430,7 +434,7 @@ class _Replay:
         named = [share for share in book.shares if share.payment == corrected]
         pool = self._pool(book.shares, named, difference)
         if not pool:
-            self._give_late(at, book, rate, basis_difference, difference, source, day)
+            self._give_late(at, book, rate, basis_difference, difference)
         else:
             weights = [abs(share.amount) or _ONE for share in pool]
             amounts = shares(difference, weights, currency)
@@ -439,7 +443,8 @@ class _Replay:
                 share.amount += part
                 share.basis += exact
                 if share.entry is not None and part:
-                    self._post_correction(at, book, share, kind, source, day, part, exact, rate)
+                    earned_on = day or self._calendar.date_of(at)
+                    self._post_correction(at, book, share, kind, source, earned_on, part, exact, rate)
         book.posted = target
         book.posted_basis = basis
 
@@ -451,9 +456,8 @@ class _Replay:
         return [share for share in given if share.amount] or [share for share in given if share.earned]
 
     def _give_late(
-        self, at: datetime, book: _InvoiceBook, rate: Decimal, basis: Decimal, amount: Decimal,
-        source: tuple[str, str], day: date,
-    ) -> None:  # fmt: skip
+        self, at: datetime, book: _InvoiceBook, rate: Decimal, basis: Decimal, amount: Decimal
+    ) -> None:
         """A credit can be what makes an invoice fully paid: the last payment then earns what it had not."""
         payments = [p for p in book.payments.values() if p.reverses is None]
         if not payments or book.invoice is None or amount <= 0:

@@ -261,7 +261,7 @@ def views(versions: list[Version], calendar: Calendar, until: datetime) -> list[
     """
     first = versions[0].fact
     model = type(first)
-    if len(versions) == 1 and not model.events:
+    if len(versions) == 1 and (not model.events or all(getattr(first, name) is None for name, _ in model.events)):
         at = _own_instant(first, model.known_by, calendar)
         if versions[0].known_at is not None and (at is BEGINNING or versions[0].known_at > at):
             at = versions[0].known_at
