@@ -14,6 +14,7 @@ from typing import Any
 
 from rules.facts import View
 from rules.records import Account, Decision, Referral
+from rules.tasks import names_task
 from rules.terms import Program
 from sync.matching import Company, Hit, Index
 
@@ -91,6 +92,7 @@ class _Resolution:
         values = program.versions[-1].values
         keys = values.get("match_keys", tuple(AUTOMATIC))
         assert isinstance(keys, tuple)
+        self._program = program.id
         self._automatic = {"tax_id", *(AUTOMATIC[key] for key in keys)}
         self._one_tree = values.get("parent_subsidiary") == "same_prospect"
         self._is_complete = is_complete
@@ -112,8 +114,13 @@ class _Resolution:
         events: list[tuple[datetime, int, str, Any]] = []
         events += [(view.at, 0, name, view.fact) for name, views in accounts.items() for view in views]
         events += [(view.at, 1, name, view.fact) for name, views in referrals.items() for view in views]
-        events += [(v.at, 2, v.fact.about, v.fact) for v in decisions if v.fact and v.fact.about in referrals]
-        events.sort(key=lambda event: (event[0], event[1], event[2]))
+        for view in decisions:
+            if view.fact is None:
+                continue
+            about = names_task(view.fact.about, self._program, "claim_review") or view.fact.about
+            if about in referrals:
+                events.append((view.at, 2, about, view.fact))
+        events.sort(key=lambda event: (event[0], event[1], event[2], event[3].id if event[3] else ""))
         for at, order, name, fact in events:
             if order == 0:
                 self._account(at, name, fact)
