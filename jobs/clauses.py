@@ -65,7 +65,13 @@ def page(stated: dict[str, list[Clause]]) -> str:
         "does. Written by `python -m jobs.clauses` from `docs/clauses/*.yaml`; a test fails when it is stale.",
     ]
     for name, rows in stated.items():
-        lines += ["", f"## {name}", "", "| clause | kind | what it asks | terms | rule | shown by |", "|---|---|---|---|---|---|"]
+        lines += [
+            "",
+            f"## {name}",
+            "",
+            "| clause | kind | what it asks | terms | rule | shown by |",
+            "|---|---|---|---|---|---|",
+        ]
         for row in rows:
             shown = ", ".join(f"`{Path(path).stem}`" for path in row.shown)
             terms = ", ".join(f"`{term}`" for term in row.terms)
@@ -100,7 +106,9 @@ def _named(node: Any, place: str) -> Iterator[tuple[str, str]]:
     if isinstance(node, dict):
         for key, value in node.items():
             if str(key).endswith("clauses") and isinstance(value, list):
-                yield from ((place if key == "clauses" else f"{place}.{key.removesuffix('_clauses')}", name) for name in value)
+                yield from (
+                    (place if key == "clauses" else f"{place}.{key.removesuffix('_clauses')}", name) for name in value
+                )
             elif _ID.fullmatch(str(key)):
                 yield place, str(key)
             else:

@@ -176,7 +176,10 @@ def _nearest(rows: list[Row], item: Row) -> str:
 
 
 def _keys(rows: list[Row]) -> str:
-    return ", ".join(str(row.get("key") or row.get("id") or row.get("referral") or row.get("account")) for row in rows) or "none"
+    return (
+        ", ".join(str(row.get("key") or row.get("id") or row.get("referral") or row.get("account")) for row in rows)
+        or "none"
+    )
 
 
 def _shown(value: Any) -> str:

@@ -36,7 +36,11 @@ def test_scenarios_and_programs_name_only_clauses_that_exist() -> None:
 
 def test_the_policy_is_complete() -> None:
     ids = [clause.id for clause in STATED["next-technik"]]
-    assert ids == [*(f"NT-{n}" for n in range(1, 28)), *(f"NT-V{n}" for n in (1, 2, 3)), *(f"NT-A{n}" for n in range(1, 12))]
+    assert ids == [
+        *(f"NT-{n}" for n in range(1, 28)),
+        *(f"NT-V{n}" for n in (1, 2, 3)),
+        *(f"NT-A{n}" for n in range(1, 12)),
+    ]
     assert [clause.id for clause in STATED["shared"]] == [f"G-{n}" for n in range(1, 11)]
 
 

@@ -21,7 +21,11 @@ Row = dict[str, Any]
 PROGRAM = load_program("next-technik")
 START = date(2026, 1, 1)
 END = date(2026, 12, 31)
-COMPANIES = [("Brindle Crane Hire", "brindlecrane"), ("Wattle Scaffolds", "wattlescaffolds"), ("Dune Pumps", "dunepumps")]
+COMPANIES = [
+    ("Brindle Crane Hire", "brindlecrane"),
+    ("Wattle Scaffolds", "wattlescaffolds"),
+    ("Dune Pumps", "dunepumps"),
+]
 PROFILE = settings(
     max_examples=300, derandomize=True, deadline=None, database=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
@@ -91,7 +95,9 @@ class History:
                          details={"mobile_users": 0, "industry": "other"})  # fmt: skip
             for v in range(self.one([0, 1, 1, 1, 2])):
                 outcome = self.one(["approved"] * 8 + ["rejected", "returned"])
-                self.add("review", f"v{n}{v}", referral=f"r{n}", at=self.instant(110, 300), outcome=outcome, by="Morgan")
+                self.add(
+                    "review", f"v{n}{v}", referral=f"r{n}", at=self.instant(110, 300), outcome=outcome, by="Morgan"
+                )
 
     def accounts(self) -> None:
         for n, (name, host) in enumerate(COMPANIES):
@@ -108,7 +114,9 @@ class History:
             for i in range(self.number(0, 3)):
                 self.invoice(f"i{n}{c}{i}", f"a{n}", self.one([f"c{n}{c}", None]))
         for k in range(self.number(0, 7)):
-            self.add("case", f"k{n}{k}", account=f"a{n}", opened_at=self.instant(100, 300), raised_by="customer", level=1)
+            self.add(
+                "case", f"k{n}{k}", account=f"a{n}", opened_at=self.instant(100, 300), raised_by="customer", level=1
+            )
         if self.one([False, False, True]):
             self.add("decision", f"d{n}", about=f"a{n}", at=self.instant(60, 300), by="Morgan", reason="as agreed",
                      choice=self.one(["award", "reallocate", "certify"]), partner=self.one(["p1", "p2", "p3"]))  # fmt: skip
@@ -132,9 +140,41 @@ class History:
                 paid.pop("known_at", None)
                 self.add("payment", f"{name}p{p}", known_at=self.instant(100, 320), deleted=True)
         if self.one([False, False, True]):
-            self.add("credit_note", f"{name}cn", invoice=name, issued_on=self.day(100, 320), amount=self.money(), currency=currency)
+            self.add(
+                "credit_note",
+                f"{name}cn",
+                invoice=name,
+                issued_on=self.day(100, 320),
+                amount=self.money(),
+                currency=currency,
+            )
         if self.one([False, False, True]):
-            self.add("refund", f"{name}rf", invoice=name, paid_on=self.day(100, 320), amount=self.money(), currency=currency)
+            self.add(
+                "refund", f"{name}rf", invoice=name, paid_on=self.day(100, 320), amount=self.money(), currency=currency
+            )
+
+    def afterwards(self) -> None:
+        """What people and systems do later: sales of their own, leaving, rates, awards, concerns."""
+        for n in range(len(COMPANIES)):
+            if self.one([False, False, True]):
+                closed = self.one([None, self.instant(100, 300)])
+                self.add("opportunity", f"o{n}", known_at=self.one([None, self.instant(60, 300)]), account=f"a{n}", stage="x",
+                         created_at=self.instant(0, 90), closed_at=closed, outcome="lost" if closed else None)  # fmt: skip
+            if self.one([False, True]):
+                self.add("concern", f"q{n}", account=f"a{n}", partner="p1", raised_at=self.instant(120, 200),
+                         mediation=self.one(["failed", "resolved"]), closed_at=self.instant(200, 300))  # fmt: skip
+            for d in range(self.number(0, 2)):
+                self.add("decision", f"d{n}x{d}", about=self.one([f"a{n}", "r0", "r1", f"c{n}0"]), at=self.instant(60, 330), by="Morgan",
+                         reason="as agreed", choice=self.one(["award", "reallocate", "set", "reject", "no_action"]),
+                         partner=self.one(["p1", "p2", "p3", None]), rate=self.one([None, "0.15"]))  # fmt: skip
+        if self.one([False, False, True]):
+            self.add("enrollment", "e1", known_at=self.instant(100, 300), partner="p1", program="next-technik", starts_on="2025-01-01",
+                     standing=self.one(["terminated", "suspended", "good"]), rate=self.one(["0.05", None]))  # fmt: skip
+        if self.one([False, False, False, True]):
+            self.add(
+                self.one(["review", "account", "referral", "contract"]), self.one(["v00", "a0", "r0", "c00"]),
+                known_at=self.instant(301, 330), deleted=True,
+            )  # fmt: skip
 
     def payouts(self) -> None:
         for n in range(self.number(0, 2)):
@@ -151,6 +191,12 @@ def history_of(seed: int) -> list[Row]:
     history.accounts()
     history.claims()
     history.payouts()
+    history.afterwards()
+    names = {(row["type"], row["id"]) for row in history.records if not row.get("deleted")}
+    ids = {identity for _, identity in names}
+    history.records = [
+        row for row in history.records if (row["type"], row["id"]) in names and row.get("about", row["id"]) in ids
+    ]
     return history.records
 
 
@@ -178,7 +224,9 @@ def balances_of(document: dict[str, Any]) -> dict[tuple[str, str], Decimal]:
 
 @PROFILE
 @given(histories(), st.sampled_from(VARIED))
-def test_the_ledger_balances_and_nothing_is_paid_that_was_not_stated(records: list[Row], overrides: dict[str, str]) -> None:
+def test_the_ledger_balances_and_nothing_is_paid_that_was_not_stated(
+    records: list[Row], overrides: dict[str, str]
+) -> None:
     settled = settled_of(records, overrides=overrides)
     sums: dict[str, Decimal] = {}
     for (account, currency), balance in settled.ledger.balances().items():

@@ -11,7 +11,9 @@ from rules.errors import RuleError
 
 STEADY = settings(derandomize=True, database=None, deadline=None)
 DAYS = st.dates(date(1900, 1, 1), date(2200, 12, 31))
-ZONES = st.sampled_from(["Australia/Sydney", "America/Chicago", "Asia/Karachi", "America/New_York", "UTC", "Pacific/Apia"])
+ZONES = st.sampled_from(
+    ["Australia/Sydney", "America/Chicago", "Asia/Karachi", "America/New_York", "UTC", "Pacific/Apia"]
+)
 
 
 @pytest.mark.parametrize(
@@ -42,7 +44,14 @@ def test_dates_beyond_the_calendar_are_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "after"), [("P12M", "2027-01-31"), ("P1Y", "2027-01-31"), ("P60D", "2026-04-01"), ("P2W", "2026-02-14"), ("P1M1D", "2026-03-01")]
+    ("text", "after"),
+    [
+        ("P12M", "2027-01-31"),
+        ("P1Y", "2027-01-31"),
+        ("P60D", "2026-04-01"),
+        ("P2W", "2026-02-14"),
+        ("P1M1D", "2026-03-01"),
+    ],
 )
 def test_lengths(text: str, after: str) -> None:
     assert Period.parse(text).after(date(2026, 1, 31)) == date.fromisoformat(after)
@@ -78,7 +87,9 @@ def test_daylight_saving_changes_no_date() -> None:
 @pytest.mark.parametrize(("month_ends", "due"), [("2026-10-31", "2026-11-13"), ("2026-07-31", "2026-08-14")])
 def test_the_tenth_business_day(month_ends: str, due: str) -> None:
     """NT-V1."""
-    assert Calendar("Australia/Sydney").business_day_after(date.fromisoformat(month_ends), 10) == date.fromisoformat(due)
+    assert Calendar("Australia/Sydney").business_day_after(date.fromisoformat(month_ends), 10) == date.fromisoformat(
+        due
+    )
 
 
 def test_holidays_move_a_business_day() -> None:
@@ -92,7 +103,8 @@ def test_holidays_move_a_business_day() -> None:
 
 
 @pytest.mark.parametrize(
-    ("how", "expected"), [("none", "2026-05-09"), ("next_business_day", "2026-05-11"), ("previous_business_day", "2026-05-08")]
+    ("how", "expected"),
+    [("none", "2026-05-09"), ("next_business_day", "2026-05-11"), ("previous_business_day", "2026-05-08")],
 )
 def test_a_closed_day_rolls_as_told(how: str, expected: str) -> None:
     assert Calendar("UTC").roll(date(2026, 5, 9), how) == date.fromisoformat(expected)

@@ -18,7 +18,14 @@ Row = dict[str, Any]
 ACCOUNT: Row = {"type": "account", "id": "a1", "name": "Dune"}
 INVOICE: Row = {"type": "invoice", "id": "i1", "account": "a1", "issued_on": "2026-01-10", "currency": "AUD",
                 "lines": [{"kind": "saas", "amount": "10.00"}]}  # fmt: skip
-PAYMENT: Row = {"type": "payment", "id": "y1", "invoice": "i1", "received_on": "2026-01-28", "amount": "10.00", "currency": "AUD"}
+PAYMENT: Row = {
+    "type": "payment",
+    "id": "y1",
+    "invoice": "i1",
+    "received_on": "2026-01-28",
+    "amount": "10.00",
+    "currency": "AUD",
+}
 
 
 def read(*rows: Row) -> Facts:
@@ -118,7 +125,11 @@ def test_blank_lines_count_as_lines_and_are_no_records() -> None:
 def test_the_order_of_lines_is_not_the_order_of_versions(days: list[int], seed: int) -> None:
     first = {**PAYMENT, "amount": "1.00"}
     versions = [
-        {**PAYMENT, "amount": f"{number + 2}.00", "known_at": f"{date.fromordinal(date(2026, 2, 1).toordinal() + day)}T00:00:00Z"}
+        {
+            **PAYMENT,
+            "amount": f"{number + 2}.00",
+            "known_at": f"{date.fromordinal(date(2026, 2, 1).toordinal() + day)}T00:00:00Z",
+        }
         for number, day in enumerate(days)
     ]
     rows = [ACCOUNT, INVOICE, first, *versions]

@@ -25,7 +25,10 @@ EVENTS = ("accrued", "held", "freed", "released", "stated", "paid")
 @settings(derandomize=True, database=None)
 @given(st.lists(st.tuples(st.sampled_from(EVENTS), st.integers(-(10**9), 10**9), st.sampled_from(["AUD", "JPY"]))))
 def test_whatever_is_posted_each_currency_adds_up_to_nothing(moves: list[tuple[Any, int, str]]) -> None:
-    made = [posting(replace(ENTRY, amount=Decimal(amount), currency=currency), event, NOW) for event, amount, currency in moves]
+    made = [
+        posting(replace(ENTRY, amount=Decimal(amount), currency=currency), event, NOW)
+        for event, amount, currency in moves
+    ]
     totals: dict[str, Decimal] = {}
     for (_, currency), balance in balances(made).items():
         totals[currency] = totals.get(currency, Decimal(0)) + balance
@@ -52,7 +55,12 @@ def test_a_row_shows_its_dates_only_once_released() -> None:
     waiting = entry_row(ENTRY, Standing("accrued", None))
     assert (waiting["released_on"], waiting["due_on"], waiting["state"]) == (None, None, "accrued")
     free = entry_row(ENTRY, Standing("payable", date(2026, 2, 1)))
-    assert (free["released_on"], free["due_on"], free["amount"], free["rate"]) == ("2026-02-01", "2026-02-28", "100.00", "0.10")
+    assert (free["released_on"], free["due_on"], free["amount"], free["rate"]) == (
+        "2026-02-01",
+        "2026-02-28",
+        "100.00",
+        "0.10",
+    )
     assert free["source"] == {"type": "payment", "id": "y1"}
 
 

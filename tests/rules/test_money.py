@@ -37,9 +37,7 @@ def test_amounts_carry_exactly_the_digits_of_their_currency(amount: str, currenc
 
 
 @STEADY
-@given(
-    st.integers(-(10**12), 10**12), CURRENCIES, st.lists(st.integers(0, 10**6), min_size=1, max_size=8).filter(any)
-)
+@given(st.integers(-(10**12), 10**12), CURRENCIES, st.lists(st.integers(0, 10**6), min_size=1, max_size=8).filter(any))
 def test_parts_add_up_to_the_whole(units: int, currency: str, weights: list[int]) -> None:
     whole = units * quantum(currency)
     exact = [Decimal(weight) for weight in weights]
@@ -88,12 +86,14 @@ def test_minor_units_refuse_to_round() -> None:
 def test_arithmetic_is_exact_whatever_the_size() -> None:
     large = Money(Decimal("999999999999999999.99"), "AUD")
     assert (large * Decimal("0.000000000001")).amount == Decimal("999999.99999999999999")
-    assert str((large + Money(Decimal("0.01"), "AUD"))) == "1000000000000000000.00 AUD"
+    assert str(large + Money(Decimal("0.01"), "AUD")) == "1000000000000000000.00 AUD"
     assert (large - large).amount == 0
     assert (-large).amount == -large.amount
 
 
-@pytest.mark.parametrize(("rate", "shown"), [("0.1", "10%"), ("0.125", "12.5%"), ("1", "100%"), ("0", "0%"), ("0.10", "10%")])
+@pytest.mark.parametrize(
+    ("rate", "shown"), [("0.1", "10%"), ("0.125", "12.5%"), ("1", "100%"), ("0", "0%"), ("0.10", "10%")]
+)
 def test_rates_read_as_percentages(rate: str, shown: str) -> None:
     assert percent(Decimal(rate)) == shown
 

@@ -12,7 +12,9 @@ from rules.errors import RecordError
 from rules.facts import read_facts
 from rules.records import RECORDS, parse
 
-CORPUS = [json.loads(line) for line in (Path(__file__).parent / "bad" / "records.jsonl").read_text("utf-8").splitlines()]
+CORPUS = [
+    json.loads(line) for line in (Path(__file__).parent / "bad" / "records.jsonl").read_text("utf-8").splitlines()
+]
 GOOD: list[dict[str, Any]] = [
     {"type": "partner", "id": "p1", "name": "Alder"},
     {"type": "account", "id": "a1", "name": "Dune"},

@@ -43,12 +43,16 @@ def test_a_path_is_as_good_as_a_name(tmp_path: Path) -> None:
 
 def test_versions_follow_one_another() -> None:
     head, _, version = TEXT.partition("  - effective_from: 2023-07-20\n")
-    program = parse_program(f"{head}  - effective_from: 2023-07-20\n{version}  - effective_from: 2026-07-01\n{version}", "two.yaml")
+    program = parse_program(
+        f"{head}  - effective_from: 2023-07-20\n{version}  - effective_from: 2026-07-01\n{version}", "two.yaml"
+    )
     assert program.label_on(date(2020, 1, 1)) == "next-technik@2023-07-20"
     assert program.label_on(date(2026, 6, 30)) == "next-technik@2023-07-20"
     assert program.label_on(date(2026, 7, 1)) == "next-technik@2026-07-01"
     with pytest.raises(ProgramError, match="later than the one before"):
-        parse_program(f"{head}  - effective_from: 2023-07-20\n{version}  - effective_from: 2023-07-20\n{version}", "two.yaml")
+        parse_program(
+            f"{head}  - effective_from: 2023-07-20\n{version}  - effective_from: 2023-07-20\n{version}", "two.yaml"
+        )
 
 
 BAD_PROGRAMS = {
