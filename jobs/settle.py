@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import orjson
@@ -30,7 +30,15 @@ from sync.intake import checked, standing_at
 from sync.prospects import Prospect, Prospects, resolve
 
 Views = Mapping[str, Sequence[View[Any]]]
-ANSWERED = {"claim_review", "conflict", "commission_review", "rate_missing", "support_review", "mediation", "reallocation"}
+ANSWERED = {
+    "claim_review",
+    "conflict",
+    "commission_review",
+    "rate_missing",
+    "support_review",
+    "mediation",
+    "reallocation",
+}
 """Kinds of tasks that only a certain fact or choice answers; ``done`` says nothing about them."""
 LISTS = ("claims", "tiers", "entries", "statements", "support", "tasks", "rejected")
 
@@ -52,7 +60,9 @@ class Settled:
         """The program's rows of the outcome, each list sorted by its first fields."""
         standings = self.statements.standings
         return {
-            "claims": sorted((c.row(self.program.id) for c in self.claims), key=lambda r: (r["referral"], r["program"])),
+            "claims": sorted(
+                (c.row(self.program.id) for c in self.claims), key=lambda r: (r["referral"], r["program"])
+            ),
             "tiers": [],
             "entries": sorted(
                 (entry_row(entry, standings[key]) for key, entry in self.ledger.entries.items()), key=lambda r: r["key"]
@@ -61,7 +71,6 @@ class Settled:
             "support": sorted((s.row() for s in self.support), key=lambda r: (r["account"], r["partner"], r["since"])),
             "tasks": sorted(one_of_each(t.row(self.as_of) for t in self.tasks), key=lambda r: r["key"]),
         }
-
 
     def rows_of_prospect(self) -> Iterator[tuple[str, str, dict[str, Any]]]:
         """Rows that the store keeps for a prospect: (list, key, row)."""
@@ -133,16 +142,14 @@ def settle_program(program: Program, facts: Facts, as_of: date) -> Settled:
     for name in sorted(prospects.by_id):
         settle_prospect(history, prospects, prospects.by_id[name], settled)
     settled.tasks += history.standing_tasks()
-    settled.statements = cut(
-        program, settled.ledger, settled.holds, history.views["partner"], history.money(), as_of
-    )
+    settled.statements = cut(program, settled.ledger, settled.holds, history.views["partner"], history.money(), as_of)
     settled.statements.tasks += astray(program, settled.statements.statements, history.money())
     history.tick_off(settled.statements.tasks)
     settled.tasks += settled.statements.tasks
     return settled
 
 
-@dataclass(slots=True)
+@dataclass
 class History:
     """A program's facts as views over time, with the look-ups that settling needs."""
 
@@ -159,6 +166,16 @@ class History:
     by_invoice: dict[str, dict[str, dict[str, list[View[Any]]]]]
     coming: dict[str, date] = field(default_factory=dict)
     """For an account, referral or partner: the next date on which a record about it reads otherwise by time alone."""
+
+    @cached_property
+    def children(self) -> Mapping[str, list[str]]:
+        """The accounts right below each account in the corporate tree."""
+        below: dict[str, list[str]] = {}
+        for account in self.views["account"]:
+            parent = _parent(self, account)
+            if parent is not None:
+                below.setdefault(parent, []).append(account)
+        return below
 
     @classmethod
     def of(cls, program: Program, facts: Facts, as_of: date, until: datetime | None = None) -> History:
@@ -251,7 +268,9 @@ class History:
             day = calendar.date_of(referral.submitted_at)
             timeline = self.views["partner"].get(referral.partner)
             partner = _last(timeline) if timeline else None
-            enrollments = [standing_at(t, referral.submitted_at) for t in self.enrollments.get(referral.partner, {}).values()]
+            enrollments = [
+                standing_at(t, referral.submitted_at) for t in self.enrollments.get(referral.partner, {}).values()
+            ]
             intake = checked(referral, partner, [e for e in enrollments if e], day, self.program.on(day))
             return not intake.failed
 
@@ -455,14 +474,13 @@ def _kin(history: History, prospects: Prospects, prospect: Prospect) -> list[str
     if values.get("parent_subsidiary") != "separate_with_warning":
         return []
     own = {account for _, account in prospect.accounts}
-    kin = set()
-    for name in prospects.by_id:
-        if not name.startswith("account:") or name == prospect.id:
-            continue
-        other = name.removeprefix("account:")
-        if _parent(history, other) in own or any(_parent(history, account) == other for account in own):
-            kin.add(other)
-    return sorted(kin)
+    near = {_parent(history, account) for account in own}
+    near |= {child for account in own for child in history.children.get(account, ())}
+    return sorted(
+        account
+        for account in near - own
+        if account and f"account:{account}" in prospects.by_id and f"account:{account}" != prospect.id
+    )
 
 
 def _parent(history: History, account: str) -> str | None:
@@ -483,7 +501,9 @@ def unknown_statements(settled: Settled, facts: Facts, file: str) -> list[Reject
                 continue
             statement = timeline[-1].fact.statement
             if statement.startswith(f"{settled.program.id}:") and statement not in known:
-                allowed = "the id of a statement of this program that exists by then (program:partner:period_from:currency)"
+                allowed = (
+                    "the id of a statement of this program that exists by then (program:partner:period_from:currency)"
+                )
                 bad.append(Rejected(file, versions[-1].line, kind, identity, "statement", f'"{statement}"', allowed))
     return bad
 
