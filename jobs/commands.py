@@ -30,7 +30,7 @@ def register(app: typer.Typer) -> None:
 
 
 def init(
-    folder: Annotated[Path, typer.Argument(help="Where to write the files.")] = Path("."),
+    folder: Annotated[Path, typer.Argument(help="Where to write the files.")] = Path(),
     force: Annotated[bool, typer.Option("--force", help="Overwrite files that are there.")] = False,
 ) -> None:
     """Write a commented referee.yaml, the mappings, the program and an .env.example to start from."""

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 from jobs.problems import UserError
@@ -93,7 +94,7 @@ def bad_records(rejected: Iterable[Rejected]) -> UserError:
 def _read(records: str, skip_bad: bool) -> tuple[Facts, list[Rejected]]:
     name = "<stdin>" if records == "-" else records
     try:
-        with nullcontext(sys.stdin.buffer) if records == "-" else open(records, "rb") as lines:
+        with nullcontext(sys.stdin.buffer) if records == "-" else Path(records).open("rb") as lines:
             facts, rejected = read_facts(lines, file=name)
     except OSError as error:
         raise UserError(f"--records: {records}: {error.strerror or error}") from None
