@@ -23,6 +23,7 @@ from sync.delivery import Delivered
 from sync.outbox import Outbox
 from sync.plan import Plan, make_plan
 from sync.pull import Progress, PullResult, pull
+from sync.redirects import follow_redirects
 from sync.sameness import types_of
 from sync.store import Store
 from sync.write_maps import WriteReject
@@ -74,6 +75,7 @@ def sync(
     try:
         for each, lease in held:
             _pull(store.under(lease), each, clock, result, lease, progress, crashpoint)
+        _follow_merges(store, clock)
         result.settled = settle_stored(store, programs, clock())
         crashpoint("after_settle")
         for each, lease in held:
@@ -110,6 +112,15 @@ def _pull(
     for stream in pulled.streams:
         if stream.state == "failed":
             result.failed.append(f"{each.name}: {stream.kind}: {stream.why}")
+
+
+def _follow_merges(store: Store, clock: Clock) -> None:
+    """Facts of any system that name a merged account name its survivor from now on."""
+    now = clock()
+    with store.transaction() as db:
+        moved = follow_redirects(db, at=now, run_id=0)
+    if moved:
+        log.info("redirects_followed", facts=moved)
 
 
 def settle_stored(store: Store, programs: Sequence[Program], now: datetime) -> list[Brought]:

@@ -40,6 +40,9 @@ from sync.tables import micros
 RECORDS_AT_ONCE = 1000
 """Records of a page that are mapped and written together: few enough to stay in the processor's cache."""
 
+OUTLIVE_MERGES = frozenset({"referral"})
+"""Facts that stay when their record is merged into another: a merge in the CRM withdraws nobody's claim."""
+
 MOST_REMEMBERED = 20_000
 """Looked-up records kept in memory during a pull."""
 
@@ -349,9 +352,11 @@ class Landing:
                 writer.state(fact, source)
             keys = [(fact.type, fact.id) for fact in found]
             for key in earlier:
-                if key not in keys:
+                if key in keys:
+                    continue
+                keys.append(key)
+                if item.record.merged_into is None or key[0] not in OUTLIVE_MERGES:
                     writer.withdraw(key, source)
-                    keys.append(key)
             standing_facts.append(standing(item.external_id, keys))
         facts = writer.flush()
         quarantine.release(self._connection, self._stream.id, accepted, self._seen_at)
