@@ -121,7 +121,8 @@ def outcome(settled: Sequence[Settled], as_of: date, rejected: Sequence[Rejected
             document[name] += rows
     keys = {"claims": ("referral", "program"), "support": ("account", "partner", "since"), "statements": ("id",)}
     for name in LISTS[:-1]:
-        document[name].sort(key=lambda row, names=keys.get(name, ("key",)): tuple(row[n] for n in names))
+        names = keys.get(name, ("key",))
+        document[name].sort(key=lambda row, names=names: tuple(row[n] for n in names))
     document["rejected"] = [
         {"line": bad.line, "type": bad.type, "id": bad.id, "field": bad.field or None, "found": bad.found, "allowed": bad.allowed}
         for bad in rejected
