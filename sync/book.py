@@ -89,6 +89,7 @@ class Book:
                 found.partners.add(row.fact_id if row.type == "partner" else str(body.get("partner", "")))
             elif row.type == "decision":
                 found.subjects.add(str(body.get("about", "")))
+                found.identity |= body.get("choice") == "award"  # an award may settle which account a claim is about
             elif row.type in ("partner_invoice", "payout") and body.get("statement"):
                 found.statements.add(str(body["statement"]))
             if row.type == "contract" and body.get("referral"):
@@ -173,6 +174,12 @@ class Book:
         f = tables.fact
         kinds = ("account", "referral", "partner", "enrollment", "decision")
         return self._facts(self._db.execute(select(f).where(f.c.type.in_(kinds)).order_by(f.c.id)))
+
+    def merges(self) -> list[tuple[datetime, str, str]]:
+        """Records that systems merged: (instant, the one that is gone, the one that is left)."""
+        r = tables.redirect
+        rows = self._db.execute(select(r.c.seen_at, r.c.loser, r.c.winner).order_by(r.c.seen_at, r.c.loser))
+        return [(row.seen_at, row.loser, row.winner) for row in rows]
 
     def statement_facts(self, statements: Collection[str], partners: Collection[str]) -> Facts:
         """Partner invoices and payouts that name these statements, and these partners."""
