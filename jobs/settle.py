@@ -261,8 +261,8 @@ class History:
         in_time = min((at for at, _, _ in signed), default=None)
         return max(one for one in signed if one[0] == in_time)[2] if signed else None
 
-    def prospects(self) -> Prospects:
-        """Every referral tied to its prospect."""
+    def prospects(self, merges: Iterable[tuple[datetime, str, str]] = ()) -> Prospects:
+        """Every referral tied to its prospect; ``merges`` as for ``resolve``."""
         calendar = self.program.calendar
 
         def is_complete(referral: Any) -> bool:
@@ -276,7 +276,7 @@ class History:
             return not intake.failed
 
         linking = [view for t in self.views["decision"].values() for view in t]
-        return resolve(self.program, self.views["referral"], self.views["account"], linking, is_complete)
+        return resolve(self.program, self.views["referral"], self.views["account"], linking, is_complete, merges)
 
     def about(self, *subjects: str | None) -> dict[str, list[View[Decision]]]:
         """Decisions about any of these subjects (or about a task on them)."""

@@ -87,7 +87,7 @@ class _Settling:
     def _tie(self) -> set[str]:
         history = self._history(self._book.identity_facts())
         partners = {name: timeline[0].fact.partner for name, timeline in history.views["referral"].items() if timeline[0].fact}
-        prospects = history.prospects()
+        prospects = history.prospects(self._book.merges())
         prospects.ties = {name: ties for name, ties in prospects.ties.items() if name in partners}
         changed = self._book.save_ties(prospects, partners, RULESET)
         near = self._book.kin([name.removeprefix("account:") for name in changed if name.startswith("account:")])

@@ -324,6 +324,7 @@ class _Replay:
             verdicts[c.id] = Verdict(state, ranks[c.id], self._account_of(c, instant), failed, because, **more)
 
         line: list[_Candidate] = []
+        out: list[tuple[_Candidate, str]] = []
         for candidate in valid:
             terms = terms_of[candidate.id]
             decision = self._decision_on(candidate, "claim_review")
@@ -337,7 +338,7 @@ class _Replay:
             elif candidate.id not in self._approved and (sold := self._own_sales(candidate, terms)):
                 verdict(candidate, "rejected", sold, terms.claims.first_party_clauses)
             elif run_out := self._run_out(candidate, instant, terms):
-                verdict(candidate, "expired", run_out, terms.claims.expiry_clauses, **self._window(candidate, terms))
+                out.append((candidate, run_out))
             else:
                 line.append(candidate)
         awarded = self._award(line)
@@ -362,6 +363,13 @@ class _Replay:
                 verdict(candidate, "submitted", "an earlier claim to the same prospect waits for a person")
             standing = [c for c in standing if c not in blocked]
         self._award_line(instant, today, standing, awarded, terms_of, verdict, wanted)
+        owner = next((c for c in standing if verdicts[c.id].state in ("active", "won")), None)
+        for candidate, run_out in out:
+            terms = terms_of[candidate.id]
+            if owner and (owner is awarded or (owner.rank_at, owner.id) < (candidate.rank_at, candidate.id)):
+                verdict(candidate, "superseded", _owned_by(owner), terms.claims.first_party_clauses)
+            else:
+                verdict(candidate, "expired", run_out, terms.claims.expiry_clauses, **self._window(candidate, terms))
 
     def _award_line(
         self,
@@ -394,9 +402,7 @@ class _Replay:
                 because = f"{holder.referral.partner} also claims this prospect; the vendor decides who is awarded"
                 verdict(other, "conflict", because, terms.claims.conflict_clauses)
             else:
-                why = f"the claim {holder.id} of {holder.referral.partner} owns the prospect"
-                failed = terms.claims.first_party_clauses
-                verdict(other, "superseded", why, failed)
+                verdict(other, "superseded", _owned_by(holder), terms.claims.first_party_clauses)
         if contested:
             subject = self._account_of(holder, instant) or holder.id
             listed = sorted([holder, *newcomers], key=lambda c: (c.rank_at, c.id))
@@ -594,6 +600,10 @@ class _Replay:
             instant for instant, referral, partner in self._awards()
             if referral == holder.id or partner == holder.referral.partner
         )  # fmt: skip
+
+
+def _owned_by(holder: _Candidate) -> str:
+    return f"the claim {holder.id} of {holder.referral.partner} owns the prospect"
 
 
 def _failed_checks(review: Review | None) -> tuple[str, ...]:

@@ -78,13 +78,15 @@ def resolve(
     accounts: Mapping[str, Sequence[View[Account]]],
     decisions: Iterable[View[Decision]],
     is_complete: Callable[[Referral], bool],
+    merges: Iterable[tuple[datetime, str, str]] = (),
 ) -> Prospects:
     """Tie every referral to a prospect, in the order things became known.
 
-    ``is_complete`` tells whether a referral's spelling may be compared with later ones.
+    ``is_complete`` tells whether a referral's spelling may be compared with later ones; ``merges`` are accounts that
+    the CRM merged, as (instant, the one that is gone, the one that is left).
     Raises: nothing; doubt is a tie with ``unsure`` prospects, which a person settles.
     """
-    return _Resolution(program, is_complete).run(referrals, accounts, decisions)
+    return _Resolution(program, is_complete).run(referrals, accounts, decisions, merges)
 
 
 class _Resolution:
@@ -110,6 +112,7 @@ class _Resolution:
         referrals: Mapping[str, Sequence[View[Referral]]],
         accounts: Mapping[str, Sequence[View[Account]]],
         decisions: Iterable[View[Decision]],
+        merges: Iterable[tuple[datetime, str, str]],
     ) -> Prospects:
         events: list[tuple[datetime, int, str, Any]] = []
         events += [(view.at, 0, name, view.fact) for name, views in accounts.items() for view in views]
@@ -121,8 +124,12 @@ class _Resolution:
             if about in referrals:
                 events.append((view.at, 2, about, view.fact))
         events.sort(key=lambda event: (event[0], event[1], event[2], event[3].id if event[3] else ""))
+        events += [(at, 3, gone, left) for at, gone, left in merges if gone in accounts]
+        events.sort(key=lambda event: event[0])
         for at, order, name, fact in events:
-            if order == 0:
+            if order == 3:
+                self._merge(at, f"account:{name}", fact)
+            elif order == 0:
                 self._account(at, name, fact)
             elif order == 1:
                 self._referral(at, name, fact)
@@ -218,7 +225,7 @@ class _Resolution:
 
     def _known_prospect(self, identity: str) -> str:
         if identity.startswith("account:"):
-            return self._tree_root(identity.removeprefix("account:"))
+            return self._root(self._tree_root(identity.removeprefix("account:")))
         return self._root(identity)
 
     def _tree_root(self, account: str) -> str:
@@ -232,7 +239,7 @@ class _Resolution:
         return f"account:{account}"
 
     def _prospect_of(self, at: datetime, account: str) -> str:
-        root = self._tree_root(account)
+        root = self._root(self._tree_root(account))
         if root not in self._prospects:
             self._prospects[root] = Prospect(root, accounts=[(at, root.removeprefix("account:"))])
         return root
@@ -244,11 +251,12 @@ class _Resolution:
         return self._root(own)
 
     def _merge(self, at: datetime, waiting: str, account: str) -> None:
-        """An untied prospect turns out to be an account."""
+        """A prospect turns out to be an account: an untied one that was found in the CRM, or one merged into another."""
         target = self._prospect_of(at, account)
         if target == waiting:
             return
         self._merged[waiting] = target
+        self._claims.regroup(waiting, into=target)
         for name in sorted(self._members.get(waiting, ())):
             self._tie(replace(self._ties[name][-1], at=at, prospect=target), name)
 
