@@ -1,0 +1,52 @@
+"""What we wrote ourselves comes back and starts nothing; what a person changed is shown before it is written over."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.jobs.sync_world import office
+
+
+def test_our_own_writes_come_back_and_start_nothing(tmp_path: Path) -> None:
+    with office(tmp_path) as place:
+        place.morning(24)
+        first = place.sync()
+        assert first.failed == []
+        written, before = place.journals(), place.dump()
+        assert written
+        for _ in range(2):
+            place.later(minutes=30)
+            again = place.sync()
+            assert again.failed == []
+            assert all(plan.empty for plan in again.plans.values())
+            assert [(one.new_entries, one.statements_cut) for one in again.settled] == [(0, ())]
+            assert sum(pulled.records.facts for pulled in again.pulled.values()) == 0
+        assert place.journals() == written
+        after = place.dump()
+        assert {name: after[name] for name in ("facts", "journal", "outbox", "outcome")} == {
+            name: before[name] for name in ("facts", "journal", "outbox", "outcome")
+        }
+
+
+def test_a_person_who_edits_our_field_is_shown_in_the_plan_and_written_over_once(tmp_path: Path) -> None:
+    with office(tmp_path) as place:
+        place.morning(5)
+        assert place.sync().failed == []
+        place.later(minutes=30)
+        crm, lead = place.world.crm, place.world.ids["lead Harbour by Northline"]
+        ours = crm.get("Lead", lead)["Referral_Status__c"]
+        crm.update("Lead", lead, {"Referral_Status__c": "withdrawn"})
+        place.later(minutes=30)
+        planned = place.sync(write=False)
+        item = next(item for item in planned.plans["crm"].items if item.writes)
+        assert item.ref.key == lead
+        (change,) = item.changes
+        assert (change.name, change.before, change.after) == ("Referral_Status__c", "withdrawn", ours)
+        assert change.overwrites
+        assert crm.get("Lead", lead)["Referral_Status__c"] == "withdrawn"
+        count = len(crm.journal.writes())
+        assert place.sync().failed == []
+        assert crm.get("Lead", lead)["Referral_Status__c"] == ours
+        place.later(minutes=30)
+        assert place.sync().failed == []
+        assert [dict(write.fields) for write in crm.journal.writes()[count:]] == [{"Referral_Status__c": ours}]
