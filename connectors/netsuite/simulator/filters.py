@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
 
 from connectors.netsuite.simulator.answers import Refused
 from connectors.netsuite.simulator.database import Row
-from connectors.netsuite.simulator.formats import FormatError, from_user_date
+from connectors.netsuite.simulator.formats import FormatError, from_user_date, local_text
 from connectors.netsuite.simulator.schema import TableSpec
 
 _TERM = re.compile(r'\s*(\w+)\s+([A-Z_]+)(?:\s+(?:"([^"]*)"|([\w.-]+)))?\s*(?:(AND)\s+|$)')
@@ -24,8 +27,8 @@ _OPERATORS = (
 )
 
 
-def matching(rows: list[Row], table: TableSpec, text: str, date_format: str) -> list[Row]:
-    """The rows that fulfil every term. Raises: ``Refused`` for what cannot be read."""
+def matching(rows: list[Row], table: TableSpec, text: str, date_format: str, zone: ZoneInfo) -> list[Row]:
+    """The rows that fulfil every term; days are the account's. Raises: ``Refused`` for what cannot be read."""
     at = 0
     while at < len(text):
         found = _TERM.match(text, at)
@@ -46,27 +49,31 @@ def matching(rows: list[Row], table: TableSpec, text: str, date_format: str) -> 
             )
         if column.type in ("date", "datetime"):
             try:
-                # A bare date means midnight of the account, as recorded users found out.
                 value = from_user_date(value, date_format)
-            except FormatError as error:
-                raise Refused(400, "INVALID_PARAMETER", str(error), parameter="q") from None
-        suffix = "__local" if column.type == "datetime" else ""
-        rows = [
-            row
-            for row in rows
-            if _fits(
-                str(row.get(name + suffix, row.get(name, ""))),
-                operator,
-                value,
-                bool(suffix),
-            )
-        ]
+            except FormatError:
+                # Clients know by these words that they should try another date format.
+                detail = (
+                    f'Invalid search query. Search error occurred: Parse of date/time "{value}" failed with date format '
+                    f'"{date_format}".'
+                )
+                raise Refused(400, "INVALID_PARAMETER", detail, parameter="q") from None
+        stamp = column.type == "datetime"
+        rows = [row for row in rows if _fits(_held(row.get(name), stamp, zone), operator, value, stamp)]
         at = found.end()
     return rows
 
 
+def _held(value: Any, stamp: bool, zone: ZoneInfo) -> str:
+    if value is None:
+        return ""
+    return local_text(datetime.fromisoformat(value).replace(tzinfo=UTC), zone) if stamp else str(value)
+
+
 def _fits(held: str, operator: str, value: str, stamp: bool) -> bool:
     day = held[:10] if stamp else held
+    if stamp and operator == "AFTER":
+        # A bare date is midnight of the account, so AFTER a day begins with that day.
+        return held > f"{value} 00:00:00"
     match operator:
         case "IS" | "EQUAL" | "ON":
             return day == value

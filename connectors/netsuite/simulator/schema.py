@@ -173,7 +173,8 @@ PARTNER_RECORDS = {
 
 def custom_record(name: str, fields: str) -> TableSpec:
     """A custom record type with the columns that all of them have."""
-    common = "id:integer- name:text externalId:text isInactive:boolean lastModified:datetime- created:datetime- owner:integer"
+    # The change stamp is in lower case in the record API too, unlike that of standard records.
+    common = "id:integer- name:text externalId:text isInactive:boolean lastmodified:datetime- created:datetime- owner:integer"
     return TableSpec(
         name,
         _columns(f"{common} {fields}"),

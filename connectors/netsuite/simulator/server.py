@@ -520,7 +520,7 @@ class NetSuiteSimulator(Simulator):
         table = self.database.tables[kind.table]
         rows = self.database.rows(kind.table, **({"type": kind.code} if kind.code else {}))
         for text in request.query.get("q", []):
-            rows = matching(rows, table, text, self._queries.date_format)
+            rows = matching(rows, table, text, self._queries.date_format, self.database.zone)
         page = rows[offset : offset + limit]
         items = [
             {
