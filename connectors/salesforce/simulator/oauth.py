@@ -1,6 +1,8 @@
-"""The token endpoint: client credentials and JWT bearer, sessions with a lifetime, nothing else.
+"""The token endpoint: client credentials, JWT bearer and refresh tokens, sessions with a lifetime, nothing else.
 
-Source: "OAuth 2.0 Client Credentials Flow for Server-to-Server Integration", "OAuth 2.0 JWT Bearer Flow".
+Source: "OAuth 2.0 Client Credentials Flow for Server-to-Server Integration", "OAuth 2.0 JWT Bearer Flow",
+"OAuth 2.0 Refresh Token Flow for Renewed Sessions". Referee uses no refresh tokens; other programs know no other
+login, and have to log in to be asked about the rest.
 """
 
 from __future__ import annotations
@@ -37,6 +39,10 @@ class Sessions:
         """client id → PEM of the certificate's key (JWT bearer)"""
         self.users: dict[str, bool] = {"integration@org.example": True}
         """user name → active and pre-authorised"""
+        self.refresh_tokens: dict[str, str] = {"refresh-token-of-tests": "client-of-tests"}
+        """refresh token → client id"""
+        self.rotate_refresh_tokens = False
+        """each use ends a refresh token and gives the next one"""
         self.audiences = {"https://login.salesforce.com", "https://test.salesforce.com"}
         self.lifetime_seconds = 7200.0
         self.tokens_made = 0
@@ -46,10 +52,14 @@ class Sessions:
     def token(self, form: Mapping[str, str], authorization: str, url: str) -> dict[str, Any]:
         """Answer of ``POST /services/oauth2/token``. Raises: :class:`Refused`."""
         grant = form.get("grant_type", "")
+        more: dict[str, str] = {}
         if grant == "client_credentials":
             self._client(form, authorization)
         elif grant == JWT_BEARER:
             self._assertion(form.get("assertion", ""), url)
+        elif grant == "refresh_token":
+            self._client(form, authorization)
+            more = self._refreshed(form)
         else:
             raise Refused("unsupported_grant_type", "grant type not supported")
         self.tokens_made += 1
@@ -59,7 +69,7 @@ class Sessions:
         return {
             "access_token": token, "signature": "c2lnbmF0dXJl", "scope": "api", "instance_url": url,
             "id": f"{url}/id/{self._org_id}/{self._user_id}", "token_type": "Bearer",
-            "issued_at": str(int(issued.timestamp() * 1000)),
+            "issued_at": str(int(issued.timestamp() * 1000)), **more,
         }  # fmt: skip
 
     def accepts(self, authorization: str) -> bool:
@@ -85,6 +95,18 @@ class Sessions:
             raise Refused("invalid_client", "invalid client credentials")
         if not any(self.users.values()):
             raise Refused("invalid_grant", "no client credentials user enabled")
+
+    def _refreshed(self, form: Mapping[str, str]) -> dict[str, str]:
+        old = form.get("refresh_token", "")
+        client = self.refresh_tokens.get(old)
+        if client is None or client != form.get("client_id"):
+            raise Refused("invalid_grant", "expired access/refresh token")
+        if not self.rotate_refresh_tokens:
+            return {}
+        fresh = f"{old.partition('.')[0]}.{self.tokens_made:06d}"
+        del self.refresh_tokens[old]
+        self.refresh_tokens[fresh] = client
+        return {"refresh_token": fresh}
 
     def _assertion(self, assertion: str, url: str) -> None:
         try:
