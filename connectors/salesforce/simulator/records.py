@@ -73,10 +73,19 @@ class Records:
                 ),
             )  # fmt: skip
         except ManyMatches as many:
-            raise Choices([f"/services/data/{version}/sobjects/{spec.name}/{one}" for one in many.ids]) from None
+            raise _choices(spec, many.ids, version) from None
         except NotThere:
             raise not_found() from None
         return row_done(saved.id, created=saved.action == "created")
+
+    def id_of(self, spec: ObjectSpec, field: str, key: str, version: str) -> str:
+        """The record at ``/sobjects/X/Field/key``. Raises: :class:`Refusal` 404, :class:`Choices`."""
+        ids = [row["Id"] for row in self._rows.by_key(spec.name, self.key_field(spec, field).name, key)]
+        if not ids:
+            raise not_found()
+        if len(ids) > 1:
+            raise _choices(spec, ids, version)
+        return str(ids[0])
 
     def delete(self, spec: ObjectSpec, record_id: str, user: str) -> None:
         """``DELETE /sobjects/X/id``."""
@@ -261,3 +270,7 @@ class Records:
             found = self._evaluator.field_named(spec, name)
             shape.fields[found.name] = found.type in NUMBERS
         return shape
+
+
+def _choices(spec: ObjectSpec, ids: Sequence[str], version: str) -> Choices:
+    return Choices([f"/services/data/{version}/sobjects/{spec.name}/{one}" for one in ids])

@@ -268,10 +268,10 @@ class SalesforceSimulator(Simulator):
             case ("POST",):
                 return SimResponse(201, self._records.insert(spec, body_of(request.body), user, allow))
             case ("GET", record_id):
-                names = [name for name in query.get("fields", "").split(",") if name] or [
-                    name for name in spec.fields if self.visible(spec.name, name)
-                ]
-                return SimResponse(200, self._records.get(spec, record_id, names, version))
+                return SimResponse(200, self._shown(spec, record_id, query.get("fields", ""), version))
+            case ("GET", field, key):
+                record_id = self._records.id_of(spec, field, key, version)
+                return SimResponse(200, self._shown(spec, record_id, query.get("fields", ""), version))
             case ("PATCH", record_id):
                 unless = self._unless(request)
                 self._records.update(spec, record_id, body_of(request.body), user, allow, unless)
@@ -284,6 +284,12 @@ class SalesforceSimulator(Simulator):
                 done = self._records.upsert(spec, field, key, body_of(request.body), user, allow, only, version)
                 return SimResponse(201 if done["created"] else 200, done)
         raise not_found()
+
+    def _shown(self, spec: ObjectSpec, record_id: str, fields: str, version: str) -> dict[str, Any]:
+        names = [name for name in fields.split(",") if name]
+        return self._records.get(
+            spec, record_id, names or [name for name in spec.fields if self.visible(spec.name, name)], version
+        )
 
     def _collection(self, request: SimRequest, rest: list[str], version: str) -> SimResponse:
         user = self.rows.user_id
