@@ -83,9 +83,9 @@ class Office:
         self.here.settings = load_settings(self.config)
 
     def journals(self) -> list[tuple[str, ...]]:
-        """What both systems carried out for us, without the order."""
+        """What both systems carried out for us, without the order (and so without the ids that NetSuite gave by it)."""
         return sorted(
-            (name, write.object, str(write.key), write.external_id, write.action, str(sorted(write.fields.items())))
+            (name, write.object, write.key or write.external_id, write.action, str(sorted(write.fields.items())))
             for name, system in (("crm", self.world.crm), ("erp", self.world.erp))
             for write in system.journal.writes()
         )
@@ -164,9 +164,9 @@ CONTENT = {
     "prospects": "SELECT * FROM prospect",
     "ties": "SELECT * FROM tie",
     "book": "SELECT program, terms, as_of FROM book",
-    "outbox": "SELECT connection, object, key_field, key, action, payload, state, external_id FROM intent",
+    "outbox": "SELECT connection, object, key_field, key, action, payload, state FROM intent",
     # A plan over a record that is there also notes which of its fields both sides hold empty.
-    "agreed": "SELECT connection, object, key_field, key, external_id, json_patch('{}', fields) FROM agreed",
+    "agreed": "SELECT connection, object, key_field, key, json_patch('{}', fields) FROM agreed",
 }
 
 
