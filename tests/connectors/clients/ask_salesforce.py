@@ -1,0 +1,47 @@
+"""Runs in simple-salesforce's own environment: uses an org as a program would and prints, as JSON, what it saw.
+
+Arguments: client id, client secret.
+"""
+
+import json
+import sys
+from datetime import UTC, datetime, timedelta
+
+from simple_salesforce.api import Salesforce
+from simple_salesforce.exceptions import SalesforceMalformedRequest, SalesforceResourceNotFound
+
+org = Salesforce(consumer_key=sys.argv[1], consumer_secret=sys.argv[2], domain="example.my", version="62.0")
+seen = {
+    "objects": [item["name"] for item in org.describe()["sobjects"]],
+    "lead_fields": [field["name"] for field in org.Lead.describe()["fields"]],
+    "leads": [row["Id"] for row in org.query_all("SELECT Id FROM Lead ORDER BY Id")["records"]],
+    "with_deleted": [row["Id"] for row in org.query_all("SELECT Id FROM Lead", include_deleted=True)["records"]],
+    "names": {row["Id"]: row["Name"] for row in org.query_all_iter("SELECT Id, Name FROM Account")},
+}
+
+made = org.Contact.create({"LastName": "Nakamura", "Email": "nakamura@example.org"})["id"]
+seen["contact"] = made
+seen["updated"] = org.Contact.update(made, {"Title": "Dispatcher"})
+seen["read_back"] = {key: org.Contact.get(made)[key] for key in ("LastName", "Title", "Email", "IsDeleted")}
+seen["upserted"] = [org.Commission__c.upsert("Sync_Key__c/k-1", {"Amount__c": amount}) for amount in (10.5, 11)]
+seen["by_key"] = org.Commission__c.get_by_custom_id("Sync_Key__c", "k-1")["Amount__c"]
+
+end = datetime.now(UTC) + timedelta(minutes=2)
+changed = org.Contact.updated(end - timedelta(hours=1), end)
+seen["changed_ids"] = changed["ids"]
+seen["deleted_status"] = org.Contact.delete(made)
+seen["deleted_ids"] = [row["id"] for row in org.Contact.deleted(end - timedelta(hours=1), end)["deletedRecords"]]
+
+refused = {}
+for name, ask in {
+    "gone": lambda: org.Contact.get(made),
+    "query": lambda: org.query("SELECT Nothing__c FROM Lead"),
+    "value": lambda: org.Lead.create({"LastName": "Lee", "Company": "Lee", "Email": "no address"}),
+}.items():
+    try:
+        ask()
+    except (SalesforceResourceNotFound, SalesforceMalformedRequest) as error:
+        refused[name] = [type(error).__name__, error.content[0]["errorCode"]]
+seen["refused"] = refused
+seen["usage"] = org.api_usage["api-usage"].total
+json.dump(seen, sys.stdout)
