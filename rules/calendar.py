@@ -75,6 +75,12 @@ def month_end(day: date) -> date:
     return day.replace(day=monthrange(day.year, day.month)[1])
 
 
+@lru_cache(maxsize=4096)
+def next_month(day: date) -> date:
+    """The first day of the month after."""
+    return add_months(day.replace(day=1), 1)
+
+
 def quarter_start(day: date) -> date:
     """The first day of the calendar quarter."""
     return date(day.year, day.month - (day.month - 1) % 3, 1)
@@ -94,6 +100,7 @@ class Calendar:
     closed: frozenset[date] = frozenset()
     _zone: ZoneInfo = field(init=False, repr=False, compare=False)
     _starts: dict[date, datetime] = field(init=False, repr=False, compare=False, default_factory=dict)
+    _days: dict[datetime, date] = field(init=False, repr=False, compare=False, default_factory=dict)
     _counted: dict[tuple[date, int], date] = field(init=False, repr=False, compare=False, default_factory=dict)
     _closed_of_year: dict[int, Collection[date]] = field(init=False, repr=False, compare=False, default_factory=dict)
 
@@ -109,7 +116,8 @@ class Calendar:
 
     def date_of(self, instant: datetime) -> date:
         """The local date of an instant."""
-        return instant.astimezone(self._zone).date()
+        day = self._days.get(instant)
+        return instant.astimezone(self._zone).date() if day is None else day
 
     def local(self, instant: datetime) -> str:
         """An instant as people of the program read it, whatever offset it came with."""
@@ -121,6 +129,7 @@ class Calendar:
         if start is None:
             start = datetime(day.year, day.month, day.day, tzinfo=self._zone).astimezone(UTC)
             self._starts[day] = start
+            self._days[start] = start.astimezone(self._zone).date()
         return start
 
     def end_of(self, day: date) -> datetime:

@@ -7,13 +7,14 @@ difference on the entries it corrects, at their own rate. Source: NT-14, NT-17, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from operator import itemgetter
 from typing import Any
 
-from rules.calendar import Calendar, add_months, month_end, month_start
+from rules.calendar import Calendar, add_months, month_end, next_month
 from rules.facts import View
 from rules.ledger import Entry, EntryKind, Ledger
 from rules.money import EXACT, ROUNDINGS, ZERO, percent, rounded, shares, text
@@ -22,7 +23,8 @@ from rules.tasks import Wanted
 from rules.terms import Program, ShareOfCollections, Terms
 
 _ONE = Decimal(1)
-_ORDER = {"standing": 0, "enrollment": 1, "decision": 2, "contract": 3, "invoice": 4, "credit_note": 5, "payment": 6, "refund": 7}
+_STANDING, _ENROLLMENT, _DECISION, _CONTRACT, _INVOICE, _CREDIT_NOTE, _PAYMENT, _REFUND = range(8)
+"""What an event is about; at one instant they are seen in this order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +83,8 @@ class Deal:
 
 @dataclass(slots=True)
 class Outcome:
-    """What the rule posted, what is held from when to when, and the tasks it calls for at each instant."""
+    """The tasks that the rule calls for at each instant; what it posted is in the ledger."""
 
-    entries: list[Entry] = field(default_factory=list)
     tasks: list[tuple[datetime, tuple[Wanted, ...]]] = field(default_factory=list)
 
 
@@ -118,6 +119,11 @@ class _InvoiceBook:
     posted_basis: Decimal = ZERO
 
 
+_Event = tuple[datetime, int, str, _InvoiceBook | None, Any]
+"""When, what it is about, its id, the invoice concerned (``None``: the deal itself), and how it reads from then on."""
+_when = itemgetter(0, 1, 2)
+
+
 def share_of_collections(deal: Deal, ledger: Ledger) -> Outcome:
     """Replay a deal and post its commission to the ledger.
 
@@ -136,64 +142,80 @@ class _Replay:
         self._books = {name: _InvoiceBook(name) for name in sorted(deal.invoices)}
         self._contract: Contract | None = None
         self._approved_on: date | None = None
-        self._terms: Terms = deal.program.versions[0]
-        self._term: ShareOfCollections = self._terms.commission[0]
         self._rate: Decimal | None = None
         self._rate_from = ""
         self._enrollments: dict[str, Enrollment] = {}
         self._decisions: list[RateDecision] = []
         self._outcome = Outcome()
         self._earning = False
-        self._rounding = ROUNDINGS["half_even"]
+        self._take(deal.program.versions[0])
+
+    def _take(self, terms: Terms) -> None:
+        """Go by these terms from now on. What every entry asks of them is read here, once."""
+        values = terms.values
+        excludes = values["net_excludes"]
+        assert isinstance(excludes, tuple)
+        self._terms = terms
+        self._term: ShareOfCollections = terms.commission[0]
+        self._clauses = self._term.clauses + self._term.rate.clauses
+        self._rounding = ROUNDINGS[str(values["rounding"])]
+        self._by_invoice_date = values.get("terms_pin_at") == "invoice_date"
+        self._excludes = frozenset(excludes)
+        not_credited = {"shipping"} if "shipping" in excludes else set()
+        self._no_credit_lines = frozenset({*self._term.excluded_lines, *not_credited})
+        self._no_lines = self._no_credit_lines if "discount" in excludes else self._no_credit_lines | {"discount"}
 
     def run(self) -> Outcome:
-        for at, _, kind, name, payload in sorted(self._events(), key=lambda event: event[:4]):
-            if kind in ("standing", "enrollment", "decision", "contract"):
-                self._see_deal(at, kind, name, payload)
+        for at, about, name, book, fact in sorted(self._events(), key=_when):
+            if book is None:
+                self._see_deal(at, about, name, fact)
+            elif about == _PAYMENT:
+                self._see_payment(at, book, name, fact)
             else:
-                self._see_invoice(at, kind, name, payload)
+                self._see_invoice(at, about, book, name, fact)
         return self._outcome
 
-    def _events(self) -> Iterable[tuple[datetime, int, str, str, Any]]:
+    def _events(self) -> list[_Event]:
         deal = self._deal
-        for standing in deal.standings:
-            yield standing.at, _ORDER["standing"], "standing", "", standing
-        for name, views in deal.enrollments.items():
-            for view in views:
-                yield view.at, _ORDER["enrollment"], "enrollment", name, view.fact
-        for decision in deal.rate_decisions:
-            yield decision.at, _ORDER["decision"], "decision", "", decision
-        for contract in deal.contract:
-            yield contract.at, _ORDER["contract"], "contract", deal.contract_id, contract.fact
+        events: list[_Event] = [(standing.at, _STANDING, "", None, standing) for standing in deal.standings]
+        for name, enrollment in deal.enrollments.items():
+            events += [(view.at, _ENROLLMENT, name, None, view.fact) for view in enrollment]
+        events += [(decision.at, _DECISION, "", None, decision) for decision in deal.rate_decisions]
+        events += [(view.at, _CONTRACT, deal.contract_id, None, view.fact) for view in deal.contract]
+        pinned = all(version.values.get("terms_pin_at") != "invoice_date" for version in deal.program.versions)
         for name, facts in deal.invoices.items():
-            for invoice in facts.invoice:
-                yield invoice.at, 4, "invoice", name, (name, invoice.fact)
-            for identity, credits in facts.credits.items():
-                for credit in credits:
-                    yield credit.at, 5, "credit_note", identity, (name, credit.fact)
-            for identity, payments in facts.payments.items():
-                for payment in payments:
-                    yield payment.at, 6, "payment", identity, (name, payment.fact)
-            for identity, refunds in facts.refunds.items():
-                for refund in refunds:
-                    yield refund.at, 7, "refund", identity, (name, refund.fact)
+            book = self._books[name]
+            issued = facts.invoice[0]
+            # An invoice earns nothing before a payment: known before all of them, it needs no event of its own.
+            if pinned and len(facts.invoice) == 1 and all(t[0].at >= issued.at for t in facts.payments.values()):
+                book.invoice = issued.fact
+            else:
+                events += [(view.at, _INVOICE, name, book, view.fact) for view in facts.invoice]
+            for identity, payment in facts.payments.items():
+                for view in payment:
+                    events.append((view.at, _PAYMENT, identity, book, view.fact))
+            for identity, credit in facts.credits.items():
+                events += [(view.at, _CREDIT_NOTE, identity, book, view.fact) for view in credit]
+            for identity, refund in facts.refunds.items():
+                events += [(view.at, _REFUND, identity, book, view.fact) for view in refund]
+        return events
 
-    def _see_deal(self, at: datetime, kind: str, name: str, payload: Any) -> None:
+    def _see_deal(self, at: datetime, about: int, name: str, payload: Any) -> None:
         before = (self._earning, self._rate, self._approved_on)
-        if kind == "standing":
+        if about == _STANDING:
             approved = payload.approved_at
             self._approved_on = self._calendar.date_of(approved) if approved else None
-        elif kind == "enrollment":
+        elif about == _ENROLLMENT:
             self._enrollments.pop(name, None) if payload is None else self._enrollments.__setitem__(name, payload)
-        elif kind == "decision":
+        elif about == _DECISION:
             self._decisions.append(payload)
         else:
             self._contract = payload
         self._pin(at)
         self._earning = self._approved_on is not None and self._contract is not None and self._rate is not None
         missing = self._approved_on is not None and self._contract is not None and self._rate is None
-        self._want(at, self._rate_missing() if missing and not self._by_invoice_date() else ())
-        if before != (self._earning, self._rate, self._approved_on) or self._by_invoice_date():
+        self._want(at, self._rate_missing() if missing and not self._by_invoice_date else ())
+        if before != (self._earning, self._rate, self._approved_on) or self._by_invoice_date:
             source = ("referral", self._deal.referral)
             for book in self._books.values():
                 self._evaluate(at, book, "adjustment", source, self._calendar.date_of(at), None)
@@ -207,9 +229,6 @@ class _Replay:
         because = f"no rate is known for {self._deal.partner} (looked in: {sources}); nothing is paid at a default"
         return (Wanted("rate_missing", self._deal.contract_id, self._term.rate.clauses, because),)
 
-    def _by_invoice_date(self) -> bool:
-        return self._terms.values.get("terms_pin_at") == "invoice_date"
-
     def _pin(self, at: datetime) -> None:
         """Take the terms and the rate in force at the moment the program pins a deal, once (G-1)."""
         if self._rate is not None or self._approved_on is None or self._contract is None:
@@ -218,9 +237,7 @@ class _Replay:
         day = {"submission": self._deal.submitted_on, "contract_signed": self._contract.signed_on}.get(
             str(pin_at), self._approved_on
         )
-        self._terms = self._program.on(day)
-        self._term = self._terms.commission[0]
-        self._rounding = ROUNDINGS[str(self._terms.values["rounding"])]
+        self._take(self._program.on(day))
         self._rate, self._rate_from = self._rate_on(day, at)
 
     def _rate_on(self, day: date, now: datetime) -> tuple[Decimal | None, str]:
@@ -250,22 +267,20 @@ class _Replay:
         fact = self._deal.enrollments[name][0].fact
         return fact.starts_on if fact else date.min
 
-    def _see_invoice(self, at: datetime, kind: str, name: str, payload: tuple[str, Any]) -> None:
-        book = self._books[payload[0]]
-        fact = payload[1]
-        if kind == "payment":
-            was = book.payments.pop(name, None)
-            if fact is not None:
-                book.payments[name] = fact
-            entry_kind: EntryKind = "adjustment"
-            source, day, corrected = ("payment", name), None, name
-            if fact is not None and fact.reverses is not None:
-                entry_kind, day, corrected = "reversal", fact.received_on, fact.reverses
-            elif was is not None and was.reverses is not None:
-                corrected = was.reverses
-            self._evaluate(at, book, entry_kind, source, day, corrected)
-            return
-        if kind == "invoice":
+    def _see_payment(self, at: datetime, book: _InvoiceBook, name: str, fact: Payment | None) -> None:
+        was = book.payments.pop(name, None)
+        if fact is not None:
+            book.payments[name] = fact
+        kind: EntryKind = "adjustment"
+        day, corrected = None, name
+        if fact is not None and fact.reverses is not None:
+            kind, day, corrected = "reversal", fact.received_on, fact.reverses
+        elif was is not None and was.reverses is not None:
+            corrected = was.reverses
+        self._evaluate(at, book, kind, ("payment", name), day, corrected)
+
+    def _see_invoice(self, at: datetime, about: int, book: _InvoiceBook, name: str, fact: Any) -> None:
+        if about == _INVOICE:
             book.invoice = fact
             voided = fact is not None and fact.voided_on is not None
             self._evaluate(
@@ -273,13 +288,14 @@ class _Replay:
                 fact.voided_on if voided else None, None,
             )  # fmt: skip
             return
-        held: dict[str, Any] = book.credits if kind == "credit_note" else book.refunds
+        held: dict[str, Any] = book.credits if about == _CREDIT_NOTE else book.refunds
         held.pop(name, None)
         day = None
         if fact is not None:
             held[name] = fact
-            day = fact.issued_on if kind == "credit_note" else fact.paid_on
-        self._evaluate(at, book, "reversal" if fact is not None else "adjustment", (kind, name), day, None)
+            day = fact.issued_on if about == _CREDIT_NOTE else fact.paid_on
+        source = ("credit_note" if about == _CREDIT_NOTE else "refund", name)
+        self._evaluate(at, book, "reversal" if fact is not None else "adjustment", source, day, None)
 
     def _evaluate(
         self, at: datetime, book: _InvoiceBook, kind: EntryKind, source: tuple[str, str], day: date | None,
@@ -290,73 +306,62 @@ class _Replay:
         ``day`` is the own date of the fact behind a correction; ``None``: the day on which it became known.
         """
         rate = self._rate
-        if self._by_invoice_date() and book.invoice is not None and self._approved_on and self._contract:
+        if self._by_invoice_date and book.invoice is not None and self._approved_on and self._contract:
             rate, self._rate_from = self._rate_on(book.invoice.issued_on, at)
             if rate is None:
                 self._want(at, self._rate_missing())
-        earning = rate is not None and self._approved_on is not None and self._contract is not None
         invoice = book.invoice
-        counts = earning and invoice is not None and invoice.voided_on is None
-        if not book.given and not (counts and book.payments):
+        if rate is None or self._approved_on is None or self._contract is None or invoice is None or invoice.voided_on is not None:
+            if book.given:
+                self._correct(at, book, rate or ZERO, ZERO, kind, source, day, corrected)
             return
-        net, gross = self._net_and_gross(book) if counts and invoice is not None else (ZERO, _ONE)
+        if not book.payments and not book.given:
+            return
+        net, gross = self._net_and_gross(book, invoice)
         if book.given:
-            known = [p for p in book.payments.values() if p.id in book.given]
-            basis = self._basis(net, gross, self._collected(book, known)) if counts else ZERO
-            self._correct(at, book, rate or ZERO, basis, kind, source, day, corrected)
-        if not counts or rate is None or invoice is None:
-            return
+            basis = self._basis(net, gross, self._collected(book))
+            self._correct(at, book, rate, basis, kind, source, day, corrected)
         fresh = [p for p in book.payments.values() if p.reverses is None and p.id not in book.given]
         if len(fresh) > 1:
             fresh.sort(key=lambda p: (p.received_on, p.id))
         for payment in fresh:
             book.given.add(payment.id)
-            known = [p for p in book.payments.values() if p.id in book.given]
-            collected = self._collected(book, known)
-            basis = self._basis(net, gross, collected)
+            basis = self._basis(net, gross, self._collected(book))
             amount = rounded(EXACT.multiply(basis, rate), invoice.currency, self._rounding) - book.posted
-            part = basis - book.posted_basis
             if amount:
-                self._give(at, book, payment, rate, part, amount, net, gross)
+                self._give(at, book, invoice, payment, rate, basis - book.posted_basis, amount, net, gross)
             else:
                 book.shares.append(_Share(payment.id, self._deal.partner, None, ZERO, ZERO))
             book.posted += amount
             book.posted_basis = basis
 
-    def _net_and_gross(self, book: _InvoiceBook) -> tuple[Decimal, Decimal]:
+    def _net_and_gross(self, book: _InvoiceBook, invoice: Invoice) -> tuple[Decimal, Decimal]:
         """What earns of the invoice after credits, and its gross after credits (G-10)."""
-        invoice = book.invoice
-        assert invoice is not None
-        excludes = self._terms.values["net_excludes"]
-        assert isinstance(excludes, tuple)
-        dropped = self._term.excluded_lines
+        no_lines = self._no_lines
         net = whole = ZERO
         for line in invoice.lines:
             whole += line.amount
-            kind = line.kind
-            if kind in dropped or (kind == "shipping" and "shipping" in excludes):
-                continue
-            if kind == "discount" and "discount" not in excludes:
-                continue
-            net += line.amount
+            if line.kind not in no_lines:
+                net += line.amount
         gross = whole + (invoice.tax or ZERO)
-        part = net / whole if whole else ZERO
-        if "tax" not in excludes and invoice.tax:
-            net += EXACT.multiply(invoice.tax, part)
-        for credit in book.credits.values():
-            gross -= credit.amount + (credit.tax or ZERO)
-            if "credit" not in excludes:
-                continue
-            if credit.lines:
-                mirrored = sum((line.amount for line in credit.lines), ZERO) < 0
-                earning = sum(
-                    (line.amount for line in credit.lines
-                     if line.kind not in dropped and not (line.kind == "shipping" and "shipping" in excludes)), ZERO
-                )  # fmt: skip
-                net -= -earning if mirrored else earning
-            else:
-                net -= EXACT.multiply(credit.amount, part)
-        return max(net, ZERO), gross
+        taxed = "tax" not in self._excludes and invoice.tax
+        if book.credits or taxed:
+            part = net / whole if whole else ZERO
+            if taxed:
+                net += EXACT.multiply(taxed, part)
+            for credit in book.credits.values():
+                gross -= credit.amount + (credit.tax or ZERO)
+                if "credit" in self._excludes:
+                    net -= self._credited(credit, part)
+        return (net if net >= ZERO else ZERO), gross
+
+    def _credited(self, credit: CreditNote, part: Decimal) -> Decimal:
+        """What a credit takes from the net: its lines that earn, else its share by the ``part`` of the invoice that earns."""
+        if not credit.lines:
+            return EXACT.multiply(credit.amount, part)
+        earning = sum((line.amount for line in credit.lines if line.kind not in self._no_credit_lines), ZERO)
+        mirrored = sum((line.amount for line in credit.lines), ZERO) < 0
+        return -earning if mirrored else earning
 
     def _basis(self, net: Decimal, gross: Decimal, collected: Decimal) -> Decimal:
         if self._terms.values["release"] == "invoice_fully_paid":
@@ -367,49 +372,53 @@ class _Replay:
             return ZERO
         return EXACT.divide(EXACT.multiply(net, collected), gross)
 
-    def _collected(self, book: _InvoiceBook, payments: Iterable[Payment]) -> Decimal:
-        known = {p.id for p in payments}
+    def _collected(self, book: _InvoiceBook) -> Decimal:
+        """What the payments that were given their share brought, less what was taken back of them."""
         total = ZERO
-        for payment in payments:
-            total += payment.amount if payment.reverses is None else ZERO
         for payment in book.payments.values():
-            if payment.reverses in known:
+            if payment.reverses is None:
+                if payment.id in book.given:
+                    total += payment.amount
+            elif payment.reverses in book.given and payment.reverses in book.payments:
                 total -= payment.amount
-        excludes = self._terms.values["net_excludes"]
-        assert isinstance(excludes, tuple)
-        if book.refunds and "refund" in excludes:
+        if book.refunds and "refund" in self._excludes:
             total -= sum((refund.amount for refund in book.refunds.values()), ZERO)
         return total
 
     def _give(
-        self, at: datetime, book: _InvoiceBook, payment: Payment, rate: Decimal, basis: Decimal, amount: Decimal,
-        net: Decimal, gross: Decimal,
+        self, at: datetime, book: _InvoiceBook, invoice: Invoice, payment: Payment, rate: Decimal, basis: Decimal,
+        amount: Decimal, net: Decimal, gross: Decimal,
     ) -> None:  # fmt: skip
         """Post what a payment earns, to whoever the customer relationship belongs to by then."""
-        invoice = book.invoice
-        assert invoice is not None
         currency = invoice.currency
         because = (
             f"{percent(rate)} of {text(basis, currency)} {currency}: {text(net, currency)} net of invoice {invoice.id} x "
             f"{text(payment.amount, currency)} paid of {text(gross, currency)} gross; rate from {self._rate_from}"
         )
-        to = self._beneficiaries(payment.received_on)
+        source = ("payment", payment.id)
+        day = payment.received_on
+        to = self._beneficiaries(day)
+        if len(to) == 1:
+            entry, part, shown = None, rounded(amount, currency), rounded(basis, currency)
+            if to[0] is not None and part:
+                entry = self._post(at, to[0], currency, "commission", source, shown, rate, part, day, None, because, self._clauses)
+            book.shares.append(_Share(payment.id, to[0], entry, part, basis))
+            return
         weights = [_ONE] * len(to)
         parts = zip(to, shares(amount, weights, currency), shares(rounded(basis, currency), weights, currency), strict=True)
         exact = EXACT.divide(basis, Decimal(len(to)))
         for partner, part, shown in parts:
             entry = None
             if partner is not None and part:
-                whose = "" if len(to) == 1 else f"; {partner}'s equal share after reallocation"
-                entry = self._post(
-                    at, partner, invoice, "commission", ("payment", payment.id), shown, rate, part,
-                    payment.received_on, None, because + whose,
-                )  # fmt: skip
+                why = f"{because}; {partner}'s equal share after reallocation"
+                entry = self._post(at, partner, currency, "commission", source, shown, rate, part, day, None, why, self._clauses)
             book.shares.append(_Share(payment.id, partner, entry, part, exact))
 
     def _beneficiaries(self, day: date) -> list[str | None]:
         """Who earns on money received on a day (NT-A8)."""
         owner: str | None = self._deal.partner
+        if not self._deal.reallocations:
+            return [owner]
         moved = [r for r in self._deal.reallocations if r.on < day]
         how = self._terms.values["commission_on_reallocation"]
         if not moved or how == "continue_to_referrer":
@@ -463,8 +472,8 @@ class _Replay:
         if not payments or book.invoice is None or amount <= 0:
             return
         last = max(payments, key=lambda p: (p.received_on, p.id))
-        net, gross = self._net_and_gross(book)
-        self._give(at, book, last, rate, basis, amount, net, gross)
+        net, gross = self._net_and_gross(book, book.invoice)
+        self._give(at, book, book.invoice, last, rate, basis, amount, net, gross)
 
     def _post_correction(
         self, at: datetime, book: _InvoiceBook, share: _Share, kind: EntryKind, source: tuple[str, str], day: date,
@@ -481,7 +490,7 @@ class _Replay:
             f"{text(basis, currency)} {currency}; {percent(own)} of it"
         )
         self._post(
-            at, original.partner, book.invoice or currency, kind, source, rounded(basis, currency), own, part, day,
+            at, original.partner, book.invoice.currency if book.invoice else currency, kind, source, rounded(basis, currency), own, part, day,
             original.key, because, original.clauses,
         )  # fmt: skip
 
@@ -492,23 +501,20 @@ class _Replay:
         return book.invoice.currency if book.invoice else self._program.currency
 
     def _post(
-        self, at: datetime, partner: str, invoice: Invoice | str, kind: EntryKind, source: tuple[str, str],
-        basis: Decimal, rate: Decimal, amount: Decimal, earned_on: date, corrects: str | None, because: str,
-        clauses: tuple[str, ...] | None = None,
+        self, at: datetime, partner: str, currency: str, kind: EntryKind, source: tuple[str, str], basis: Decimal,
+        rate: Decimal, amount: Decimal, earned_on: date, corrects: str | None, because: str, clauses: tuple[str, ...],
     ) -> Entry:  # fmt: skip
-        known_on = self._calendar.date_of(at)
         ready = max(earned_on, self._approved_on or earned_on)
-        releases = add_months(month_start(ready), 1)
-        key = self._ledger.next_key(self._deal.referral, kind, source)
-        entry = Entry(
-            key, self._program.id, partner, self._deal.referral, self._deal.contract_id, kind, source, basis, rate, amount,
-            invoice if isinstance(invoice, str) else invoice.currency, earned_on, at,
-            self._states_on(max(known_on, ready), releases), releases, month_end(releases), corrects,
-            clauses or self._term.clauses + self._term.rate.clauses, because,
+        releases = next_month(ready)
+        deal = self._deal
+        return self._ledger.post(
+            Entry(
+                self._ledger.next_key(deal.referral, kind, source), self._program.id, partner, deal.referral, deal.contract_id,
+                kind, source, basis, rate, amount, currency, earned_on, at,
+                self._states_on(max(self._calendar.date_of(at), ready), releases), releases, month_end(releases), corrects,
+                clauses, because,
+            )
         )  # fmt: skip
-        self._ledger.post(entry)
-        self._outcome.entries.append(entry)
-        return entry
 
     def _states_on(self, day: date, releases: date) -> date:
         """The date that puts an entry on a statement: as known, in the customer's own cadence (NT-18, NT-A3, NT-A4)."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import ROUND_DOWN, ROUND_HALF_DOWN, ROUND_HALF_EVEN, ROUND_HALF_UP, ROUND_UP, Context, Decimal, localcontext
+from functools import lru_cache
 
 from rules.errors import RuleError
 
@@ -52,13 +53,16 @@ def quantum(currency: str) -> Decimal:
 
 def rounded(amount: Decimal, currency: str, rounding: str = ROUND_HALF_EVEN) -> Decimal:
     """Round to the currency's smallest unit, half to even unless told otherwise; the result has exactly its digits."""
-    return amount.quantize(_QUANTA[currency], rounding, EXACT)
+    unit = _QUANTA[currency]
+    return amount if amount.same_quantum(unit) else amount.quantize(unit, rounding, EXACT)
 
 
 def text(amount: Decimal, currency: str) -> str:
     """Write an amount with exactly the currency's digits, never ``-0``."""
-    value = amount.quantize(_QUANTA[currency], ROUND_HALF_EVEN, EXACT)
-    return format(value if value else abs(value), "f")
+    unit = _QUANTA[currency]
+    # Most amounts have their currency's digits already; with at most four of them str() never writes an exponent.
+    value = amount if amount.same_quantum(unit) else amount.quantize(unit, ROUND_HALF_EVEN, EXACT)
+    return str(value if value else abs(value))
 
 
 def plain(number: Decimal) -> str:
@@ -69,6 +73,7 @@ def plain(number: Decimal) -> str:
     return shown.rstrip("0").rstrip(".") if "." in shown else shown
 
 
+@lru_cache(maxsize=1024)
 def percent(rate: Decimal) -> str:
     """Write a rate as a percentage: ``0.125`` is ``12.5%``."""
     return plain(rate.scaleb(2)) + "%"
