@@ -227,7 +227,7 @@ class _Settling:
         result = cut(
             self._program, ledger, holds, history.views["partner"], history.money(), self._today, resumed
         )
-        postings = list(ledger.postings)
+        postings = [posting(*move) for move in ledger.moves]
         saved, journaled, tasks = [], [], list(result.tasks)
         for statement in result.statements:
             saved.append(self._statement_values(statement))

@@ -52,12 +52,15 @@ class Entry:
     because: str
 
 
+Event = Literal["accrued", "held", "freed", "released", "stated", "paid"]
+
+
 @dataclass(frozen=True, slots=True)
 class Posting:
     """A debit and a credit of one amount. ``event`` says what happened to the entry."""
 
     at: datetime
-    event: Literal["accrued", "held", "freed", "released", "stated", "paid"]
+    event: Event
     entry: str
     debit: str
     credit: str
@@ -77,7 +80,7 @@ _ACCOUNTS = {
 """For each event the account debited and the account credited; all but ``expense`` and ``cash`` are the partner's."""
 
 
-def posting(entry: Entry, event: Literal["accrued", "held", "freed", "released", "stated", "paid"], at: datetime, note: str = "") -> Posting:
+def posting(entry: Entry, event: Event, at: datetime, note: str = "") -> Posting:
     """Move an entry's amount as the event says."""
     debit, credit = _ACCOUNTS[event]
     return Posting(at, event, entry.key, _named(debit, entry), _named(credit, entry), entry.amount, entry.currency, note)
@@ -89,11 +92,12 @@ def _named(account: str, entry: Entry) -> str:
 
 @dataclass(slots=True)
 class Ledger:
-    """The entries and postings of one program, in posting order."""
+    """The entries of one program in posting order, and what happened to them; its postings follow from both."""
 
     program: str
     entries: dict[str, Entry] = field(default_factory=dict)
-    postings: list[Posting] = field(default_factory=list)
+    moves: list[tuple[Entry, Event, datetime, str]] = field(default_factory=list)
+    """What happened to entries after their accrual: entry, event, instant, note; in time order for each entry."""
     _numbers: dict[tuple[str, str, tuple[str, str]], int] = field(default_factory=dict)
 
     def post(self, entry: Entry) -> Entry:
@@ -101,8 +105,15 @@ class Ledger:
         if entry.key in self.entries:
             raise RuleError(f"ledger: entry {entry.key} is posted already; allowed: a new key for each entry")
         self.entries[entry.key] = entry
-        self.postings.append(posting(entry, "accrued", entry.posted_at))
         return entry
+
+    @property
+    def postings(self) -> list[Posting]:
+        """The accrual of each entry and its moves, as debits and credits, by instant and entry."""
+        made = [posting(entry, "accrued", entry.posted_at) for entry in self.entries.values()]
+        made += [posting(*move) for move in self.moves]
+        made.sort(key=lambda each: (each.at, each.entry))
+        return made
 
     def next_key(self, referral: str, kind: str, source: tuple[str, str]) -> str:
         """``program:referral:kind:source_type:source_id:n`` with n from 1 in posting order."""
@@ -124,11 +135,14 @@ def balances(postings: Iterable[Posting]) -> dict[tuple[str, str], Decimal]:
     return totals
 
 
+State = Literal["accrued", "held", "payable", "stated", "paid"]
+
+
 @dataclass(frozen=True, slots=True)
 class Standing:
     """What the postings say about an entry at the end."""
 
-    state: Literal["accrued", "held", "payable", "stated", "paid"]
+    state: State
     released_on: date | None
 
 

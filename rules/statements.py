@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from rules.calendar import Calendar, add_months, month_end, month_start
 from rules.facts import View
-from rules.ledger import Entry, Ledger, Standing, posting
+from rules.ledger import Entry, Ledger, Standing, State
 from rules.money import EXACT, ZERO, rounded, text
 from rules.records import Partner, PartnerInvoice, Payout
 from rules.tasks import Task
@@ -138,7 +138,7 @@ def cut(
         known = partners.get(partner, ())
         for statement in _statements_of(program, partner, currency, entries, held, known, as_of, start):
             result.statements.append(statement)
-            if statement.cut_at is not None:
+            if statement.cut_at is not None and (money.invoices or money.payouts):
                 result.tasks += match_money(program, statement, money, calendar)
     _stand(program, ledger, result, held, as_of)
     return result
@@ -167,7 +167,7 @@ def _statements_of(
             if entry.states_on is None or entry.states_on > period_to:
                 rest += waiting[index:]
                 break
-            is_held = any(h.since < seen_at and (h.until is None or h.until >= seen_at) for h in held.get(entry.referral, ()))
+            is_held = entry.referral in held and _is_held(held[entry.referral], seen_at)
             (rest if is_held else ripe).append(entry)
         if ripe or opening:
             terms = program.on(period_from).statements
@@ -182,6 +182,10 @@ def _statements_of(
         if not waiting and not opening:
             return
         period_from = add_months(period_from, 1)
+
+
+def _is_held(holds: Iterable[Hold], seen_at: datetime) -> bool:
+    return any(hold.since < seen_at and (hold.until is None or hold.until >= seen_at) for hold in holds)
 
 
 def _statement(
@@ -205,7 +209,7 @@ def _statement(
 
 def match_money(program: Program, statement: Statement, money: Money, calendar: Calendar) -> list[Task]:
     """Match the partner's invoice and the payouts of a cut statement; say what does not fit (NT-16, NT-A6)."""
-    if not statement.payable:
+    if not statement.payable or not (statement.id in money.invoices or statement.id in money.payouts):
         return []
     version = program.on(statement.period_from)
     terms, values = version.statements, version.values
@@ -250,9 +254,11 @@ def match_money(program: Program, statement: Statement, money: Money, calendar: 
 
 def astray(program: Program, statements: Iterable[Statement], money: Money) -> list[Task]:
     """Partner invoices and payouts that name no statement on which anything is payable: somebody must look (NT-16)."""
-    payable = {s.id for s in statements if s.payable or s.cut_at is None}
+    named_ones = {*money.invoices, *money.payouts}
+    if not named_ones:
+        return []
     tasks = []
-    for name in sorted({*money.invoices, *money.payouts} - payable):
+    for name in sorted(named_ones - {s.id for s in statements if s.payable or s.cut_at is None}):
         if not name.startswith(f"{program.id}:"):
             continue
         for kind, records in (("partner_invoice_mismatch", money.invoices), ("payout_without_invoice", money.payouts)):
@@ -297,42 +303,60 @@ def _stand(
     program: Program, ledger: Ledger, result: Statements, held: Mapping[str, list[Hold]], as_of: date
 ) -> None:
     """Post what happened to each entry in time order, and read how it stands from that."""
-    calendar = program.calendar
-    end = calendar.end_of(as_of)
-    on: dict[str, Statement] = {e.key: s for s in result.statements if s.cut_at is not None for e in s.entries}
+    end = program.calendar.end_of(as_of)
     paid: dict[str, datetime] = {
         e.key: s.paid_at for s in result.statements if s.paid_at is not None for e in s.covers
     }
-    for entry in ledger.entries.values():
-        free_from = entry.posted_at
-        waiting = False
-        for hold in held.get(entry.referral, ()):
-            stated = on.get(entry.key)
-            if stated is not None and stated.cut_at is not None and hold.since >= stated.cut_at:
-                continue
-            if hold.until is not None and hold.until <= entry.posted_at:
-                continue
-            ledger.postings.append(posting(entry, "held", max(hold.since, entry.posted_at)))
-            if hold.until is None:
-                waiting = True
-            else:
-                ledger.postings.append(posting(entry, "freed", hold.until))
-                free_from = max(free_from, hold.until)
-        released: date | None = None
-        if not waiting and entry.releases_on is not None:
-            instant = max(calendar.start_of(entry.releases_on), free_from)
-            if instant < end:
-                was_held = free_from > entry.posted_at and free_from > calendar.start_of(entry.releases_on)
-                released = calendar.date_of(free_from) if was_held else entry.releases_on
-                ledger.postings.append(posting(entry, "released", instant))
-        state: Literal["accrued", "held", "payable", "stated", "paid"]
-        state = "held" if waiting else "payable" if released else "accrued"
-        statement = on.get(entry.key)
-        if statement is not None and statement.cut_at is not None:
+    on: dict[str, Statement] = {e.key: s for s in result.statements if s.cut_at is not None for e in s.entries}
+    moves, standings = ledger.moves, result.standings
+    # Entries that nothing happened to but the passing of time stand alike; each such standing is made once.
+    alike: dict[tuple[str, date | None], Standing] = {}
+    for key, entry in ledger.entries.items():
+        statement = on.get(key)
+        cut_at = statement.cut_at if statement is not None else None
+        free_from: datetime | None = entry.posted_at
+        if entry.referral in held:
+            free_from = _free_from(ledger, entry, held[entry.referral], cut_at)
+        released = None if free_from is None else _released(program.calendar, ledger, entry, free_from, end)
+        state: State = "held" if free_from is None else "payable" if released else "accrued"
+        if statement is not None and cut_at is not None:
             state = "stated"
-            ledger.postings.append(posting(entry, "stated", statement.cut_at, statement.id))
-            if entry.key in paid and paid[entry.key] < end:
+            moves.append((entry, "stated", cut_at, statement.id))
+            if key in paid and paid[key] < end:
                 state = "paid"
-                ledger.postings.append(posting(entry, "paid", paid[entry.key], statement.id))
-        result.standings[entry.key] = Standing(state, released)
-    ledger.postings.sort(key=lambda each: (each.at, each.entry))
+                moves.append((entry, "paid", paid[key], statement.id))
+        standing = alike.get((state, released))
+        if standing is None:
+            standing = alike[state, released] = Standing(state, released)
+        standings[key] = standing
+
+
+def _free_from(ledger: Ledger, entry: Entry, holds: Iterable[Hold], cut_at: datetime | None) -> datetime | None:
+    """Since when an entry is held by nothing (``None``: it still is); a hold that came after its statement holds nothing."""
+    free_from = entry.posted_at
+    waiting = False
+    for hold in holds:
+        if cut_at is not None and hold.since >= cut_at:
+            continue
+        if hold.until is not None and hold.until <= entry.posted_at:
+            continue
+        ledger.moves.append((entry, "held", max(hold.since, entry.posted_at), ""))
+        if hold.until is None:
+            waiting = True
+        else:
+            ledger.moves.append((entry, "freed", hold.until, ""))
+            free_from = max(free_from, hold.until)
+    return None if waiting else free_from
+
+
+def _released(calendar: Calendar, ledger: Ledger, entry: Entry, free_from: datetime, end: datetime) -> date | None:
+    """The date on which an entry became payable, if it did before ``end``."""
+    if entry.releases_on is None:
+        return None
+    starts = calendar.start_of(entry.releases_on)
+    instant = max(starts, free_from)
+    if instant >= end:
+        return None
+    ledger.moves.append((entry, "released", instant, ""))
+    was_held = free_from > entry.posted_at and free_from > starts
+    return calendar.date_of(free_from) if was_held else entry.releases_on
