@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any
 
 import orjson
@@ -25,9 +25,10 @@ from rules.statements import Hold, Money, Statements, astray, cut
 from rules.support import Handover, SupportFacts, SupportRow, support_of
 from rules.tasks import Task, TaskLog, Wanted, names_task
 from rules.terms import Program
-from sync.claims import Claim, ProspectFacts, replay
+from sync.claims import ProspectFacts, replay
 from sync.intake import checked, standing_at
 from sync.prospects import Prospect, Prospects, resolve
+from sync.verdicts import Claim
 
 Views = Mapping[str, Sequence[View[Any]]]
 ANSWERED = {
@@ -106,6 +107,8 @@ def _uncollected() -> Iterator[None]:
         yield
     finally:
         if was_on:
+            gc.freeze()
+            gc.unfreeze()  # what was made is old by now: the collector need not walk it all once more as new
             gc.enable()
 
 
@@ -165,6 +168,7 @@ class History:
     contracts_named: dict[str, dict[str, list[View[Any]]]]
     by_contract: dict[str, dict[str, list[View[Any]]]]
     by_invoice: dict[str, dict[str, dict[str, list[View[Any]]]]]
+    """Payments, credit notes and refunds: by type and invoice."""
     coming: dict[str, date] = field(default_factory=dict)
     """For an account, referral or partner: the next date on which a record about it reads otherwise by time alone."""
 
@@ -178,19 +182,30 @@ class History:
                 below.setdefault(parent, []).append(account)
         return below
 
+    @cached_property
+    def of_partner(self) -> Mapping[str, Mapping[str, Mapping[str, list[View[Any]]]]]:
+        """Enrollments and certifications: by type and every partner that any version of theirs names."""
+        found: dict[str, dict[str, dict[str, list[View[Any]]]]] = {"enrollment": {}, "certification": {}}
+        for kind, records in found.items():
+            for identity, timeline in self.views[kind].items():
+                for partner in {view.fact.partner for view in timeline if view.fact}:
+                    records.setdefault(partner, {})[identity] = timeline
+        return found
+
     @classmethod
     def of(cls, program: Program, facts: Facts, as_of: date, until: datetime | None = None) -> History:
         """Arrange facts for a program; what is not true or known by the end of ``as_of`` (or ``until``) is left out."""
-        until = until or program.calendar.end_of(as_of)
+        calendar = program.calendar
+        until = until or calendar.end_of(as_of)
         seen: dict[str, dict[str, list[View[Any]]]] = {}
         for kind in facts.versions:
             records = seen[kind] = {}
+            of_programs = kind in ("referral", "enrollment")
             for identity, versions in facts.of(kind).items():
-                first = versions[0].fact
-                if kind in ("referral", "enrollment") and first.program != program.id:
+                if of_programs and versions[0].fact.program != program.id:
                     continue
-                timeline = views(versions, program.calendar, until)
-                if any(view.fact is not None for view in timeline):
+                timeline = views(versions, calendar, until)
+                if timeline and (timeline[0].fact is not None or any(view.fact is not None for view in timeline)):
                     records[identity] = timeline
         history = cls(program, as_of, until, seen, {}, {}, {}, {}, {}, {}, {})
         history._arrange()
@@ -229,13 +244,8 @@ class History:
             for subject in {about, subject_of(about, self.program.id)}:
                 self.decisions.setdefault(subject, {})[identity] = timeline
         for kind in ("payment", "credit_note", "refund"):
-            for identity, timeline in self.views[kind].items():
-                for invoice, own in _apart(timeline, _invoice_of).items():
-                    self.by_invoice.setdefault(str(invoice), {}).setdefault(kind, {})[identity] = own
-        for identity, timeline in self.views["invoice"].items():
-            for contract, own in _apart(timeline, partial(self._contract_of, timeline[0].at)).items():
-                if contract is not None:
-                    self.by_contract.setdefault(contract, {})[identity] = own
+            self.by_invoice[kind] = _by_owner(self.views[kind], _invoice_of)
+        self.by_contract = _by_owner(self.views["invoice"], self._contract_of)
 
     def _referrals_of_contract(self, timeline: Sequence[View[Any]]) -> set[str]:
         named = {view.fact.referral for view in timeline if view.fact and view.fact.referral}
@@ -382,6 +392,8 @@ def _settle_claim(history: History, claim: Claim, settled: Settled) -> None:
     if not contracts:
         return
     reallocations = _support(history, claim, settled)
+    payments, credits, refunds = (history.by_invoice[kind] for kind in ("payment", "credit_note", "refund"))
+    none: dict[str, Any] = {}
     for contract in contracts:
         standings = [
             DealStanding(at, verdict.approved_at if verdict.contract == contract else None, verdict.held)
@@ -400,14 +412,8 @@ def _settle_claim(history: History, claim: Claim, settled: Settled) -> None:
             rate_decisions=list(_rates(history, contract, claim.referral)),
             reallocations=reallocations,
             invoices={
-                name: InvoiceFacts(
-                    timeline,
-                    facts.get("payment", {}),
-                    facts.get("credit_note", {}),
-                    facts.get("refund", {}),
-                )
-                for name, timeline in history.by_contract.get(contract, {}).items()
-                for facts in (history.by_invoice.get(name, {}),)
+                name: InvoiceFacts(timeline, payments.get(name, none), credits.get(name, none), refunds.get(name, none))
+                for name, timeline in history.by_contract.get(contract, none).items()
             },
         )
         found = share_of_collections(deal, settled.ledger)
@@ -429,13 +435,16 @@ def _support(history: History, claim: Claim, settled: Settled) -> list[Any]:
         account, claim.referral, claim.partner, max(verdict.approved_at, won[0][0]), verdict.won_on,
         history.views["contract"][str(verdict.contract)],
     )  # fmt: skip
+    decisions = history.about(account)
+    decided = {view.fact.partner for t in decisions.values() for view in t if view.fact and view.fact.partner}
+    managers = sorted({claim.partner, *decided})  # nobody else's records can move the support of this account
     facts = SupportFacts(
         cases=at_account.get("case", {}),
         concerns=at_account.get("concern", {}),
-        decisions=history.about(account),
-        certifications=history.views["certification"],
-        enrollments={k: v for p in history.enrollments.values() for k, v in p.items()},
-        partners=history.views["partner"],
+        decisions=decisions,
+        certifications={k: v for p in managers for k, v in history.of_partner["certification"].get(p, {}).items()},
+        enrollments={k: v for p in managers for k, v in history.of_partner["enrollment"].get(p, {}).items()},
+        partners={p: history.views["partner"][p] for p in managers if p in history.views["partner"]},
     )
     log = TaskLog(history.program.id)
     support = support_of(history.program, handover, facts, log, history.until)
@@ -518,11 +527,37 @@ def subject_of(about: str, program: str) -> str:
     return rest.rpartition(":")[0] or about
 
 
-def _apart(timeline: list[View[Any]], of: Callable[[View[Any]], str | None]) -> dict[str | None, list[View[Any]]]:
-    """A record by what it belongs to: while it belongs to something else, it reads as absent there."""
-    if len(timeline) == 1:
-        return {of(timeline[0]): timeline}
-    owners = [(view.fact is not None, of(view) if view.fact is not None else None) for view in timeline]
+def _invoice_of(_known_at: datetime, view: View[Any]) -> str:
+    fact: Any = view.fact
+    return str(fact.invoice)
+
+
+def _by_owner(
+    records: Mapping[str, list[View[Any]]], owner_of: Callable[[datetime, View[Any]], str | None]
+) -> dict[str, dict[str, list[View[Any]]]]:
+    """Records by what they belong to; ``owner_of`` is given the instant of a record's first view, and the view.
+
+    While a record belongs to something else, it reads as absent there.
+    """
+    found: dict[str, dict[str, list[View[Any]]]] = {}
+    for identity, timeline in records.items():
+        if len(timeline) == 1:
+            apart = {owner_of(timeline[0].at, timeline[0]): timeline}
+        else:
+            apart = _apart(timeline, owner_of)
+        for owner, own in apart.items():
+            if owner in found:
+                found[owner][identity] = own
+            elif owner is not None:
+                found[owner] = {identity: own}
+    return found
+
+
+def _apart(
+    timeline: list[View[Any]], owner_of: Callable[[datetime, View[Any]], str | None]
+) -> dict[str | None, list[View[Any]]]:
+    since = timeline[0].at
+    owners = [(view.fact is not None, owner_of(since, view) if view.fact is not None else None) for view in timeline]
     names = {owner for is_there, owner in owners if is_there}
     if len(names) == 1:
         return dict.fromkeys(names, timeline)
@@ -533,11 +568,6 @@ def _apart(timeline: list[View[Any]], of: Callable[[View[Any]], str | None]) -> 
         ]
         for name in names
     }
-
-
-def _invoice_of(view: View[Any]) -> str:
-    fact: Any = view.fact
-    return str(fact.invoice)
 
 
 def _first(timeline: Sequence[View[Any]]) -> Any:

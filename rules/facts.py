@@ -28,7 +28,7 @@ class Version:
     line: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, as it should be: there are millions, and a frozen one takes three times as long to make
 class View(Generic[F]):
     """From ``at`` on (until the next view) the record reads as ``fact``; ``None``: absent. ``number`` counts versions."""
 
@@ -77,8 +77,8 @@ class Facts:
 def read_facts(lines: Iterable[bytes | str], *, file: str) -> tuple[Facts, list[Rejected]]:
     """Read JSON Lines into facts; blank lines are allowed.
 
-    Returns the facts and the bad records, which are left out, and so is what points at them; whether the rest may be
-    used is the caller's choice.
+    Returns the facts and the bad lines. A bad line is left out, and so is what points at a record of which no good line
+    remains; a record's other versions stand. Whether the rest may be used is the caller's choice.
     """
     facts, rejected = Facts(), []
     for number, line in enumerate(lines, 1):
@@ -94,20 +94,23 @@ def read_facts(lines: Iterable[bytes | str], *, file: str) -> tuple[Facts, list[
 
 
 def without(facts: Facts, bad: Iterable[Rejected]) -> None:
-    """Take records out that were found bad later (a payout for a statement that never was)."""
+    """Take lines out that were found bad later (a payout for a statement that never was)."""
     for each in bad:
-        if each.type is not None and each.id is not None:
-            facts.versions[each.type].pop(each.id, None)
+        if each.type is None or each.id is None:
+            continue
+        records = facts.versions[each.type]
+        records[each.id] = [version for version in records.get(each.id, ()) if version.line != each.line]
+        if not records[each.id]:
+            del records[each.id]
 
 
 def arrange(facts: Facts, *, file: str) -> list[Rejected]:
-    """Order versions, check that they agree and that every id points at something; bad records are taken out."""
+    """Order versions, check that they agree and that every id points at something; bad lines are taken out."""
     bad = list(_order_versions(facts, file))
-    while True:
-        dangling = list(_take_out_dangling(facts, file))
+    while dangling := list(_take_out_dangling(facts, file)):
         bad += dangling
-        if not dangling:
-            return bad
+        bad += _order_versions(facts, file)  # a withdrawal may have lost what it withdraws
+    return bad
 
 
 def _order_versions(facts: Facts, file: str) -> Iterator[Rejected]:
@@ -115,25 +118,30 @@ def _order_versions(facts: Facts, file: str) -> Iterator[Rejected]:
         for identity, versions in list(records.items()):
             if len(versions) == 1 and versions[0].fact is not None:
                 continue
-            problem = _version_problem(kind, versions)
-            if problem is None:
+            while versions and (problem := _version_problem(kind, versions)):
+                version, error = problem
+                versions.remove(version)
+                yield Rejected(file, version.line, kind, identity, error.field, error.found, error.allowed)
+            if versions:
                 versions.sort(key=lambda version: version.known_at or BEGINNING)
-                continue
-            version, error = problem
-            del records[identity]
-            yield Rejected(file, version.line, kind, identity, error.field, error.found, error.allowed)
+            else:
+                del records[identity]
 
 
 def _version_problem(kind: str, versions: list[Version]) -> tuple[Version, RecordError] | None:
-    """The last line of the file is blamed: the earlier ones were good on their own."""
-    last = max(versions, key=lambda version: version.line)
+    """The line to blame: of those that cannot stand together the last, since the earlier ones were good on their own."""
     silent = [version for version in versions if version.known_at is None]
     if len(silent) > 1:
         blamed = max(silent, key=lambda version: version.line)
         return blamed, RecordError("known_at", "nothing", "an instant on every version of a record but the first")
-    stamps = [version.known_at for version in versions if version.known_at is not None]
-    if len(set(stamps)) < len(stamps):
-        return last, RecordError("known_at", f"{last.known_at}", "a different instant for each version of a record")
+    stamped: dict[datetime, Version] = {}
+    for version in sorted(versions, key=lambda version: version.line):
+        if version.known_at is None:
+            continue
+        if version.known_at in stamped:
+            allowed = "a different instant for each version of a record"
+            return version, RecordError("known_at", f"{version.known_at}", allowed)
+        stamped[version.known_at] = version
     ordered = sorted(versions, key=lambda version: version.known_at or BEGINNING)
     if ordered[0].fact is None:
         return ordered[0], RecordError("deleted", "true", "a withdrawal only after a version that it withdraws")
@@ -155,8 +163,8 @@ def _take_out_dangling(facts: Facts, file: str) -> Iterator[Rejected]:
         if not references and kind not in ("payout", "decision"):
             continue
         for identity, versions in list(known[kind].items()):
-            error = None
-            for version in versions:
+            for version in list(versions):
+                error = None
                 fact = version.fact
                 if fact is None:
                     continue
@@ -172,16 +180,21 @@ def _take_out_dangling(facts: Facts, file: str) -> Iterator[Rejected]:
                     elif wrong := _unknown_subject(kind, fact, known):
                         error = wrong
                 if error:
-                    del known[kind][identity]
+                    versions.remove(version)
                     yield Rejected(file, version.line, kind, identity, error.field, error.found, error.allowed)
-                    break
+            if not versions:
+                del known[kind][identity]
 
 
 def _dangling(name: str, value: str | list[str], target: str, known: Mapping[str, Any]) -> RecordError | None:
     for one in value if isinstance(value, list) else (value,):
         if one not in known:
-            return RecordError(name, f'"{one}"', f"the id of a {target} record of this input")
+            return RecordError(name, f'"{one}"', f"the id of {_an(target)} {target} record of this input")
     return None
+
+
+def _an(noun: str) -> str:
+    return "an" if noun[0] in "aeiou" else "a"
 
 
 _STATEMENT = re.compile(r"^[^:]+:(?P<partner>.+):\d{4}-\d{2}-\d{2}:[A-Z]{3}$")
@@ -261,10 +274,8 @@ def views(versions: list[Version], calendar: Calendar, until: datetime) -> list[
     """
     first = versions[0].fact
     model = type(first)
-    if len(versions) == 1 and (not model.events or all(getattr(first, name) is None for name, _ in model.events)):
-        at = _own_instant(first, model.known_by, calendar)
-        if versions[0].known_at is not None and (at is BEGINNING or versions[0].known_at > at):
-            at = versions[0].known_at
+    if len(versions) == 1 and not (model.events and any(getattr(first, name) is not None for name, _ in model.events)):
+        at = _seen_from(first, versions[0].known_at, model.known_by, calendar)
         return [View(at, first)] if at < until else []
     seen: list[View[Any]] = []
     for number, version in enumerate(versions, 1):
@@ -302,9 +313,7 @@ def _views_of(version: Version, number: int, model: type[Fact], calendar: Calend
         assert version.known_at is not None
         yield View(version.known_at, None, number)
         return
-    at = _own_instant(fact, model.known_by, calendar)
-    if version.known_at is not None and (at is BEGINNING or version.known_at > at):
-        at = version.known_at
+    at = _seen_from(fact, version.known_at, model.known_by, calendar)
     pending = []
     for name, hidden in model.events:
         happened = getattr(fact, name)
@@ -323,11 +332,13 @@ def _views_of(version: Version, number: int, model: type[Fact], calendar: Calend
         yield View(starts, changed(fact, absent), number)
 
 
-def _own_instant(fact: Any, known_by: str | None, calendar: Calendar) -> datetime:
+def _seen_from(fact: Any, known_at: datetime | None, known_by: str | None, calendar: Calendar) -> datetime:
+    """The later of a version's ``known_at`` and its own date."""
     if known_by is None:
-        return BEGINNING
+        return known_at or BEGINNING
     own: date | datetime = getattr(fact, known_by)
-    return own if isinstance(own, datetime) else calendar.start_of(own)
+    starts = own if isinstance(own, datetime) else calendar.start_of(own)
+    return starts if known_at is None or known_at <= starts else known_at
 
 
 def at(timeline: list[View[F]], instant: datetime) -> F | None:
