@@ -140,7 +140,7 @@ def _version_problem(kind: str, versions: list[Version]) -> tuple[Version, Recor
             continue
         if version.known_at in stamped:
             allowed = "a different instant for each version of a record"
-            return version, RecordError("known_at", f"{version.known_at}", allowed)
+            return version, RecordError("known_at", version.known_at.isoformat(), allowed)
         stamped[version.known_at] = version
     ordered = sorted(versions, key=lambda version: version.known_at or BEGINNING)
     if ordered[0].fact is None:

@@ -115,6 +115,32 @@ def test_what_points_at_a_bad_record_is_bad_too_and_nothing_else() -> None:
     assert set(facts.of("account")) == {"a1", "a2"}
 
 
+@pytest.mark.parametrize(
+    ("later", "field"),
+    [
+        ({"amount": "4.00"}, "known_at"),
+        ({"amount": 4.5, "known_at": "2026-02-02T00:00:00Z"}, "amount"),
+        ({"invoice": "nowhere", "known_at": "2026-02-02T00:00:00Z"}, "invoice"),
+        ({"currency": "NZD", "known_at": "2026-02-02T00:00:00Z"}, "currency"),
+    ],
+)
+def test_a_bad_later_version_is_left_out_alone(later: Row, field: str) -> None:
+    back = {"type": "payment", "id": "y2", "invoice": "i1", "received_on": "2026-02-03", "amount": "10.00",
+            "currency": "AUD", "reverses": "y1"}  # fmt: skip
+    rows = [ACCOUNT, INVOICE, PAYMENT, back, {**PAYMENT, **later}]
+    facts, rejected = read_facts([orjson.dumps(row) for row in rows], file="facts")
+    assert [(bad.line, bad.field) for bad in rejected] == [(5, field)]
+    assert [str(fact.amount) for _, fact in seen(facts, "payment", "y1")] == ["10.00"]
+    assert set(facts.of("payment")) == {"y1", "y2"}
+
+
+def test_a_withdrawal_of_what_was_bad_is_bad_too() -> None:
+    gone = {"type": "payment", "id": "y1", "known_at": "2026-02-02T00:00:00Z", "deleted": True}
+    facts, rejected = read_facts([orjson.dumps(row) for row in (ACCOUNT, PAYMENT, gone)], file="facts")
+    assert [(bad.line, bad.field) for bad in rejected] == [(2, "invoice"), (3, "deleted")]
+    assert not facts.of("payment")
+
+
 def test_blank_lines_count_as_lines_and_are_no_records() -> None:
     _, rejected = read_facts([b"", b"  \n", b"oops"], file="facts")
     assert [bad.line for bad in rejected] == [3]
