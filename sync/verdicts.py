@@ -1,0 +1,59 @@
+"""Verdicts: how a claim stands, and a claim as its verdicts through time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A claim as it stands at an instant. ``held`` says that what it earns waits for a decision."""
+
+    state: str
+    rank: int | None
+    account: str | None
+    failed: tuple[str, ...]
+    because: str
+    protected_from: date | None = None
+    protected_until: date | None = None
+    won_on: date | None = None
+    contract: str | None = None
+    approved_at: datetime | None = None
+    held: bool = False
+
+
+@dataclass(slots=True)
+class Claim:
+    """One referral through time: its verdicts, each from its instant on."""
+
+    referral: str
+    partner: str
+    verdicts: list[tuple[datetime, Verdict]] = field(default_factory=list)
+
+    @property
+    def last(self) -> Verdict:
+        """The claim as it stands at the end."""
+        return self.verdicts[-1][1]
+
+    def row(self, program: str) -> dict[str, Any]:
+        """The claim's row of the outcome."""
+        verdict = self.last
+        return {
+            "referral": self.referral,
+            "program": program,
+            "partner": self.partner,
+            "account": verdict.account,
+            "state": verdict.state,
+            "rank": verdict.rank,
+            "protected_from": _iso(verdict.protected_from),
+            "protected_until": _iso(verdict.protected_until),
+            "won_on": _iso(verdict.won_on),
+            "failed": list(verdict.failed),
+            "because": verdict.because,
+        }
+
+
+def _iso(day: date | None) -> str | None:
+    return day.isoformat() if day else None
