@@ -24,6 +24,7 @@ from jobs.demo_story import World, story
 from jobs.installation import Installation, installation
 from jobs.sync import Synced, sync
 from rules.terms import load_program
+from sync.outbox import Outbox
 from sync.store import Store
 
 ROOT = Path(__file__).parents[2]
@@ -90,6 +91,11 @@ class Office:
             for write in system.journal.writes()
         )
 
+    def waiting(self) -> int:
+        """Writes that are still to be sent."""
+        counts = [Outbox(self.here.store).counts(name) for name in ("crm", "erp")]
+        return sum(count.get("pending", 0) + count.get("attempted", 0) for count in counts)
+
     def dump(self) -> dict[str, list[tuple[Any, ...]]]:
         """What the store holds, without the numbers of rows and runs."""
         return dump(self.here.store)
@@ -150,8 +156,8 @@ CONTENT = {
     # Of a finished read the next one needs its end; what it covered says how often we ran.
     "streams": """SELECT connection, kind, cursor, json_remove(watermark, '$.low', '$.at'), reading, complete, query_hash,
         mapping_hash FROM stream""",
-    "records": """SELECT s.connection, s.kind, r.external_id, v.seq, v.version, v.payload, v.deleted, v.merged_into,
-        r.modified_at, r.facts FROM record r JOIN stream s ON s.id = r.stream_id JOIN record_version v ON v.id = r.version_id""",
+    "records": """SELECT s.connection, s.kind, r.external_id, v.seq, v.payload, v.deleted, v.merged_into, r.facts
+        FROM record r JOIN stream s ON s.id = r.stream_id JOIN record_version v ON v.id = r.version_id""",
     "record versions": """SELECT s.connection, s.kind, v.external_id, v.seq, v.version, v.payload, v.deleted
         FROM record_version v JOIN stream s ON s.id = v.stream_id""",
     "facts": "SELECT type, fact_id, seq, known_at, body, deleted FROM fact",
@@ -173,7 +179,9 @@ CONTENT = {
 def dump(store: Store) -> dict[str, list[tuple[Any, ...]]]:
     """What a store holds, table by table, in an order of its own."""
     with store.reading() as db:
-        return {name: sorted((tuple(row) for row in db.execute(text(query))), key=repr) for name, query in CONTENT.items()}
+        return {
+            name: sorted((tuple(row) for row in db.execute(text(query))), key=repr) for name, query in CONTENT.items()
+        }
 
 
 def differences(found: dict[str, list[Any]], wanted: dict[str, list[Any]]) -> str:

@@ -7,6 +7,7 @@ command instead. The answers are the process id and, once it has ended, its exit
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import signal
@@ -20,19 +21,15 @@ from typing import Any
 import time_machine
 from sqlalchemy import event
 
-import connectors.netsuite.connector
-import connectors.salesforce.connector
-import jobs.check
-import jobs.explain
-import jobs.ledger
-import jobs.letters
-import jobs.remap
-import jobs.reports
-import jobs.status
-import sync.migrate  # noqa: F401 - imported here, once, rather than in every fork
 from jobs import cli
 from jobs.installation import installation
 from jobs.sync import sync as run_sync
+
+# Imported here, once, rather than in every fork.
+for _name in ("check", "explain", "ledger", "letters", "remap", "reports", "status"):
+    importlib.import_module(f"jobs.{_name}")
+for _name in ("connectors.netsuite.connector", "connectors.salesforce.connector", "sync.migrate"):
+    importlib.import_module(_name)
 
 
 def die() -> None:

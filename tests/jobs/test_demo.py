@@ -42,12 +42,19 @@ def test_the_demo_settles_the_contested_company_to_the_cent(
     assert earned == {"Northline": ["250.00", "250.00"], "Brightfield": ["240.00", "-48.00"], "Dunmore": ["810.00"]}
     cut = [each for each in outcome["statements"] if each["state"] != "open"]
     assert len(cut) == 4
-    assert [each["state"] for each in cut if names[each["partner"]] == "Northline" and each["payable"] == "250.00"][0] == "paid"
+    assert [each["state"] for each in cut if names[each["partner"]] == "Northline" and each["payable"] == "250.00"][
+        0
+    ] == "paid"
     assert figures["problems"] == []
     assert figures["syncs"] == 62
 
-    held = {row["Sync_Key__c"]: (row["Partner__c"], Decimal(row["Amount__c"]), row["State__c"]) for row in world.crm.all_rows("Commission__c")}
-    assert held == {each["key"]: (each["partner"], Decimal(each["amount"]), each["state"]) for each in outcome["entries"]}
+    held = {
+        row["Sync_Key__c"]: (row["Partner__c"], Decimal(row["Amount__c"]), row["State__c"])
+        for row in world.crm.all_rows("Commission__c")
+    }
+    assert held == {
+        each["key"]: (each["partner"], Decimal(each["amount"]), each["state"]) for each in outcome["entries"]
+    }
     assert set(world.crm.journal.count_by_key().values()) == set(world.erp.journal.count_by_key().values()) == {1}
 
     account: dict[str, Any] = world.crm.get("Account", world.ids["Harbour"])

@@ -45,12 +45,20 @@ def test_a_plan_is_made_looked_at_and_carried_out(place: Office, child: Killable
 
     ran = child.referee(place, "plan", "--json")
     assert ran.code == 0
-    planned = {(item["object"], item["key"]) for plan in ran.json for item in plan["items"] if item["action"] in ("create", "update")}
+    planned = {
+        (item["object"], item["key"])
+        for plan in ran.json
+        for item in plan["items"]
+        if item["action"] in ("create", "update")
+    }
     assert planned and place.journals() == []
 
     ran = child.referee(place, "apply", "--json")
     assert (ran.code, ran.err) == (0, "")
-    assert {name: (done["dead"], done["waiting"]) for name, done in ran.json["written"].items()} == {"crm": (0, 0), "erp": (0, 0)}
+    assert {name: (done["dead"], done["waiting"]) for name, done in ran.json["written"].items()} == {
+        "crm": (0, 0),
+        "erp": (0, 0),
+    }
     assert {(row[1], row[2]) for row in place.journals()} == planned
     assert place.doubled() == 0
     written = place.journals()
@@ -69,7 +77,9 @@ def test_what_came_of_it_can_be_asked_down_to_the_records(place: Office, child: 
     status = child.referee(place, "status", "--json").json
     assert [one["last_run"]["state"] for one in status["connections"]] == ["ok", "ok"]
     (program,) = status["programs"]
-    assert [(row["state"], row["currency"], row["amount"]) for row in program["entries"]] == [("accrued", "AUD", "490.00")]
+    assert [(row["state"], row["currency"], row["amount"]) for row in program["entries"]] == [
+        ("accrued", "AUD", "490.00")
+    ]
 
     about = child.referee(place, "explain", lead, "--json").json
     (claim,) = [row for row in about["rows"] if row["list"] == "claims"]
@@ -95,7 +105,9 @@ def test_what_came_of_it_can_be_asked_down_to_the_records(place: Office, child: 
     assert place.requests == requests
 
 
-def test_a_changed_mapping_is_carried_out_over_what_is_stored_without_asking_anybody(place: Office, child: Killable) -> None:
+def test_a_changed_mapping_is_carried_out_over_what_is_stored_without_asking_anybody(
+    place: Office, child: Killable
+) -> None:
     assert place.sync().failed == []
     requests, lead = place.requests, place.world.ids["lead Harbour by Northline"]
     place.change_mapping("company: Company", "company: {field: Company, transform: upper}")
@@ -112,7 +124,9 @@ def test_a_changed_mapping_is_carried_out_over_what_is_stored_without_asking_any
     assert child.referee(place, "ledger", "verify").code == 0
 
 
-def test_a_rejected_write_waits_for_a_person_and_goes_through_once_the_rule_is_lifted(place: Office, child: Killable) -> None:
+def test_a_rejected_write_waits_for_a_person_and_goes_through_once_the_rule_is_lifted(
+    place: Office, child: Killable
+) -> None:
     crm, lead = place.world.crm, place.world.ids["lead Harbour by Northline"]
     rule = ("Lead", lambda row: "Ask the owner first" if row["Id"] == lead else None)
     crm.rules.validations.append(rule)

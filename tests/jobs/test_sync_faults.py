@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from connectors.netsuite.simulator.answers import Refused
 from connectors.simulation import Fault, Faults, SimRequest, SimResponse
 from tests.jobs.sync_world import Office, differences, office, writes
 
@@ -70,7 +71,9 @@ def test_a_storm_of_refusals_ends_in_the_calm_result_within_a_bound_of_calls(tmp
         for seed, system in enumerate((place.world.crm, place.world.erp)):
             for fault in storm(random.Random(seed)):
                 system.faults.add(fault)
-        while (result := place.sync()).failed or any(one.waiting for rounds in result.written.values() for one in rounds):
+        while (result := place.sync()).failed or any(
+            one.waiting for rounds in result.written.values() for one in rounds
+        ):
             syncs += 1
             assert syncs < 10, result.failed
             place.later(minutes=15)
@@ -85,14 +88,14 @@ def test_a_storm_of_refusals_ends_in_the_calm_result_within_a_bound_of_calls(tmp
 class Revoked:
     """Ends every session just before a read is looked at, each read once: its repetition is let through."""
 
-    def __init__(self, system: Any, accepted: Callable[[str], bool], end: Callable[[], None]) -> None:
+    def __init__(self, system: Any, accepted: Callable[[SimRequest], bool], end: Callable[[], None]) -> None:
         self.count = 0
         self._replayed = True
         self._accepted, self._end = accepted, end
         system.faults.add(Fault(self._hit, None))
 
     def _hit(self, request: SimRequest) -> bool:
-        if "/oauth2/" in request.path or writes(request) or not self._accepted(request.headers.get("Authorization", "")):
+        if "/oauth2/" in request.path or writes(request) or not self._accepted(request):
             return False
         self._replayed = not self._replayed
         if not self._replayed:
@@ -108,10 +111,23 @@ def test_a_login_that_ends_before_every_single_read_is_renewed_once_each_time(tm
             each.morning(24)
         assert calm.sync().failed == []
         crm, erp = place.world.crm, place.world.erp
-        at_crm = Revoked(crm, crm.sessions.accepts, crm.sessions.revoke_all)
-        at_erp = Revoked(erp, lambda sent: any(token in sent for token in erp.logins._tokens), erp.logins.forget_tokens)
+
+        def in_at_crm(request: SimRequest) -> bool:
+            return bool(crm.sessions.accepts(request.headers.get("Authorization", "")))
+
+        def in_at_erp(request: SimRequest) -> bool:
+            try:
+                erp.logins.check(request)
+            except Refused:
+                return False
+            return True
+
+        at_crm = Revoked(crm, in_at_crm, crm.sessions.revoke_all)
+        at_erp = Revoked(erp, in_at_erp, erp.logins.forget_tokens)
         assert place.sync().failed == []
-        print(f"{at_crm.count} and {at_erp.count} sessions ended; {crm.sessions.tokens_made} and {erp.logins.tokens_issued} logins")
+        print(
+            f"{at_crm.count} and {at_erp.count} sessions ended; {crm.sessions.tokens_made} and {erp.logins.tokens_issued} logins"
+        )
         assert at_crm.count > 20 and at_erp.count > 20
         assert crm.sessions.tokens_made <= at_crm.count + 1
         assert erp.logins.tokens_issued <= at_erp.count + 1

@@ -15,6 +15,7 @@ import pytest
 from sqlalchemy import event
 
 from connectors.simulation import Fault, SimRequest
+from jobs.ledger import verify
 from tests.jobs.sync_world import Killable, Office, differences, killable, office, writes
 
 POINTS = (
@@ -98,10 +99,17 @@ def test_killed_anywhere_a_sync_ends_as_an_uninterrupted_one(tmp_path: Path, chi
                 kills[way] += kill(way, child, killed, watched, chance)
             del ways[:KILLS_A_DAY]
             assert not child.run(killed)
+            while killed.waiting():  # what got no answer twice waits some seconds before it is sent again
+                for place in (whole, killed):
+                    place.later(minutes=1)
+                    assert place.sync().failed == []
             if wrong := differences(killed.dump(), whole.dump()):
                 pytest.fail(f"day {day}:\n{wrong}")
         assert killed.journals() == whole.journals()
         assert killed.doubled() == whole.doubled() == 0
+        assert verify(killed.here.store)["ok"]
+        paid = [row[3] for row in killed.dump()["journal"] if row[2] == "posting" and '"event":"paid"' in row[4]]
+        assert len(paid) == len(set(paid)) > 0
         count = len(killed.journals())
     print(f"survived {kills.total()} of {kills.total()} kills; {count} writes, 0 lost, 0 doubled; {dict(kills)}")
     assert all(kills[way] for way in WAYS)

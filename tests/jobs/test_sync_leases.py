@@ -55,7 +55,9 @@ def test_processes_that_start_together_write_everything_once(tmp_path: Path, chi
         assert place.dump()["journal"] == alone.dump()["journal"]
 
 
-def test_a_holder_that_slept_past_its_lease_is_fenced_off_and_writes_nothing_more(tmp_path: Path, child: Killable) -> None:
+def test_a_holder_that_slept_past_its_lease_is_fenced_off_and_writes_nothing_more(
+    tmp_path: Path, child: Killable
+) -> None:
     with office(tmp_path) as place:
         place.morning(24)
         slept = []
