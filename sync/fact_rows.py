@@ -7,6 +7,7 @@ stamps (nothing had been stated by us before); afterwards the instant at which w
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
@@ -15,7 +16,7 @@ from sqlalchemy import Connection
 
 from sync import tables
 from sync.bulk import append, next_id, rows, run_each
-from sync.payloads import HASH_BYTES, storable
+from sync.payloads import HASH_BYTES, fact_json, storable
 
 _THROUGH = ("invoice", "referral")
 """Fields that lead a fact that names no account to the fact which does."""
@@ -75,8 +76,8 @@ class Written(NamedTuple):
     parent: Key | None
 
 
-def written(fact: Mapping[str, Any]) -> Written:
-    """Write a fact body as it is stored: keys sorted, so that equal facts are equal bytes.
+def written(fact: Mapping[str, Any], body: bytes | None = None) -> Written:
+    """A fact body ready to be stored; ``body`` is the fact as ``fact_json`` writes it, when that was done already.
 
     Raises: ``Unwritable`` for text that is not valid Unicode or an id with control characters.
     """
@@ -89,10 +90,11 @@ def written(fact: Mapping[str, Any]) -> Written:
     parent: Key | None = None
     if account is None:
         parent = next(((name, storable(fact[name])) for name in _THROUGH if isinstance(fact.get(name), str)), None)
-    try:
-        body = orjson.dumps(fact, option=orjson.OPT_SORT_KEYS)
-    except TypeError as error:
-        raise Unwritable("record", str(error)) from None
+    if body is None:
+        try:
+            body = fact_json(fact)
+        except TypeError as error:
+            raise Unwritable("record", str(error)) from None
     return Written(kind, identity, body.decode(), blake2b(body, digest_size=HASH_BYTES).digest(), account, parent)
 
 
@@ -103,7 +105,8 @@ class FactWriter:
         self._connection = connection
         self._run_id = run_id
         self._heads: dict[Key, _Head] = {}
-        self._fresh: dict[Key, _Head] = {}
+        self._fresh: dict[Key, tuple[tuple[Any, ...], bytes]] = {}
+        """The latest row of each fact that got one, and the hash of its body."""
         self._rows: list[tuple[Any, ...]] = []
         self._next = 0
 
@@ -124,7 +127,7 @@ class FactWriter:
     def state(self, fact: Written, source: Source) -> bool:
         """Take one fact; returns whether it was news."""
         key = (fact.type, fact.id)
-        head = self._fresh.get(key) or self._heads.get(key)
+        head = self._head(key)
         if head is not None and head.content_hash == fact.content_hash:
             return False
         self._append(key, head, source, fact.account, fact.parent, fact.body, fact.content_hash, False)
@@ -132,13 +135,22 @@ class FactWriter:
 
     def withdraw(self, key: Key, source: Source) -> bool:
         """Withdraw a fact that its record does not give any more, unless another record has taken it over since."""
-        head = self._fresh.get(key) or self._heads.get(key)
+        head = self._head(key)
         if head is None or head.deleted or (head.stream_id, head.external_id) != (source.stream_id, source.external_id):
             return False
         body = orjson.dumps({"deleted": True, "id": key[1], "type": key[0]})
         digest = blake2b(body, digest_size=HASH_BYTES).digest()
         self._append(key, head, source, head.account, head.parent, body.decode(), digest, True)
         return True
+
+    def _head(self, key: Key) -> _Head | None:
+        fresh = self._fresh.get(key)
+        if fresh is None:
+            return self._heads.get(key)
+        row, digest = fresh
+        row_id, _, _, _, seq, known_at, account, parent_type, parent_id, _, deleted, stream_id, external_id, *_ = row
+        parent = None if parent_type is None else (parent_type, parent_id)
+        return _Head(row_id, digest, seq, known_at, stream_id, external_id, account, parent, deleted)
 
     def _append(
         self,
@@ -155,26 +167,24 @@ class FactWriter:
             previous, seq, known_at = None, 1, source.first_known
         else:
             previous, seq, known_at = head.row_id, head.seq + 1, max(head.known_at, source.then_known)
-        self._rows.append(
-            (
-                self._next, previous, key[0], key[1], seq, known_at, account, *(parent or _NO_PARENT),
-                body, deleted, source.stream_id, source.external_id, source.record_seq, self._run_id,
-            )
+        stream_id, external_id, record_seq, _, _ = source
+        row = (
+            self._next, previous, *key, seq, known_at, account, *(parent or _NO_PARENT),
+            body, deleted, stream_id, external_id, record_seq, self._run_id,
         )  # fmt: skip
-        self._fresh[key] = _Head(
-            self._next, digest, seq, known_at, source.stream_id, source.external_id, account, parent, deleted
-        )
+        self._rows.append(row)
+        self._fresh[key] = (row, digest)
         self._next += 1
 
     def flush(self) -> int:
         """Append what was news; returns how many versions that was."""
         append(self._connection, tables.fact, self._rows)
         new, moved = [], []
-        for key, head in self._fresh.items():
+        for key, (row, digest) in self._fresh.items():
             if key in self._heads:
-                moved.append((head.row_id, head.content_hash, *key))
+                moved.append((row[0], digest, *key))
             else:
-                new.append((*key, head.row_id, head.content_hash))
+                new.append((*key, row[0], digest))
         append(self._connection, tables.fact_head, new)
         run_each(self._connection, _MOVE_HEAD, moved)
         return len(self._rows)
@@ -184,7 +194,14 @@ def standing(external_id: str, keys: Sequence[Key]) -> str | None:
     """The facts a record ever gave, as kept with it: the type alone when the id is the record's own, else both."""
     if not keys:
         return None
+    if len(keys) == 1 and keys[0][1] == external_id:
+        return _own(keys[0][0])
     return orjson.dumps([kind if identity == external_id else [kind, identity] for kind, identity in keys]).decode()
+
+
+@lru_cache(maxsize=64)
+def _own(kind: str) -> str:
+    return orjson.dumps([kind]).decode()
 
 
 def stood(external_id: str, facts: str | None) -> list[Key]:

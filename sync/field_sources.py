@@ -7,12 +7,27 @@ or ``None`` when there is none.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from sync.conditions import Condition, condition_of
 from sync.expressions import Expression, ExpressionError, compile_expression
 from sync.field_steps import COMMON_KEYS, finished
-from sync.raw_rows import Get, LookupUse, Row, Scope, Source, Use, absent, elements_of, list_at, path_getter, reader_of
+from sync.raw_rows import (
+    Get,
+    LookupUse,
+    Row,
+    Scope,
+    Source,
+    Use,
+    absent,
+    elements_of,
+    fill,
+    list_at,
+    path_getter,
+    reader_of,
+    told_apart,
+)
 from sync.record_shapes import ANY, Shape
 from sync.refusal import Refused
 from sync.transforms import text
@@ -211,20 +226,23 @@ def _object(node: Node, shape: Shape, scope: Scope, target: str) -> Source:
         source = source_of(inner, member, scope, f"{target}.{name}")
         if source is not None:
             found.append((name, source))
-    get = object_getter([(name, source.get) for name, source in found])
     return Source(
-        get,
+        _object_getter(found),
         tuple(use for _, source in found for use in source.uses),
         tuple(use for _, source in found for use in source.lookups),
+        assured=all(source.assured for _, source in found)
+        and not any(member.required for member in shape.names.values()),
     )
 
 
-def object_getter(members: list[tuple[str, Get]]) -> Get:
+def _object_getter(members: Sequence[tuple[str, Source]]) -> Get:
     """A function that makes an object, absent when no member has a value."""
+    plain, others = told_apart(members)
 
     def get(row: Row) -> dict[str, Any] | None:
-        made = {}
-        for name, read in members:
+        made: dict[str, Any] = {}
+        fill(made, row.fields, plain)
+        for name, read in others:
             try:
                 value = read(row)
             except Refused as error:

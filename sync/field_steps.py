@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from sync.moments import FORMAT_WORDS, Parser, Zone, iso, parser_of
-from sync.raw_rows import Get, Row, Scope, Source, absent, zone_of
+from sync.raw_rows import Get, Plain, Row, Scope, Source, absent, missing, zone_of
 from sync.record_shapes import Shape, converter
 from sync.refusal import Refused, shown
 from sync.transforms import TRANSFORMS, Convert, picklist, text
@@ -29,15 +29,18 @@ def finished(keys: Mapping[str, Node], shape: Shape, scope: Scope, target: str, 
     if "format" in keys and not names and shape.kind not in ("date", "instant"):
         keys["format"].fail("format only where a date or an instant is needed, or with the transform date or instant")
     if otherwise == "keep":
-        steps = [_kept(_chain(tuple(steps)))] if steps else []
+        steps = [_kept(_chain(steps))] if steps else []
     words = _values(keys, shape)
     if words is not None:
         steps.append(picklist(words, otherwise))
-    last = TRANSFORMS[names[-1]].gives if names and words is None and otherwise != "keep" else ""
-    if last != shape.kind or shape.kind == "any":
+    last = TRANSFORMS[names[-1]].gives if names and words is None else ""
+    if otherwise == "keep" and last != "text":
+        last = ""  # a value that is kept is text
+    # What a transform gives is always fit for a field of any kind; an id has a length that no transform knows.
+    if not last or shape.kind not in (last, "any") or shape.longest is not None:
         moved = words is not None or any(TRANSFORMS[name].gives in ("date", "instant") for name in names)
         steps.append(converter(shape, zone, iso if moved else parse))
-    convert = steps[0] if len(steps) == 1 else _chain(tuple(steps))
+    convert = _chain(steps)
     if otherwise == "null":
         convert = _dropped(convert)
     if shape.kind in _REPEATING:
@@ -46,9 +49,9 @@ def finished(keys: Mapping[str, Node], shape: Shape, scope: Scope, target: str, 
     required = "required" in keys and keys["required"].flag()
     strict = words is not None and otherwise == "reject"
     uses = tuple(replace(use, transforms=names, values=tuple(words or ()), strict=strict) for use in source.uses)
-    if source.path is not None and default is None and not required:
-        return Source(_piped(source.get, convert), uses, source.lookups, source.path, convert)
-    return Source(_ended(_piped(source.get, convert), default, required), uses, source.lookups)
+    plain = None if source.path is None else Plain(source.path, convert, default, required)
+    get = _ended(_piped(source.get, convert), default, required)
+    return Source(get, uses, source.lookups, source.path, plain, shape.assured)
 
 
 def _otherwise(keys: Mapping[str, Node], shape: Shape, target: str) -> str:
@@ -95,19 +98,22 @@ def _ended(read: Get, default: Any, required: bool) -> Get:
         found = read(row)
         if found is None:
             if default is None and required:
-                raise Refused(None, "a value (this field is required by the mapping)", "missing")
+                raise missing()
             return default
         return found
 
     return get
 
 
-def _chain(steps: tuple[Convert, ...]) -> Convert:
+def _chain(steps: Sequence[Convert]) -> Convert:
+    if len(steps) == 1:
+        return steps[0]
+
     def convert(raw: Any) -> Any:
         for step in steps:
-            if absent(raw):
-                return None
             raw = step(raw)
+            if raw is None or absent(raw):
+                return None
         return raw
 
     return convert

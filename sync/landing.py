@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
+from itertools import zip_longest
 from typing import Any, NamedTuple, Protocol
 
 from sqlalchemy import Connection
@@ -71,6 +72,10 @@ class Mapped(Protocol):
     def facts(self) -> Sequence[dict[str, Any]]: ...
     @property
     def reject(self) -> Reject | None: ...
+    @property
+    def bodies(self) -> Sequence[bytes]:
+        """The facts as ``fact_json`` writes them; none: not written yet."""
+        ...
 
 
 class Lookups(Protocol):
@@ -183,6 +188,9 @@ class _Item(NamedTuple):
     content_hash: bytes
     head: _Head | None
     seq: int
+    created: int | None
+    modified: int | None
+    """The record's instants in micros."""
 
 
 class Landing:
@@ -221,8 +229,10 @@ class Landing:
         found = rows(self._connection, _REPLAYED, self._stream.id, list(external_ids))
         items = []
         for version_id, seq, facts, *row in found:
+            *_, created, modified = row
             record = record_of(self._stream.kind, row)
-            items.append(_Item(record, row[0], b"", b"", _Head(version_id, b"", None, facts), seq))
+            head = _Head(version_id, b"", None, facts)
+            items.append(_Item(record, row[0], b"", b"", head, seq, created, modified))
         outcome = self._facts_of(items)
         changed = [
             (facts, self._stream.id, item.external_id)
@@ -243,10 +253,11 @@ class Landing:
             payload = encoded(record.fields)
             digest = content_hash(payload, record.deleted, record.merged_into)
             head = heads.get(external_id)
-            if head is None:
-                new.append(_Item(record, external_id, payload, digest, None, 1))
-                continue
             stamp = optional_micros(record.modified_at)
+            if head is None:
+                created = optional_micros(record.created_at)
+                new.append(_Item(record, external_id, payload, digest, None, 1, created, stamp))
+                continue
             held = head.modified_at
             if head.content_hash == digest:
                 if stamp is not None and (held is None or stamp > held):
@@ -254,7 +265,8 @@ class Landing:
             elif stamp is not None and held is not None and stamp < held:
                 stale += 1
             else:
-                changed.append(_Item(record, external_id, payload, digest, head, 0))
+                created = optional_micros(record.created_at)
+                changed.append(_Item(record, external_id, payload, digest, head, 0, created, stamp))
         unchanged = len(records) - len(new) - len(changed) - stale
         run_each(self._connection, _TOUCH, touched)
         if changed:
@@ -287,14 +299,13 @@ class Landing:
         stream_id, run_id, seen_at = self._stream.id, self._run_id, self._seen_at
         versions, new, moved = [], [], []
         for item, facts in zip(items, standing_facts, strict=True):
-            record, head = item.record, item.head
-            stamp = optional_micros(record.modified_at)
+            record, head, stamp = item.record, item.head, item.modified
             versions.append(
                 (
                     number, None if head is None else head.version_id, stream_id, item.external_id, item.seq,
                     storable(record.version), item.payload.decode(), record.deleted,
                     None if record.merged_into is None else storable(record.merged_into),
-                    optional_micros(record.created_at), stamp, run_id, seen_at,
+                    item.created, stamp, run_id, seen_at,
                 )
             )  # fmt: skip
             if head is None:
@@ -367,11 +378,8 @@ class Landing:
         seen, stamp = self._seen_at, self._seen_at
         first = seen
         if not self._stream.complete:
-            record = item.record
-            changed = optional_micros(record.modified_at)
-            created = optional_micros(record.created_at)
-            stamp = seen if changed is None else min(changed, seen)
-            first = stamp if created is None else min(created, seen)
+            stamp = seen if item.modified is None else min(item.modified, seen)
+            first = stamp if item.created is None else min(item.created, seen)
         return Source(self._stream.id, item.external_id, item.seq, first, stamp)
 
 
@@ -404,7 +412,7 @@ def _taken(item: _Item, answer: Mapped | None) -> tuple[list[Written], Reject | 
     if answer.reject is not None:
         return [], answer.reject
     try:
-        return [written(fact) for fact in answer.facts], None
+        return [written(fact, body) for fact, body in zip_longest(answer.facts, answer.bodies)], None
     except Unwritable as error:
         return [], _Unstorable(error.field, error.found)
 

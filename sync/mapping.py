@@ -18,9 +18,9 @@ from connectors.base import Query
 from sync.conditions import Condition
 from sync.field_sources import condition_at, source_of, template_of
 from sync.object_maps import Mapped, ObjectMap, RecordMap, Reject
-from sync.raw_rows import Get, Lookups, LookupUse, Row, Scope, Source, Use, list_at, reader_of, zone_of
+from sync.raw_rows import Get, Lookups, LookupUse, Row, Scope, Source, Use, list_at, reader_of, told_apart, zone_of
 from sync.record_shapes import Shape, record_types, shapes_of
-from sync.transforms import Convert, text
+from sync.transforms import text
 from sync.write_maps import Desired, WriteMap, write_map_of
 from sync.yaml_nodes import MappingError, Node, did_you_mean, read_yaml
 
@@ -173,7 +173,6 @@ def _record(node: Node, scope: Scope) -> tuple[RecordMap, list[Use], list[Lookup
     if each is not None and identity is None:
         keys["each"].fail(f'an `id` beside `each`, such as "{{$id}}-{{{each[0]}.n}}", so that each record has its own')
     shapes = shapes_of(record)
-    plain: list[tuple[str, str, Convert]] = []
     sources: list[tuple[str, Source]] = []
     for target, place in keys["fields"].mapping().items():
         if target not in shapes:
@@ -184,16 +183,17 @@ def _record(node: Node, scope: Scope) -> tuple[RecordMap, list[Use], list[Lookup
         if source is None:
             continue
         uses += source.uses
-        if source.path is not None and source.convert is not None:
-            plain.append((target, source.path, source.convert))
         sources.append((target, source))
     given = {target for target, _ in sources}
     for target, shape in shapes.items():
         if shape.required and target not in given:
             keys["fields"].fail(f"the field {target!r}, which every {record} has", found="no source for it")
     lookups = [use for _, source in sources for use in source.lookups]
-    rest = tuple((target, source.get) for target, source in sources if source.path is None or source.convert is None)
-    return RecordMap(record, identity, tuple(plain), rest, when, each), uses, lookups
+    plain, others = told_apart(sources)
+    # Only where every single value is sure to be taken is a fact sure to be: else each one is validated whole.
+    needed = frozenset(target for target, shape in shapes.items() if shape.required)
+    needed_only = needed if all(source.assured for _, source in sources) else None
+    return RecordMap(record, identity, plain, others, when, each, needed_only), uses, lookups
 
 
 def _identity(node: Node, scope: Scope) -> tuple[Callable[[Row], Any], tuple[Use, ...]]:

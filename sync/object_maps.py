@@ -5,17 +5,18 @@ What cannot be taken becomes a :class:`Reject` of that record, never an exceptio
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from connectors.base import Query, Record
 from rules.errors import RecordError
-from rules.records import check
+from rules.records import parse
 from sync.conditions import Condition
-from sync.raw_rows import Get, Lookups, LookupUse, Row, Use, absent, elements_of
+from sync.payloads import fact_json
+from sync.raw_rows import Get, Lookups, LookupUse, Plain, Row, Use, elements_of, fill
+from sync.record_shapes import LONGEST_ID
 from sync.refusal import Refused, RejectCode
-from sync.transforms import Convert
 from sync.yaml_nodes import Node
 
 LONGEST_FOUND = 40
@@ -32,8 +33,7 @@ class Reject:
     waits_for: tuple[str, str] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Mapped:
+class Mapped(NamedTuple):
     """One record's facts, or the reason for none.
 
     No facts and no reject means that the record is deleted, is no record for us (``when``), or is read for look-ups
@@ -44,6 +44,8 @@ class Mapped:
     external_id: str
     facts: tuple[dict[str, Any], ...]
     reject: Reject | None = None
+    bodies: tuple[bytes, ...] = ()
+    """The facts as :func:`sync.payloads.fact_json` writes them: they were validated so, and need no second writing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,27 +54,28 @@ class RecordMap:
 
     record: str
     identity: Get | None
-    fields: tuple[tuple[str, str, Convert], ...]
-    """Plain fields: target, field of the object, converter."""
+    plain: tuple[tuple[str, Plain], ...]
     sources: tuple[tuple[str, Get], ...]
     when: Condition | None
     each: tuple[str, Get] | None
+    needed_only: frozenset[str] | None
+    """The fields that must not be absent, when nothing else can be wrong with a fact; ``None``: validate each fact."""
 
-    def facts(self, row: Row) -> Iterable[dict[str, Any]]:
-        """The facts of one raw record. Raises: ``Refused`` (with its field), ``RecordError``."""
+    def facts(self, row: Row) -> list[tuple[dict[str, Any], bytes]]:
+        """The facts of one raw record, each also as JSON. Raises: ``Refused`` (with its field), ``RecordError``."""
         if self.each is None:
-            if self._wanted(row):
-                yield self._fact(row)
-            return
+            return [self._fact(row)] if self.when is None or self._wanted(row) else []
         name, read = self.each
         try:
             elements = elements_of(read(row))
         except Refused as error:
             raise error.inside("each") from None
+        found = []
         for number, element in enumerate(elements, 1):
             row.elements[name] = (element, number)
             if self._wanted(row):
-                yield self._fact(row)
+                found.append(self._fact(row))
+        return found
 
     def _wanted(self, row: Row) -> bool:
         try:
@@ -80,34 +83,34 @@ class RecordMap:
         except Refused as error:
             raise error.inside("when") from None
 
-    def _fact(self, row: Row) -> dict[str, Any]:
-        get = row.fields.get
-        target = "id"
-        try:
-            identity = row.record.external_id if self.identity is None else self.identity(row)  # type: ignore[union-attr]
-            if identity is None:
-                raise Refused(None, "a value for the record's id", "missing")
-            body: dict[str, Any] = {"type": self.record, "id": identity}
-            for target, path, convert in self.fields:
-                raw = get(path)
-                if raw is not None and raw != "":
-                    try:
-                        value = convert(raw)
-                    except Refused:
-                        # Blank text and empty lists are absent too, but too rare to be looked for each time.
-                        if absent(raw):
-                            continue
-                        raise
-                    if value is not None:
-                        body[target] = value
-            for target, read in self.sources:
+    def _fact(self, row: Row) -> tuple[dict[str, Any], bytes]:
+        identity = row.record.external_id if self.identity is None else self._identity(row)  # type: ignore[union-attr]
+        body: dict[str, Any] = {"type": self.record, "id": identity}
+        fill(body, row.fields, self.plain)
+        for target, read in self.sources:
+            try:
                 value = read(row)
-                if value is not None:
-                    body[target] = value
+            except Refused as error:
+                raise error.inside(target) from None
+            if value is not None:
+                body[target] = value
+        try:
+            written = fact_json(body)
+        except TypeError as error:
+            raise RecordError("", str(error), "text of whole Unicode characters") from None
+        if self.needed_only is None or not 0 < len(identity) <= LONGEST_ID or not body.keys() >= self.needed_only:
+            parse(written)
+        return body, written
+
+    def _identity(self, row: Row) -> str:
+        assert self.identity is not None
+        try:
+            found = self.identity(row)
+            if found is None:
+                raise Refused(None, "a value for the record's id", "missing")
         except Refused as error:
-            raise error.inside(target) from None
-        check(body)
-        return body
+            raise error.inside("id") from None
+        return found  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +140,9 @@ class ObjectMap:
             return Mapped(record.external_id, ())
         row = Row(record, record.fields, lookups)
         try:
-            found = [fact for plan in self.records for fact in plan.facts(row)]
+            found: list[tuple[dict[str, Any], bytes]] = []
+            for plan in self.records:
+                found += plan.facts(row)
         except Refused as error:
             return Mapped(
                 record.external_id, (), _reject(error.code, error.field, error.found, error.allowed, error.waits_for)
@@ -145,10 +150,15 @@ class ObjectMap:
         except RecordError as error:
             code: RejectCode = "missing" if error.found == "nothing" else "record"
             return Mapped(record.external_id, (), _reject(code, error.field or "record", error.found, error.allowed))
-        if len(found) > 1 and len({(fact["type"], fact["id"]) for fact in found}) < len(found):
+        if len(found) == 1:
+            ((fact, written),) = found
+            return Mapped(record.external_id, (fact,), None, (written,))
+        if len({(fact["type"], fact["id"]) for fact, _ in found}) < len(found):
             allowed = "an id for each fact; put the element's own field or its position (NAME.n) into `id`"
             return Mapped(record.external_id, (), _reject("record", "id", "the same id twice", allowed))
-        return Mapped(record.external_id, tuple(found))
+        return Mapped(
+            record.external_id, tuple(fact for fact, _ in found), None, tuple(written for _, written in found)
+        )
 
 
 def _reject(code: RejectCode, field: str, found: str, allowed: str, waits_for: tuple[str, str] | None = None) -> Reject:

@@ -29,6 +29,11 @@ def encoded(fields: Mapping[str, Any]) -> bytes:
         return json.dumps({"unreadable": _described(fields)}).encode()
 
 
+def fact_json(fact: Mapping[str, Any]) -> bytes:
+    """A fact as it is stored: keys sorted, so that equal facts are equal bytes. Raises: ``TypeError`` for broken Unicode."""
+    return orjson.dumps(fact, option=orjson.OPT_SORT_KEYS)
+
+
 def decoded(payload: str) -> dict[str, Any]:
     """The fields that :func:`encoded` wrote."""
     try:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 from zoneinfo import ZoneInfo
 
 from connectors.base import Record
@@ -80,15 +80,34 @@ class LookupUse:
     place: Node
 
 
+class Plain(NamedTuple):
+    """A value that is one field of the record: read without a detour, since most fields of most mappings are such."""
+
+    path: str
+    convert: Convert
+    default: Any
+    required: bool
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A compiled source. ``path`` and ``convert`` are set when it is one field of the record and no default."""
+    """A compiled source. ``path`` is the record's field that it reads, when it reads one as it is."""
 
     get: Get
     uses: tuple[Use, ...] = ()
     lookups: tuple[LookupUse, ...] = ()
     path: str | None = None
-    convert: Convert | None = None
+    plain: Plain | None = None
+    assured: bool = False
+    """Whether every value it gives is one that the record takes: then nothing needs to be validated again."""
+
+
+def told_apart(
+    sources: Sequence[tuple[str, Source]],
+) -> tuple[tuple[tuple[str, Plain], ...], tuple[tuple[str, Get], ...]]:
+    """The plain fields among these targets (for :func:`fill`), and how to read the others."""
+    plain = tuple((name, source.plain) for name, source in sources if source.plain is not None)
+    return plain, tuple((name, source.get) for name, source in sources if source.plain is None)
 
 
 _META: dict[str, Callable[[Record], Any]] = {
@@ -100,7 +119,36 @@ _META: dict[str, Callable[[Record], Any]] = {
 
 def absent(raw: Any) -> bool:
     """Whether a raw value counts as no value: nothing, empty or blank text, an empty list."""
-    return raw is None or raw == "" or (isinstance(raw, str) and not raw.strip()) or (isinstance(raw, list) and not raw)
+    if isinstance(raw, str):
+        return not raw or raw.isspace()
+    return raw is None or (isinstance(raw, list) and not raw)
+
+
+def fill(made: dict[str, Any], fields: Mapping[str, Any], plan: Sequence[tuple[str, Plain]]) -> None:
+    """Put the clean values of plain fields into an object, under their targets. Raises: ``Refused`` (with the target)."""
+    get = fields.get
+    for target, (path, convert, default, required) in plan:
+        raw = get(path)
+        if raw is not None and raw != "":
+            try:
+                value = convert(raw)
+            except Refused as error:
+                # Blank text and empty lists are absent too, but too rare to be looked for each time.
+                if not absent(raw):
+                    raise error.inside(target) from None
+                value = None
+            if value is not None:
+                made[target] = value
+                continue
+        if default is not None:
+            made[target] = default
+        elif required:
+            raise missing().inside(target)
+
+
+def missing() -> Refused:
+    """The refusal of a field without a value that the mapping calls required."""
+    return Refused(None, "a value (this field is required by the mapping)", "missing")
 
 
 def zone_of(node: Node) -> ZoneInfo:

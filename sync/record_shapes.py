@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Callable
-from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import MISSING, Field, dataclass, fields, is_dataclass, replace
 from functools import cache
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -27,6 +27,10 @@ class Shape:
     values: tuple[Any, ...] = ()
     members: tuple[tuple[str, Shape], ...] = ()
     item: Shape | None = None
+    longest: int | None = None
+    """Most characters of a text."""
+    assured: bool = False
+    """Whether the field takes every value that its :func:`converter` gives. Amounts have digits still to be checked."""
 
     @property
     def names(self) -> dict[str, Shape]:
@@ -39,14 +43,15 @@ class Shape:
         return self.kind in ("money", "decimal")
 
 
-ANY = Shape("any")
+ANY = Shape("any", assured=True)
 _OURS = {"type", "id", "known_at", "deleted"}
 _NAMED: tuple[tuple[Any, Kind], ...] = (
     (records.Amount, "money"), (records.Positive, "money"), (records.NotNegative, "money"),
     (records.Rate, "decimal"), (records.FxRate, "decimal"),
     (records.Day, "date"), (records.Instant, "instant"), (records.Currency, "currency"),
 )  # fmt: skip
-_PLAIN: dict[Any, Kind] = {str: "text", bool: "boolean", int: "integer"}
+_PLAIN: dict[Any, Kind] = {str: "text", bool: "boolean", int: "integer", Any: "any"}
+_ASSURED = {"date", "instant", "currency"}
 
 
 @cache
@@ -80,15 +85,16 @@ def _written(field: Field[Any], hint: Any) -> str:
 def _shape(hint: Any, required: bool) -> Shape:
     for named, kind in _NAMED:
         if hint == named:
-            return Shape(kind, required)
+            return Shape(kind, required, assured=kind in _ASSURED)
     origin = get_origin(hint)
     if origin is Annotated:
-        return _shape(get_args(hint)[0], required)
+        limits = [limit for extra in get_args(hint)[1:] for limit in getattr(extra, "metadata", ())]
+        return _limited(_shape(get_args(hint)[0], required), limits)
     if origin in (Union, types.UnionType):
         options = [option for option in get_args(hint) if option is not type(None)]
         return _shape(options[0], required) if len(options) == 1 else Shape("any", required)
     if origin is Literal:
-        return Shape("choice", required, values=get_args(hint))
+        return Shape("choice", required, values=get_args(hint), assured=True)
     if origin is list:
         return Shape("list", required, item=_shape(get_args(hint)[0], True))
     if origin is dict:
@@ -96,7 +102,20 @@ def _shape(hint: Any, required: bool) -> Shape:
         return Shape("object", required, item=ANY if value is Any else _shape(value, True))
     if is_dataclass(hint):
         return Shape("object", required, members=tuple(_members(hint)))
-    return Shape(_PLAIN.get(hint, "any"), required)
+    return Shape(_PLAIN.get(hint, "any"), required, assured=hint in _PLAIN)
+
+
+def _limited(shape: Shape, limits: Sequence[Any]) -> Shape:
+    """The shape under the limits of its hint: those of a text are known here, others are left to the record model."""
+    if not limits:
+        return shape
+    longest = next((limit.max_length for limit in limits if hasattr(limit, "max_length")), None)
+    others = [limit for limit in limits if not hasattr(limit, "max_length") and getattr(limit, "min_length", 0) != 1]
+    return replace(shape, longest=longest, assured=shape.assured and shape.kind == "text" and not others)
+
+
+LONGEST_ID = _shape(records.Id, True).longest or 0
+"""Most characters of a record's id."""
 
 
 def converter(shape: Shape, zone: Zone = None, parse: Parser = iso) -> Convert:
@@ -113,11 +132,23 @@ def converter(shape: Shape, zone: Zone = None, parse: Parser = iso) -> Convert:
         return _choice(shape.values)
     if shape.kind == "list":
         return _list(converter(shape.item or ANY, zone, parse))
+    if shape.longest is not None:
+        return _short(shape.longest)
     return simple[shape.kind]
 
 
+def _short(longest: int) -> Convert:
+    def convert(raw: Any) -> str | None:
+        found = text(raw)
+        if found is not None and len(found) > longest:
+            raise Refused(raw, f"at most {longest} characters", "record")
+        return found
+
+    return convert
+
+
 def _loose(raw: Any) -> Any:
-    return text(raw) if isinstance(raw, str) else plain(raw)
+    return raw.strip() or None if type(raw) is str else text(raw) if isinstance(raw, str) else plain(raw)
 
 
 def _choice(values: tuple[Any, ...]) -> Callable[[Any], Any]:

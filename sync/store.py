@@ -305,11 +305,13 @@ def _streams(database: Connection, connection: str | None, kind: str | None) -> 
 def _set_up_sqlite(raw: Any, _record: Any) -> None:
     raw.isolation_level = None  # BEGIN is ours: Python's own would start transactions late and end them early
     cursor = raw.cursor()
+    # Of a new file only. A record and its fact take 2 kB: in pages of 4 kB each landing costs a quarter more.
+    cursor.execute("PRAGMA page_size = 16384")
     cursor.execute("PRAGMA journal_mode = WAL")
     cursor.execute("PRAGMA foreign_keys = ON")
     cursor.execute("PRAGMA cache_size = -8000")
     # A checkpoint copies each changed page once: fewer of them copy the pages of the heads less often.
-    cursor.execute("PRAGMA wal_autocheckpoint = 4000")
+    cursor.execute("PRAGMA wal_autocheckpoint = 1000")
     cursor.close()
 
 

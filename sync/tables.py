@@ -31,7 +31,6 @@ from sqlalchemy import (
 )
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 _LARGEST = 2**63 - 1
 
 metadata = MetaData(
@@ -52,7 +51,8 @@ def micros(at: datetime) -> int:
     """An aware instant as whole microseconds since 1970-01-01 UTC. Raises: ``ValueError`` for a naive one."""
     if at.tzinfo is None:
         raise ValueError(f"instant without a time zone: {at.isoformat()}; allowed: an aware datetime")
-    return (at - EPOCH) // _MICROSECOND
+    since = at - EPOCH
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
 def instant(value: int) -> datetime:

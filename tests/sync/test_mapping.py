@@ -99,16 +99,14 @@ def test_the_guides_example_gives_facts() -> None:
         "Field_Technicians__c": 12.0, "Industry": "Construction", "Description": "-- none",
     }  # fmt: skip
     [found] = mapping.object("Lead").facts([record(lead, "Lead", "00Q1")], NOTHING)
-    assert found == Mapped(
-        "00Q1",
-        (
-            {
-                "type": "referral", "id": "00Q1", "program": "next-technik", "partner": "P1",
-                "submitted_at": "2026-03-01T10:00:00Z", "channel": "web_form", "company": "Umbra Lifts",
-                "website": "https://umbra-lifts.example.com.au", "contact": {"name": "Ada Gray"},
-                "details": {"field_technicians": 12, "industry": "construction"},
-            },
-        ),
+    assert (found.external_id, found.reject) == ("00Q1", None)
+    assert found.facts == (
+        {
+            "type": "referral", "id": "00Q1", "program": "next-technik", "partner": "P1",
+            "submitted_at": "2026-03-01T10:00:00Z", "channel": "web_form", "company": "Umbra Lifts",
+            "website": "https://umbra-lifts.example.com.au", "contact": {"name": "Ada Gray"},
+            "details": {"field_technicians": 12, "industry": "construction"},
+        },
     )  # fmt: skip
     assert mapping.object("Lead").query.where == "Referral_Program__c != null"
     assert "Field_Technicians__c" in mapping.object("Lead").query.fields
