@@ -102,7 +102,8 @@ class Office:
 
     def doubled(self) -> int:
         """Writes too many: records created twice for a key, and updates that repeat the one before."""
-        twice, last = 0, {}
+        twice = 0
+        last: dict[tuple[Any, str], Any] = {}
         for name, system in (("crm", self.world.crm), ("erp", self.world.erp)):
             twice += sum(count - 1 for count in system.journal.count_by_key().values())
             for write in system.journal.writes():

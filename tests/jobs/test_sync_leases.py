@@ -9,7 +9,7 @@ import pytest
 
 from jobs.leasing import SECONDS
 from sync.leases import LeaseLost
-from tests.jobs.sync_world import Killable, killable, office
+from tests.jobs.sync_world import Killable, Ran, killable, office
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +23,7 @@ def test_a_second_run_is_told_that_the_connection_is_taken_and_a_dead_holder_is_
 ) -> None:
     with office(tmp_path) as place:
         place.morning(5)
-        others = []
+        others: list[Ran] = []
 
         def meanwhile(name: str) -> None:
             if name in ("after_settle", "before_send") and len(others) < 2:
@@ -60,7 +60,7 @@ def test_a_holder_that_slept_past_its_lease_is_fenced_off_and_writes_nothing_mor
 ) -> None:
     with office(tmp_path) as place:
         place.morning(24)
-        slept = []
+        slept: list[list[tuple[str, ...]]] = []
 
         def sleeps(name: str) -> None:
             if name == "after_enqueue" and not slept:
