@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 
-from rules.calendar import Calendar, Period
+from rules.calendar import BEGINNING, Calendar, Period
 from rules.commission import Reallocation
 from rules.facts import View
 from rules.records import Case, Certification, Concern, Contract, Decision, Enrollment, Partner
@@ -106,7 +106,7 @@ class _Replay:
         self._row: SupportRow | None = None
         self._manager: str | None = None
         self._starts = max(handover.approved_at, program.calendar.start_of(handover.signed_on))
-        self._counting_from = self._starts
+        self._counting_from = BEGINNING
         self._crossed: tuple[date, str] | None = None
         self._certify: tuple[date, date | None, str] | None = None
         self._answered: set[str] = set()
