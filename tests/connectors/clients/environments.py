@@ -68,10 +68,12 @@ def installed(name: str) -> Program:
 
 def _steps(folder: Path, locked: Path) -> Sequence[Sequence[str | Path]]:
     python = folder / "bin" / "python"
-    if shutil.which("uv"):
+    beside = Path(sys.executable).with_name("uv")
+    uv = beside if beside.exists() else shutil.which("uv")
+    if uv:
         return (
-            ("uv", "venv", "--quiet", "--no-project", "--python", sys.executable, folder),
-            ("uv", "pip", "sync", "--quiet", "--python", python, "--require-hashes", locked),
+            (uv, "venv", "--quiet", "--no-project", "--python", sys.executable, folder),
+            (uv, "pip", "sync", "--quiet", "--python", python, "--require-hashes", locked),
         )
     pip = (python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes")
     return ((sys.executable, "-m", "venv", folder), (*pip, "--no-deps", "--requirement", locked))
