@@ -1,6 +1,6 @@
 """Job: write docs/clauses.md, which leads from each clause to its terms, its rule and the examples that show it.
 
-The statements are kept in ``docs/clauses/*.yaml``; everything else is looked up: where a program file names the clause,
+The statements are kept in ``rules/programs/clauses/*.yaml``; everything else is looked up: where a program file names the clause,
 and which scenarios and tests of the rules name it. Run ``python -m jobs.clauses`` after changing any of them.
 """
 
@@ -47,7 +47,7 @@ def clauses(root: Path = ROOT) -> dict[str, list[Clause]]:
     terms = _terms(root)
     shown = _shown(root)
     found: dict[str, list[Clause]] = {}
-    for path in sorted((root / "docs" / "clauses").glob("*.yaml")):
+    for path in sorted((root / "rules" / "programs" / "clauses").glob("*.yaml")):
         for name, body in _read(path).items():
             statement = Statement.model_validate(body)
             found.setdefault(path.stem, []).append(
@@ -62,7 +62,7 @@ def page(stated: dict[str, list[Clause]]) -> str:
         "# Clauses",
         "",
         "Each clause in our own words, where the program file names it, the module that does it, and what shows that it",
-        "does. Written by `python -m jobs.clauses` from `docs/clauses/*.yaml`; a test fails when it is stale.",
+        "does. Written by `python -m jobs.clauses` from `rules/programs/clauses/*.yaml`; a test fails when it is stale.",
     ]
     for name, rows in stated.items():
         lines += [

@@ -12,6 +12,7 @@ from jobs.installation import Installation
 from jobs.problems import UserError
 from jobs.show import console, table
 from jobs.stored import stored_outcome
+from rules.clauses import statements
 from sync import fact_reading
 
 _NAMES = {"claims": "referral", "entries": "key", "statements": "id", "support": "account", "tasks": "key"}
@@ -34,7 +35,13 @@ def explain_key(here: Installation, key: str) -> dict[str, Any]:
             "or CONNECTION:OBJECT:ID; `referee status --json` lists what there is"
         )
     keys = sorted({name for _, row in rows for name in _ids_in(row)} | {key})
-    return {"key": key, "rows": [{"list": name, **row} for name, row in rows], "facts": _facts(here, keys)}
+    clauses = [clause for _, row in rows for name in ("clauses", "failed") for clause in row.get(name, ())]
+    return {
+        "key": key,
+        "rows": [{"list": name, **row} for name, row in rows],
+        "clauses": statements(clauses),
+        "facts": _facts(here, keys),
+    }
 
 
 def _rows_about(outcome: Mapping[str, Any], key: str) -> Iterable[tuple[str, dict[str, Any]]]:
@@ -76,7 +83,7 @@ def trace_record(here: Installation, record: str) -> dict[str, Any]:
     body: dict[str, Any] = orjson.loads(orjson.dumps(asdict(found), default=str))
     if not any(body.values()):
         raise UserError(f"trace: {record} was never seen; run `referee sync`, or look at the id")
-    return {"key": record, "rows": [], "facts": [], "trace": body}
+    return {"key": record, "rows": [], "clauses": {}, "facts": [], "trace": body}
 
 
 def show_explanation(found: Mapping[str, Any]) -> None:
@@ -88,6 +95,9 @@ def show_explanation(found: Mapping[str, Any]) -> None:
         for name, value in row.items():
             if name != "list" and value not in (None, [], ""):
                 out.print(f"  {name:16} {_shown(value)}", markup=False)
+    if found["clauses"]:
+        out.print()
+        out.print(table("clauses", ("clause", "says"), list(found["clauses"].items())))
     if found["facts"]:
         rows = [(f["known_at"][:19], f["type"], f["id"], _rest(f)) for f in found["facts"]]
         out.print()

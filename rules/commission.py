@@ -184,20 +184,27 @@ class _Replay:
         events += [(view.at, _CONTRACT, deal.contract_id, None, view.fact) for view in deal.contract]
         pinned = all(version.values.get("terms_pin_at") != "invoice_date" for version in deal.program.versions)
         for name, facts in deal.invoices.items():
-            book = self._books[name]
-            issued = facts.invoice[0]
-            # An invoice earns nothing before a payment: known before all of them, it needs no event of its own.
-            if pinned and len(facts.invoice) == 1 and all(t[0].at >= issued.at for t in facts.payments.values()):
-                book.invoice = issued.fact
-            else:
-                events += [(view.at, _INVOICE, name, book, view.fact) for view in facts.invoice]
-            for identity, payment in facts.payments.items():
-                for view in payment:
-                    events.append((view.at, _PAYMENT, identity, book, view.fact))
-            for identity, credit in facts.credits.items():
-                events += [(view.at, _CREDIT_NOTE, identity, book, view.fact) for view in credit]
-            for identity, refund in facts.refunds.items():
-                events += [(view.at, _REFUND, identity, book, view.fact) for view in refund]
+            events += self._events_of(self._books[name], facts, pinned)
+        return events
+
+    @staticmethod
+    def _events_of(book: _InvoiceBook, facts: InvoiceFacts, pinned: bool) -> list[_Event]:
+        """What happens to an invoice. It earns nothing before a payment: known before all, it needs no event of its own."""
+        events: list[_Event] = []
+        seen_from = facts.invoice[0].at
+        is_first = pinned and len(facts.invoice) == 1
+        for identity, payment in facts.payments.items():
+            for view in payment:
+                events.append((view.at, _PAYMENT, identity, book, view.fact))
+                is_first = is_first and view.at >= seen_from
+        if is_first:
+            book.invoice = facts.invoice[0].fact
+        else:
+            events += [(view.at, _INVOICE, book.id, book, view.fact) for view in facts.invoice]
+        if facts.credits:
+            events += [(v.at, _CREDIT_NOTE, identity, book, v.fact) for identity, t in facts.credits.items() for v in t]
+        if facts.refunds:
+            events += [(v.at, _REFUND, identity, book, v.fact) for identity, t in facts.refunds.items() for v in t]
         return events
 
     def _see_deal(self, at: datetime, about: int, name: str, payload: Any) -> None:
@@ -216,9 +223,10 @@ class _Replay:
         missing = self._approved_on is not None and self._contract is not None and self._rate is None
         self._want(at, self._rate_missing() if missing and not self._by_invoice_date else ())
         if before != (self._earning, self._rate, self._approved_on) or self._by_invoice_date:
-            source = ("referral", self._deal.referral)
+            source, day = ("referral", self._deal.referral), self._calendar.date_of(at)
             for book in self._books.values():
-                self._evaluate(at, book, "adjustment", source, self._calendar.date_of(at), None)
+                if book.payments or book.given or self._by_invoice_date:
+                    self._evaluate(at, book, "adjustment", source, day, None)
 
     def _want(self, at: datetime, wanted: tuple[Wanted, ...]) -> None:
         if wanted or self._outcome.tasks:
@@ -504,7 +512,7 @@ class _Replay:
         self, at: datetime, partner: str, currency: str, kind: EntryKind, source: tuple[str, str], basis: Decimal,
         rate: Decimal, amount: Decimal, earned_on: date, corrects: str | None, because: str, clauses: tuple[str, ...],
     ) -> Entry:  # fmt: skip
-        ready = max(earned_on, self._approved_on or earned_on)
+        ready = self._approved_on if self._approved_on is not None and self._approved_on > earned_on else earned_on
         releases = next_month(ready)
         deal = self._deal
         return self._ledger.post(
