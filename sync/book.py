@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, Select, bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection, Select, bindparam, delete, false, func, insert, select, true, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from rules.calendar import Calendar
@@ -59,7 +59,13 @@ class Book:
 
     def set_state(self, *, terms: str, fact_row: int, as_of: date, at: datetime) -> None:
         """Remember up to where facts are settled."""
-        values = {"program": self.program, "terms": terms, "fact_row": fact_row, "as_of": as_of.isoformat(), "settled_at": at}
+        values = {
+            "program": self.program,
+            "terms": terms,
+            "fact_row": fact_row,
+            "as_of": as_of.isoformat(),
+            "settled_at": at,
+        }
         self._upsert(t.book, ["program"], [values])
 
     def new_facts(self, since: int) -> NewFacts:
@@ -104,7 +110,18 @@ class Book:
         if row.previous is None:
             return True
         before = self._db.execute(select(tables.fact.c.body).where(tables.fact.c.id == row.previous)).scalar_one()
-        names = ("name", "company", "website", "country", "tax_id", "parent", "account", "deleted", "details", "channel")
+        names = (
+            "name",
+            "company",
+            "website",
+            "country",
+            "tax_id",
+            "parent",
+            "account",
+            "deleted",
+            "details",
+            "channel",
+        )
         old, new = orjson.loads(before), orjson.loads(row.body)
         return any(old.get(name) != new.get(name) for name in names)
 
@@ -166,7 +183,11 @@ class Book:
         head = tables.fact_head
         found: set[str] = set()
         for some in _slices(names):
-            found |= set(self._db.execute(select(head.c.fact_id).where(head.c.type == "partner", head.c.fact_id.in_(some))).scalars())
+            found |= set(
+                self._db.execute(
+                    select(head.c.fact_id).where(head.c.type == "partner", head.c.fact_id.in_(some))
+                ).scalars()
+            )
         return found
 
     def identity_facts(self) -> Facts:
@@ -276,25 +297,41 @@ class Book:
         a, tie, p = t.account_prospect, t.tie, t.prospect
         subjects = {_task_subject(s, self.program) for s in new.subjects} | new.subjects
         for some in _slices(sorted(new.accounts | subjects)):
-            found |= set(self._db.execute(select(a.c.prospect).where(a.c.program == self.program, a.c.account.in_(some))).scalars())
+            found |= set(
+                self._db.execute(
+                    select(a.c.prospect).where(a.c.program == self.program, a.c.account.in_(some))
+                ).scalars()
+            )
         for column, touched in ((tie.c.referral, new.referrals | subjects), (tie.c.partner, new.partners)):
             for some in _slices(sorted(touched)):
-                found |= set(self._db.execute(select(tie.c.prospect).where(tie.c.program == self.program, column.in_(some))).scalars())
+                found |= set(
+                    self._db.execute(
+                        select(tie.c.prospect).where(tie.c.program == self.program, column.in_(some))
+                    ).scalars()
+                )
         contracts = [subject for subject in subjects if subject not in found]
         head, f = tables.fact_head, tables.fact
         for some in _slices(sorted(contracts)):
             accounts = self._db.execute(
-                select(f.c.account).join(head, head.c.row_id == f.c.id).where(head.c.type == "contract", head.c.fact_id.in_(some))
+                select(f.c.account)
+                .join(head, head.c.row_id == f.c.id)
+                .where(head.c.type == "contract", head.c.fact_id.in_(some))
             ).scalars()
             names = [account for account in accounts if account is not None]
             if names:
-                found |= set(self._db.execute(select(a.c.prospect).where(a.c.program == self.program, a.c.account.in_(names))).scalars())
+                found |= set(
+                    self._db.execute(
+                        select(a.c.prospect).where(a.c.program == self.program, a.c.account.in_(names))
+                    ).scalars()
+                )
         due = select(p.c.prospect).where(p.c.program == self.program, p.c.wake_on <= today.isoformat())
         return found | set(self._db.execute(due).scalars())
 
     def all_prospects(self) -> set[str]:
         """Every prospect of the program."""
-        return set(self._db.execute(select(t.prospect.c.prospect).where(t.prospect.c.program == self.program)).scalars())
+        return set(
+            self._db.execute(select(t.prospect.c.prospect).where(t.prospect.c.program == self.program)).scalars()
+        )
 
     def prospects(self, names: Collection[str]) -> Prospects:
         """These prospects as stored."""
@@ -308,7 +345,9 @@ class Book:
                 known = [(instant(at), account) for at, account in accounts["known"]]
                 by_id[row.prospect] = Prospect(row.prospect, [], known, accounts["trees"])
             for row in self._db.execute(
-                select(t.tie).where(t.tie.c.program == self.program, t.tie.c.prospect.in_(some)).order_by(t.tie.c.referral)
+                select(t.tie)
+                .where(t.tie.c.program == self.program, t.tie.c.prospect.in_(some))
+                .order_by(t.tie.c.referral)
             ):
                 by_id[row.prospect].referrals.append(row.referral)
                 ties[row.referral] = [
@@ -324,12 +363,20 @@ class Book:
         for some in _slices(sorted(accounts)):
             below = select(s.c.fact_id).where(s.c.type == "account", s.c.subject.in_([f"parent:{one}" for one in some]))
             near |= set(self._db.execute(below).scalars())
-            own = select(f.c.body).join(head, head.c.row_id == f.c.id).where(head.c.type == "account", head.c.fact_id.in_(some))
+            own = (
+                select(f.c.body)
+                .join(head, head.c.row_id == f.c.id)
+                .where(head.c.type == "account", head.c.fact_id.in_(some))
+            )
             near |= {orjson.loads(body).get("parent") for body in self._db.execute(own).scalars()}
         near -= {None, *accounts}
         found: set[str] = set()
         for some in _slices(sorted(near)):
-            found |= set(self._db.execute(select(a.c.account).where(a.c.program == self.program, a.c.account.in_(some))).scalars())
+            found |= set(
+                self._db.execute(
+                    select(a.c.account).where(a.c.program == self.program, a.c.account.in_(some))
+                ).scalars()
+            )
         return sorted(found)
 
     def holds(self, referrals: Collection[str]) -> dict[str, list[Hold]]:
@@ -369,14 +416,18 @@ class Book:
     def rows(self, name: str) -> list[dict[str, Any]]:
         """All current rows of one list of the outcome, in order of their key."""
         if name == "entries":
-            found = self._db.execute(select(t.entry_head).where(t.entry_head.c.program == self.program).order_by(t.entry_head.c.key))
+            found = self._db.execute(
+                select(t.entry_head).where(t.entry_head.c.program == self.program).order_by(t.entry_head.c.key)
+            )
             return [_entry_row(row) for row in found]
         if name == "statements":
             s = t.statement_head
             found = self._db.execute(select(s.c.row).where(s.c.program == self.program).order_by(s.c.id))
         else:
             o = t.outcome_row
-            found = self._db.execute(select(o.c.row).where(o.c.program == self.program, o.c.list == name).order_by(o.c.key))
+            found = self._db.execute(
+                select(o.c.row).where(o.c.program == self.program, o.c.list == name).order_by(o.c.key)
+            )
         return [orjson.loads(row.row) for row in found]
 
     # ---- journal
@@ -438,7 +489,10 @@ class Book:
         e = t.entry_head
         found = []
         for some in _slices(sorted(statements)):
-            found += [(entry_of(orjson.loads(row.body)), row) for row in self._db.execute(select(e).where(e.c.statement.in_(some)))]
+            found += [
+                (entry_of(orjson.loads(row.body)), row)
+                for row in self._db.execute(select(e).where(e.c.statement.in_(some)))
+            ]
         return found
 
     def waiting_partners(self, today: date, settled_to: date | None) -> set[str]:
@@ -450,10 +504,16 @@ class Book:
         if settled_to is not None and (settled_to.year, settled_to.month) == (today.year, today.month):
             return set(self._db.execute(released.distinct()).scalars())
         month = today.replace(day=1).isoformat()
-        opened = select(s.c.partner).where(s.c.program == self.program, s.c.cut.is_(False), s.c.period_from < month)
+        opened = select(s.c.partner).where(s.c.program == self.program, s.c.cut.is_(false()), s.c.period_from < month)
         carried = select(s.c.partner).where(s.c.program == self.program, s.c.carried_minor != 0)
-        unstated = select(e.c.partner).where(e.c.program == self.program, e.c.statement.is_(None), e.c.states_on < month)
-        return {name for query in (released, opened, carried, unstated) for name in self._db.execute(query.distinct()).scalars()}
+        unstated = select(e.c.partner).where(
+            e.c.program == self.program, e.c.statement.is_(None), e.c.states_on < month
+        )
+        return {
+            name
+            for query in (released, opened, carried, unstated)
+            for name in self._db.execute(query.distinct()).scalars()
+        }
 
     def set_standings(self, standings: Sequence[tuple[str, str, date | None, str | None]]) -> None:
         """How entries stand now: (key, state, released on, cut statement)."""
@@ -475,7 +535,9 @@ class Book:
         j = t.journal
         found = set()
         for some in _slices(sorted(keys)):
-            for row in self._db.execute(select(j.c.subject, j.c.body).where(j.c.kind == "posting", j.c.subject.in_(some))):
+            for row in self._db.execute(
+                select(j.c.subject, j.c.body).where(j.c.kind == "posting", j.c.subject.in_(some))
+            ):
                 body = orjson.loads(row.body)
                 found.add((row.subject, body["event"], body["at"]))
         return found
@@ -485,7 +547,9 @@ class Book:
         s = t.statement_head
         found: list[Any] = []
         for some in _slices(sorted(partners)):
-            query = select(s).where(s.c.program == self.program, s.c.partner.in_(some)).order_by(s.c.period_from, s.c.id)
+            query = (
+                select(s).where(s.c.program == self.program, s.c.partner.in_(some)).order_by(s.c.period_from, s.c.id)
+            )
             found += list(self._db.execute(query))
         return found
 
@@ -496,14 +560,14 @@ class Book:
         for some in _slices(sorted(partners)):
             latest = (
                 select(s.c.partner, s.c.currency, func.max(s.c.period_from).label("period_from"))
-                .where(s.c.program == self.program, s.c.partner.in_(some), s.c.cut.is_(True))
+                .where(s.c.program == self.program, s.c.partner.in_(some), s.c.cut.is_(true()))
                 .group_by(s.c.partner, s.c.currency)
                 .subquery()
             )
             query = select(s).join(
                 latest,
                 (s.c.partner == latest.c.partner) & (s.c.currency == latest.c.currency) & (s.c.period_from == latest.c.period_from),
-            ).where(s.c.program == self.program, s.c.cut.is_(True))  # fmt: skip
+            ).where(s.c.program == self.program, s.c.cut.is_(true()))  # fmt: skip
             found += list(self._db.execute(query))
         return found
 
@@ -523,7 +587,7 @@ class Book:
         """Forget open statements: they are computed again."""
         s = t.statement_head
         for some in _slices(sorted(partners)):
-            self._db.execute(delete(s).where(s.c.program == self.program, s.c.partner.in_(some), s.c.cut.is_(False)))
+            self._db.execute(delete(s).where(s.c.program == self.program, s.c.partner.in_(some), s.c.cut.is_(false())))
 
     # ---- writing
 
