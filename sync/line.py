@@ -120,7 +120,7 @@ class Line:
         for other in standing:
             if other in newcomers and contested:
                 because = f"{holder.referral.partner} also claims this prospect; the vendor decides who is awarded"
-                self._verdict(other, "conflict", because, terms.claims.conflict_clauses)
+                self._verdict(other, "conflict", because, self._not_first(other, [holder, *newcomers], terms))
             elif other is not holder:
                 self._verdict(other, "superseded", _owned_by(holder), terms.claims.first_party_clauses)
         if contested:
@@ -130,10 +130,14 @@ class Line:
             why = late if earlier else "several partners claim this prospect"
             why += "; the vendor decides who is awarded"
             won = self.seen.won(holder)
-            self._verdict(holder, "conflict", why, terms.claims.conflict_clauses, held=True, **won)
+            self._verdict(holder, "conflict", why, self._not_first(holder, newcomers, terms), held=True, **won)
             return
         held = contested and bool(terms.values.get("hold_on_conflict"))
         self._hold(holder, terms, held, by_decision=awarded is holder)
+
+    def _not_first(self, c: Candidate, others: Sequence[Candidate], terms: Terms) -> tuple[str, ...]:
+        """The clause that a claim in conflict fails when another was received before it (NT-7)."""
+        return terms.claims.first_party_clauses if any(o.place < c.place for o in others) else ()
 
     def _newcomers(self, standing: Sequence[Candidate], holder: Candidate, awarded: Candidate | None) -> list[Candidate]:
         """Claims of other partners that no decision has dealt with."""
