@@ -18,7 +18,7 @@ import orjson
 
 from rules.commission import Deal, InvoiceFacts, RateDecision, share_of_collections
 from rules.commission import Standing as DealStanding
-from rules.facts import Facts, Rejected, View, comes_true, views
+from rules.facts import Facts, Rejected, View, comes_true, timelines, views
 from rules.ledger import Ledger, entry_row
 from rules.records import Decision
 from rules.statements import Hold, Money, Statements, astray, cut
@@ -199,14 +199,10 @@ class History:
         until = until or calendar.end_of(as_of)
         seen: dict[str, dict[str, list[View[Any]]]] = {}
         for kind in facts.versions:
-            records = seen[kind] = {}
-            of_programs = kind in ("referral", "enrollment")
-            for identity, versions in facts.of(kind).items():
-                if of_programs and versions[0].fact.program != program.id:
-                    continue
-                timeline = views(versions, calendar, until)
-                if timeline and (timeline[0].fact is not None or any(view.fact is not None for view in timeline)):
-                    records[identity] = timeline
+            records = facts.of(kind)
+            if kind in ("referral", "enrollment"):
+                records = {name: versions for name, versions in records.items() if versions[0].fact.program == program.id}
+            seen[kind] = timelines(records, calendar, until)
         history = cls(program, as_of, until, seen, {}, {}, {}, {}, {}, {}, {})
         history._arrange()
         return history
@@ -541,15 +537,17 @@ def _by_owner(
     """
     found: dict[str, dict[str, list[View[Any]]]] = {}
     for identity, timeline in records.items():
-        if len(timeline) == 1:
-            apart = {owner_of(timeline[0].at, timeline[0]): timeline}
-        else:
-            apart = _apart(timeline, owner_of)
-        for owner, own in apart.items():
-            if owner in found:
-                found[owner][identity] = own
-            elif owner is not None:
-                found[owner] = {identity: own}
+        if len(timeline) > 1:
+            for each, own in _apart(timeline, owner_of).items():
+                if each is not None:
+                    found.setdefault(each, {})[identity] = own
+            continue
+        view = timeline[0]
+        owner = owner_of(view.at, view)
+        if owner in found:
+            found[owner][identity] = timeline
+        elif owner is not None:
+            found[owner] = {identity: timeline}
     return found
 
 

@@ -23,6 +23,7 @@ from rules.tasks import Wanted
 from rules.terms import Program, ShareOfCollections, Terms
 
 _ONE = Decimal(1)
+_MONTHS = {"quarterly": 3, "annual": 12}
 _STANDING, _ENROLLMENT, _DECISION, _CONTRACT, _INVOICE, _CREDIT_NOTE, _PAYMENT, _REFUND = range(8)
 """What an event is about; at one instant they are seen in this order."""
 
@@ -139,7 +140,7 @@ class _Replay:
         self._ledger = ledger
         self._program = deal.program
         self._calendar: Calendar = deal.program.calendar
-        self._books = {name: _InvoiceBook(name) for name in sorted(deal.invoices)}
+        self._books: dict[str, _InvoiceBook] = {}
         self._contract: Contract | None = None
         self._approved_on: date | None = None
         self._rate: Decimal | None = None
@@ -160,6 +161,8 @@ class _Replay:
         self._clauses = self._term.clauses + self._term.rate.clauses
         self._rounding = ROUNDINGS[str(values["rounding"])]
         self._by_invoice_date = values.get("terms_pin_at") == "invoice_date"
+        self._statement_basis = values["statement_basis"]
+        self._is_monthly = values["cadence"] == "monthly"
         self._excludes = frozenset(excludes)
         not_credited = {"shipping"} if "shipping" in excludes else set()
         self._no_credit_lines = frozenset({*self._term.excluded_lines, *not_credited})
@@ -184,27 +187,8 @@ class _Replay:
         events += [(view.at, _CONTRACT, deal.contract_id, None, view.fact) for view in deal.contract]
         pinned = all(version.values.get("terms_pin_at") != "invoice_date" for version in deal.program.versions)
         for name, facts in deal.invoices.items():
-            events += self._events_of(self._books[name], facts, pinned)
-        return events
-
-    @staticmethod
-    def _events_of(book: _InvoiceBook, facts: InvoiceFacts, pinned: bool) -> list[_Event]:
-        """What happens to an invoice. It earns nothing before a payment: known before all, it needs no event of its own."""
-        events: list[_Event] = []
-        seen_from = facts.invoice[0].at
-        is_first = pinned and len(facts.invoice) == 1
-        for identity, payment in facts.payments.items():
-            for view in payment:
-                events.append((view.at, _PAYMENT, identity, book, view.fact))
-                is_first = is_first and view.at >= seen_from
-        if is_first:
-            book.invoice = facts.invoice[0].fact
-        else:
-            events += [(view.at, _INVOICE, book.id, book, view.fact) for view in facts.invoice]
-        if facts.credits:
-            events += [(v.at, _CREDIT_NOTE, identity, book, v.fact) for identity, t in facts.credits.items() for v in t]
-        if facts.refunds:
-            events += [(v.at, _REFUND, identity, book, v.fact) for identity, t in facts.refunds.items() for v in t]
+            self._books[name] = book = _InvoiceBook(name)
+            _add_events(events, book, facts, pinned)
         return events
 
     def _see_deal(self, at: datetime, about: int, name: str, payload: Any) -> None:
@@ -224,7 +208,7 @@ class _Replay:
         self._want(at, self._rate_missing() if missing and not self._by_invoice_date else ())
         if before != (self._earning, self._rate, self._approved_on) or self._by_invoice_date:
             source, day = ("referral", self._deal.referral), self._calendar.date_of(at)
-            for book in self._books.values():
+            for book in sorted(self._books.values(), key=lambda book: book.id):
                 if book.payments or book.given or self._by_invoice_date:
                     self._evaluate(at, book, "adjustment", source, day, None)
 
@@ -526,18 +510,35 @@ class _Replay:
 
     def _states_on(self, day: date, releases: date) -> date:
         """The date that puts an entry on a statement: as known, in the customer's own cadence (NT-18, NT-A3, NT-A4)."""
-        basis = self._terms.values["statement_basis"]
-        if basis == "payable_in_month":
+        if self._statement_basis == "payable_in_month":
             day = max(day, releases)
-        elif basis != "collected_in_month":
+        elif self._statement_basis != "collected_in_month":
             return day
-        if self._terms.values["cadence"] == "monthly" or self._contract is None:
+        if self._is_monthly or self._contract is None:
             return day
-        months = {"quarterly": 3, "annual": 12}.get(self._contract.billing or "", 1)
+        months = _MONTHS.get(self._contract.billing or "", 1)
         if months == 1:
             return day
         starts = self._contract.starts_on or self._contract.signed_on
         return _period_end(starts, months, day)
+
+
+def _add_events(events: list[_Event], book: _InvoiceBook, facts: InvoiceFacts, pinned: bool) -> None:
+    """What happens to an invoice. It earns nothing before a payment: known before all, it needs no event of its own."""
+    seen_from = facts.invoice[0].at
+    is_first = pinned and len(facts.invoice) == 1
+    for identity, payment in facts.payments.items():
+        for view in payment:
+            events.append((view.at, _PAYMENT, identity, book, view.fact))
+            is_first = is_first and view.at >= seen_from
+    if is_first:
+        book.invoice = facts.invoice[0].fact
+    else:
+        events += [(view.at, _INVOICE, book.id, book, view.fact) for view in facts.invoice]
+    if facts.credits:
+        events += [(v.at, _CREDIT_NOTE, identity, book, v.fact) for identity, t in facts.credits.items() for v in t]
+    if facts.refunds:
+        events += [(v.at, _REFUND, identity, book, v.fact) for identity, t in facts.refunds.items() for v in t]
 
 
 def _period_end(starts: date, months: int, day: date) -> date:

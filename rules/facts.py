@@ -272,11 +272,7 @@ def views(versions: list[Version], calendar: Calendar, until: datetime) -> list[
 
     Views at or after ``until`` are left out: they are not seen.
     """
-    first = versions[0].fact
-    model = type(first)
-    if len(versions) == 1 and not (model.events and any(getattr(first, name) is not None for name, _ in model.events)):
-        at = _seen_from(first, versions[0].known_at, model.known_by, calendar)
-        return [View(at, first)] if at < until else []
+    model = type(versions[0].fact)
     seen: list[View[Any]] = []
     for number, version in enumerate(versions, 1):
         ends = versions[number].known_at if number < len(versions) else None
@@ -288,6 +284,27 @@ def views(versions: list[Version], calendar: Calendar, until: datetime) -> list[
             else:
                 seen.append(view)
     return seen
+
+
+def timelines(records: Mapping[str, list[Version]], calendar: Calendar, until: datetime) -> dict[str, list[View[Any]]]:
+    """The views of all records of one type; those never seen before ``until`` are left out."""
+    found: dict[str, list[View[Any]]] = {}
+    for identity, versions in records.items():
+        version = versions[0]
+        if len(versions) == 1 and not _reports(version.fact):
+            at = _seen_from(version.fact, version.known_at, calendar)
+            if at < until:
+                found[identity] = [View(at, version.fact)]
+            continue
+        timeline = views(versions, calendar, until)
+        if any(view.fact is not None for view in timeline):
+            found[identity] = timeline
+    return found
+
+
+def _reports(fact: Fact) -> bool:
+    """Whether the record reports an event, before which it may have read otherwise."""
+    return bool(fact.events) and any(getattr(fact, name) is not None for name, _ in fact.events)
 
 
 def comes_true(versions: list[Version], calendar: Calendar, after: datetime) -> date | None:
@@ -313,7 +330,7 @@ def _views_of(version: Version, number: int, model: type[Fact], calendar: Calend
         assert version.known_at is not None
         yield View(version.known_at, None, number)
         return
-    at = _seen_from(fact, version.known_at, model.known_by, calendar)
+    at = _seen_from(fact, version.known_at, calendar)
     pending = []
     for name, hidden in model.events:
         happened = getattr(fact, name)
@@ -332,11 +349,11 @@ def _views_of(version: Version, number: int, model: type[Fact], calendar: Calend
         yield View(starts, changed(fact, absent), number)
 
 
-def _seen_from(fact: Any, known_at: datetime | None, known_by: str | None, calendar: Calendar) -> datetime:
+def _seen_from(fact: Fact, known_at: datetime | None, calendar: Calendar) -> datetime:
     """The later of a version's ``known_at`` and its own date."""
-    if known_by is None:
+    if fact.known_by is None:
         return known_at or BEGINNING
-    own: date | datetime = getattr(fact, known_by)
+    own: date | datetime = getattr(fact, fact.known_by)
     starts = own if isinstance(own, datetime) else calendar.start_of(own)
     return starts if known_at is None or known_at <= starts else known_at
 

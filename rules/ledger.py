@@ -98,7 +98,7 @@ class Ledger:
     entries: dict[str, Entry] = field(default_factory=dict)
     moves: list[tuple[Entry, Event, datetime, str]] = field(default_factory=list)
     """What happened to entries after their accrual: entry, event, instant, note; in time order for each entry."""
-    _numbers: dict[tuple[str, str, tuple[str, str]], int] = field(default_factory=dict)
+    _numbers: dict[str, int] = field(default_factory=dict)
 
     def post(self, entry: Entry) -> Entry:
         """Append an entry and its accrual. Raises: ``RuleError`` for a key that is there already."""
@@ -117,9 +117,9 @@ class Ledger:
 
     def next_key(self, referral: str, kind: str, source: tuple[str, str]) -> str:
         """``program:referral:kind:source_type:source_id:n`` with n from 1 in posting order."""
-        name = (referral, kind, source)
+        name = f"{self.program}:{referral}:{kind}:{source[0]}:{source[1]}"
         number = self._numbers[name] = self._numbers.get(name, 0) + 1
-        return f"{self.program}:{referral}:{kind}:{source[0]}:{source[1]}:{number}"
+        return f"{name}:{number}"
 
     def balances(self) -> dict[tuple[str, str], Decimal]:
         """Every account's balance (credits less debits) by account and currency; the sum of each currency is zero."""

@@ -313,7 +313,7 @@ def _stand(
     alike: dict[tuple[str, date | None], Standing] = {}
     for key, entry in ledger.entries.items():
         statement = on.get(key)
-        cut_at = statement.cut_at if statement is not None else None
+        cut_at = None if statement is None else statement.cut_at
         free_from: datetime | None = entry.posted_at
         if entry.referral in held:
             free_from = _free_from(ledger, entry, held[entry.referral], cut_at)
