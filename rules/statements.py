@@ -156,19 +156,21 @@ def _statements_of(
         period_from, opening, carried = month_start(waiting[0].states_on), ZERO, []
     else:
         return
+    kept: list[Entry] = []
+    taken = 0
     while period_from <= as_of:
         period_to = month_end(period_from)
         cut_at = calendar.end_of(period_to)
         is_cut = period_to < as_of
         seen_at = cut_at if is_cut else calendar.end_of(as_of)
         ripe: list[Entry] = []
-        rest: list[Entry] = []
-        for index, entry in enumerate(waiting):
-            if entry.states_on is None or entry.states_on > period_to:
-                rest += waiting[index:]
-                break
+        due, kept = kept, []
+        while taken < len(waiting) and (waiting[taken].states_on or date.max) <= period_to:
+            due.append(waiting[taken])
+            taken += 1
+        for entry in due:
             is_held = entry.referral in held and _is_held(held[entry.referral], seen_at)
-            (rest if is_held else ripe).append(entry)
+            (kept if is_held else ripe).append(entry)
         if ripe or opening:
             terms = program.on(period_from).statements
             statement = _statement(program, terms, partner, currency, period_from, period_to, ripe, opening, known, seen_at)
@@ -178,8 +180,7 @@ def _statements_of(
             carried = [] if statement.payable else statement.covers
             opening = statement.carried_forward
             yield statement
-        waiting = rest
-        if not waiting and not opening:
+        if not kept and taken == len(waiting) and not opening:
             return
         period_from = add_months(period_from, 1)
 
@@ -307,24 +308,26 @@ def _stand(
     paid: dict[str, datetime] = {
         e.key: s.paid_at for s in result.statements if s.paid_at is not None for e in s.covers
     }
-    on: dict[str, Statement] = {e.key: s for s in result.statements if s.cut_at is not None for e in s.entries}
+    on: dict[str, tuple[datetime, str]] = {}
+    for statement in result.statements:
+        if statement.cut_at is not None:
+            on.update(dict.fromkeys((entry.key for entry in statement.entries), (statement.cut_at, statement.id)))
     moves, standings = ledger.moves, result.standings
     # Entries that nothing happened to but the passing of time stand alike; each such standing is made once.
     alike: dict[tuple[str, date | None], Standing] = {}
     for key, entry in ledger.entries.items():
-        statement = on.get(key)
-        cut_at = None if statement is None else statement.cut_at
+        cut_at, name = on.get(key, (None, ""))
         free_from: datetime | None = entry.posted_at
         if entry.referral in held:
             free_from = _free_from(ledger, entry, held[entry.referral], cut_at)
         released = None if free_from is None else _released(program.calendar, ledger, entry, free_from, end)
         state: State = "held" if free_from is None else "payable" if released else "accrued"
-        if statement is not None and cut_at is not None:
+        if cut_at is not None:
             state = "stated"
-            moves.append((entry, "stated", cut_at, statement.id))
+            moves.append((entry, "stated", cut_at, name))
             if key in paid and paid[key] < end:
                 state = "paid"
-                moves.append((entry, "paid", paid[key], statement.id))
+                moves.append((entry, "paid", paid[key], name))
         standing = alike.get((state, released))
         if standing is None:
             standing = alike[state, released] = Standing(state, released)
