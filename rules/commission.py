@@ -389,7 +389,7 @@ class _Replay:
         )
         source = ("payment", payment.id)
         day = payment.received_on
-        to = self._beneficiaries(day)
+        to = self._beneficiaries(day) if self._deal.reallocations else [self._deal.partner]
         if len(to) == 1:
             entry, part, shown = None, rounded(amount, currency), rounded(basis, currency)
             if to[0] is not None and part:
@@ -409,8 +409,6 @@ class _Replay:
     def _beneficiaries(self, day: date) -> list[str | None]:
         """Who earns on money received on a day (NT-A8)."""
         owner: str | None = self._deal.partner
-        if not self._deal.reallocations:
-            return [owner]
         moved = [r for r in self._deal.reallocations if r.on < day]
         how = self._terms.values["commission_on_reallocation"]
         if not moved or how == "continue_to_referrer":
