@@ -138,6 +138,7 @@ def raw(url: str) -> dict[str, float]:
 
 def ours(url: str, store_url: str) -> dict[str, float]:
     """The whole pull, and the same once more from the start with nothing changed."""
+    from connectors.base import Change
     from connectors.salesforce import SalesforceConfig, connect
     from sync.mapping import load_mapping
     from sync.pull import pull
@@ -149,6 +150,8 @@ def ours(url: str, store_url: str) -> dict[str, float]:
     store = Store.open(store_url)
     store.migrate()
     figures: dict[str, float] = {}
+    updates = [Change("Lead", None, f"00Q{number:012d}AAA", {"Referral_Status__c": "won"}) for number in range(1000)]
+    figures["calls_written"] = connect(config).write_calls(updates)
     for name in ("", "again_"):
         reader = connect(config)
         run_id = store.start_run("pull", "bench", at=datetime.now(UTC))
@@ -157,6 +160,7 @@ def ours(url: str, store_url: str) -> dict[str, float]:
         figures[f"{name}seconds"] = time.perf_counter() - begin
         counted = result.records
         figures[f"{name}records"] = counted.new + counted.changed + counted.unchanged
+        figures.setdefault("calls_read", 1000 * result.calls / figures["records"])
         if result.state != "ok":
             raise SystemExit(f"the pull was {result.state}: {result.counts()}")
         store.set_stream(store.stream("bench", "Lead"), watermark=None)
@@ -281,6 +285,11 @@ def main() -> None:
                 f"{case:20} {rate:10,.0f} {rate / yardstick:7.2f} {figures['megabytes']:8.0f} "
                 + (f"{again:14.2f} x" if again else "")
             )
+            if "calls_read" in figures:
+                print(
+                    f"{'':20} API calls for 1,000 records: {figures['calls_read']:.2f} read, "
+                    f"{figures['calls_written']:.0f} written"
+                )
     finally:
         server.terminate()
 

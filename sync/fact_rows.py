@@ -89,7 +89,10 @@ def written(fact: Mapping[str, Any], body: bytes | None = None) -> Written:
         raise Unwritable("account", "an account id with control characters or broken Unicode")
     parent: Key | None = None
     if account is None:
-        parent = next(((name, storable(fact[name])) for name in _THROUGH if isinstance(fact.get(name), str)), None)
+        for name in _THROUGH:
+            if isinstance(fact.get(name), str):
+                parent = (name, storable(fact[name]))
+                break
     if body is None:
         try:
             body = fact_json(fact)

@@ -38,7 +38,7 @@ from sync.payloads import (
 )
 from sync.tables import micros
 
-RECORDS_AT_ONCE = 1000
+RECORDS_AT_ONCE = 500
 """Records of a page that are mapped and written together: few enough to stay in the processor's cache."""
 
 OUTLIVE_MERGES = frozenset({"referral"})
@@ -150,8 +150,9 @@ class StoredLookups:
 
     def forget(self, keys: Sequence[Key]) -> None:
         """Forget what was remembered of these records: they have changed."""
-        for key in keys:
-            self._found.pop(key, None)
+        if self._found:
+            for key in keys:
+                self._found.pop(key, None)
 
 
 _CURRENT = """
