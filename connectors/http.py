@@ -289,7 +289,8 @@ class Http:
         raise kind(message, retry_after_seconds=wait, code=last.why, status=last.status)
 
     def _log(self, event: str, call: Call, again: Again, wait_seconds: float | None = None) -> None:
-        log.warning(
+        # What failed for good is raised, and told by whoever catches it; some failures are expected answers.
+        (log.warning if event == "http_retried" else log.info)(
             event,
             system=self.system,
             method=call.request.method,

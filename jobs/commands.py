@@ -56,7 +56,9 @@ def check(config: Config = DEFAULT, connection: Only = None, json: Json = False)
 def sync(
     config: Config = DEFAULT,
     connection: Only = None,
-    plan_only: Annotated[bool, typer.Option("--plan-only", help="Pull and settle, show the plan, write nothing.")] = False,
+    plan_only: Annotated[
+        bool, typer.Option("--plan-only", help="Pull and settle, show the plan, write nothing.")
+    ] = False,
     allow: Allow = None,
     json: Json = False,
 ) -> None:
@@ -67,7 +69,13 @@ def sync(
 
     with installation(config) as here, here.progress(quiet=json) as progress:
         result = run_sync(
-            here.store, here.programs, here.open(connection), here.clock, write=not plan_only, allow=allow, progress=progress
+            here.store,
+            here.programs,
+            here.open(connection),
+            here.clock,
+            write=not plan_only,
+            allow=allow,
+            progress=progress,
         )
     _print_json(sync_report(result)) if json else show_sync(result, plan_only=plan_only)
     if result.refused:
@@ -116,7 +124,9 @@ def remap(config: Config = DEFAULT, connection: Only = None, json: Json = False)
 
 
 def explain(
-    key: Annotated[str, typer.Argument(help="An entry key, referral, statement, task or account, or CONNECTION:OBJECT:ID.")],
+    key: Annotated[
+        str, typer.Argument(help="An entry key, referral, statement, task or account, or CONNECTION:OBJECT:ID.")
+    ],
     config: Config = DEFAULT,
     json: Json = False,
 ) -> None:
@@ -155,18 +165,23 @@ def trace(
 
 def run(
     config: Config = DEFAULT,
-    once: Annotated[bool, typer.Option("--once", help="Run what is due now, then stop.")] = False,
+    once: Annotated[
+        bool, typer.Option("--once", help="Sync each connection that has a schedule, once, then stop.")
+    ] = False,
 ) -> None:
     """Run the schedules of referee.yaml in this process, until it is told to stop."""
     from jobs.installation import installation
     from jobs.schedule import run_schedules
 
     with installation(config) as here:
-        run_schedules(here, once=once)
+        if not run_schedules(here, once=once):
+            raise typer.Exit(1)
 
 
 def demo(
-    keep: Annotated[Path | None, typer.Option("--keep", help="Folder in which the demo's store and settings stay.")] = None,
+    keep: Annotated[
+        Path | None, typer.Option("--keep", help="Folder in which the demo's store and settings stay.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Two simulated systems, three partners, two months of syncs: watch a contested company being settled."""
@@ -230,15 +245,19 @@ def letters_list(config: Config = DEFAULT, connection: Only = None, json: Json =
 
 
 def letters_retry(
-    numbers: Annotated[list[int], typer.Argument(help="Numbers as listed.")], config: Config = DEFAULT
+    numbers: Annotated[list[int], typer.Argument(help="Numbers as listed.")],
+    config: Config = DEFAULT,
+    json: Json = False,
 ) -> None:
     """Let rejected writes be tried again with the next apply."""
     from jobs.installation import installation
-    from sync.outbox import Outbox
+    from jobs.letters import retry_letters
 
     with installation(config) as here:
-        count = Outbox(here.store).retry(numbers, at=here.clock())
-    typer.echo(f"{count} of {len(numbers)} will be tried again; run `referee apply`")
+        count = retry_letters(here, numbers)
+    _print_json({"revived": count}) if json else typer.echo(
+        f"{count} of {len(numbers)} will be tried again; run `referee apply`"
+    )
 
 
 def _print_json(value: Any) -> None:

@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Mapping
 from datetime import timedelta
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
@@ -67,8 +68,14 @@ class ConnectionSettings(BaseModel):
     @field_validator("cron")
     @classmethod
     def _cron(cls, value: str | None) -> str | None:
-        if value is not None and len(value.split()) != 5:
-            raise ValueError('five cron fields, such as "*/15 * * * *"')
+        if value is None:
+            return None
+        from apscheduler.triggers.cron import CronTrigger  # only schedules need it
+
+        try:
+            CronTrigger.from_crontab(value, timezone="UTC")
+        except ValueError as error:
+            raise ValueError(f'five cron fields, such as "*/15 * * * *" ({error})') from None
         return value
 
     @property
@@ -96,7 +103,18 @@ class Settings(BaseModel):
     programs: tuple[str, ...] = Field(min_length=1)
     connections: dict[str, ConnectionSettings]
     log: LogSettings = LogSettings()
-    folder: Path = Field(Path(), exclude=True, description="where the file lies; relative paths start here")
+    file: Path = Field(
+        Path("referee.yaml"), exclude=True, description="the file that was read; relative paths start beside it"
+    )
+
+    @property
+    def folder(self) -> Path:
+        """Where relative paths start."""
+        return self.file.parent
+
+    def place(self, *keys: str) -> str:
+        """Where a key stands, for messages: ``file:line: key.key``."""
+        return f"{self.file}:{_line(_tree(self.file), list(keys))}: {'.'.join(keys)}"
 
     def path(self, text: str) -> Path:
         """A path of the settings, relative to their file."""
@@ -114,29 +132,62 @@ class Settings(BaseModel):
 
 def load_settings(path: Path, environment: Mapping[str, str] | None = None) -> Settings:
     """Read a settings file. Raises: ``UserError`` with file, line, key, what was found and what is allowed."""
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import MarkedYAMLError
-
-    if not path.is_file():
-        raise UserError(f"{path}: not there; run `referee init` to make one, or say where it is with --config")
-    try:
-        tree = YAML(typ="rt").load(path.read_text("utf-8")) or {}
-    except MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise UserError(f"{path}:{line}: not YAML: {error.problem}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read: {error}") from None
+    tree = _tree(path)
     given = dict(_dotenv(path.parent / ".env"))
     given.update(os.environ if environment is None else environment)
     body = _filled(tree, given, path, [], tree)
     try:
-        return Settings.model_validate({**body, "folder": path.parent})
+        return Settings.model_validate({**body, "file": path})
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        keys = [part for part in first["loc"] if part != "folder"]
-        allowed = first["msg"].removeprefix("Value error, ").lower()
+        keys = list(first["loc"])
+        allowed = _keys_beside(keys) if first["type"] == "extra_forbidden" else _allowed(first["msg"])
         found = "nothing" if first["type"] == "missing" else _shown(keys, first["input"])
-        raise UserError(f"{path}:{_line(tree, keys)}: {'.'.join(map(str, keys))}: found {found}; allowed: {allowed}") from None
+        raise UserError(
+            f"{path}:{_line(tree, keys)}: {'.'.join(map(str, keys))}: found {found}; allowed: {allowed}"
+        ) from None
+
+
+def _tree(path: Path) -> Any:
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+    if not path.is_file():
+        raise UserError(f"{path}: not there; run `referee init` to make one, or say where it is with --config")
+    try:
+        tree = YAML(typ="rt").load(path.read_text("utf-8"))
+    except MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise UserError(f"{path}:{line}: not YAML: {error.problem}") from None
+    except (OSError, UnicodeDecodeError, YAMLError) as error:
+        raise UserError(f"{path}: cannot be read: {error}") from None
+    if tree is not None and not isinstance(tree, dict):
+        found = "a list" if isinstance(tree, list) else repr(tree)[:80]
+        raise UserError(f"{path}:1: found {found}; allowed: keys with values: {', '.join(_KEYS[0])}")
+    return tree or {}
+
+
+_KEYS = (
+    tuple(name for name in Settings.model_fields if name != "file"),
+    tuple(ConnectionSettings.model_fields),
+    tuple(BrakeSettings.model_fields),
+    tuple(LogSettings.model_fields),
+)
+
+
+def _keys_beside(keys: list[Any]) -> str:
+    """What may stand where a key stands that does not belong there."""
+    if keys[0] == "log" and len(keys) > 1:
+        names = _KEYS[3]
+    else:
+        names = _KEYS[{1: 0, 3: 1}.get(len(keys), 2)]
+    near = get_close_matches(str(keys[-1]), names, 1)
+    return f"one of {', '.join(names)}" + (f"; did you mean {near[0]}?" if near else "")
+
+
+def _allowed(message: str) -> str:
+    message = message.removeprefix("Value error, ").removeprefix("Input should be ")
+    return message[:1].lower() + message[1:]
 
 
 def _shown(keys: list[Any], value: Any) -> str:
@@ -173,7 +224,9 @@ def _filled(node: Any, given: Mapping[str, str], path: Path, keys: list[Any], tr
                 raise UserError(f"{where}: found file {name}, which is not there; allowed: a readable file")
             return secret.read_text("utf-8").rstrip("\n")
         if name not in given:
-            raise UserError(f"{where}: the environment variable {name} is not set; set it, or put it in .env beside the file")
+            raise UserError(
+                f"{where}: the environment variable {name} is not set; set it, or put it in .env beside the file"
+            )
         return given[name]
 
     return _REFERENCE.sub(value, str(node))

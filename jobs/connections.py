@@ -55,9 +55,7 @@ def open_connection(
     chosen = settings.connections[name]
     plugin = load(chosen.system)
     config = connector_config(settings, name, plugin)
-    budget = ApiBudget(
-        store, name, now=clock, sleep=sleep, share=chosen.quota_share, slots=chosen.concurrency
-    )
+    budget = ApiBudget(store, name, now=clock, sleep=sleep, share=chosen.quota_share, slots=chosen.concurrency)
     connector = plugin.connect(config, budget=budget, clock=clock, sleep=sleep)
     return Open(name, chosen, plugin, connector, mapping_of(settings, name, plugin), budget)
 
@@ -68,10 +66,10 @@ def connector_config(settings: Settings, name: str, plugin: Plugin) -> Any:
         return plugin.config.model_validate(settings.connections[name].settings)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        key = ".".join(map(str, first["loc"]))
+        keys = ("connections", name, "settings", *map(str, first["loc"]))
         allowed = first["msg"].removeprefix("Value error, ")
         known = ", ".join(plugin.config.model_fields)
-        raise UserError(f"connections.{name}.settings.{key}: {allowed}; settings of {plugin.name}: {known}") from None
+        raise UserError(f"{settings.place(*keys)}: {allowed}; settings of {plugin.name}: {known}") from None
 
 
 def mapping_of(settings: Settings, name: str, plugin: Plugin) -> Mapping:
@@ -80,5 +78,7 @@ def mapping_of(settings: Settings, name: str, plugin: Plugin) -> Mapping:
     if chosen.mapping is not None:
         return load_mapping(settings.path(chosen.mapping))
     if plugin.mapping is None:
-        raise UserError(f"connections.{name}.mapping: nothing; {plugin.name} ships no mapping, so one is needed")
+        raise UserError(
+            f"{settings.place('connections', name)}: mapping: found nothing; {plugin.name} ships no mapping, so one is needed"
+        )
     return load_mapping(plugin.mapping)

@@ -93,7 +93,7 @@ def _installation(place: Path, world: World) -> Installation:
                              **world.erp.logins.generate("ES256")},
             }),
         },
-        folder=place,
+        file=place / "referee.yaml",
     )  # fmt: skip
     (place / "next-technik.json").write_text(program.model_dump_json(indent=1))
     _write_settings(place, settings)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
+from difflib import get_close_matches
 from typing import Any
 
 import orjson
@@ -30,9 +31,11 @@ def explain_key(here: Installation, key: str) -> dict[str, Any]:
         outcome = stored_outcome(db, here.programs, {p.id: p.calendar.date_of(now) for p in here.programs})
     rows = list(_rows_about(outcome, key))
     if not rows:
+        known = sorted({row[field] for name, field in _NAMES.items() for row in outcome[name]})
+        near = get_close_matches(key, known, 3)
         raise UserError(
             f"explain: found nothing with the key {key!r}; allowed: an entry or task key, a referral, statement or account id, "
-            "or CONNECTION:OBJECT:ID; `referee status --json` lists what there is"
+            f"or CONNECTION:OBJECT:ID{'; did you mean ' + ' or '.join(near) + '?' if near else ''}"
         )
     keys = sorted({name for _, row in rows for name in _ids_in(row)} | {key})
     clauses = [clause for _, row in rows for name in ("clauses", "failed") for clause in row.get(name, ())]
@@ -47,7 +50,11 @@ def explain_key(here: Installation, key: str) -> dict[str, Any]:
 def _rows_about(outcome: Mapping[str, Any], key: str) -> Iterable[tuple[str, dict[str, Any]]]:
     for name, field in _NAMES.items():
         for row in outcome[name]:
-            if row[field] == key or (name == "claims" and row["account"] == key) or (name == "tasks" and row["subject"] == key):
+            if (
+                row[field] == key
+                or (name == "claims" and row["account"] == key)
+                or (name == "tasks" and row["subject"] == key)
+            ):
                 yield name, row
             elif name == "entries" and key in (row["referral"], row["contract"], row["source"]["id"]):
                 yield name, row
@@ -101,7 +108,9 @@ def show_explanation(found: Mapping[str, Any]) -> None:
     if found["facts"]:
         rows = [(f["known_at"][:19], f["type"], f["id"], _rest(f)) for f in found["facts"]]
         out.print()
-        out.print(table("stands on these facts (in the order they became known)", ("known", "type", "id", "content"), rows))
+        out.print(
+            table("stands on these facts (in the order they became known)", ("known", "type", "id", "content"), rows)
+        )
     for name, values in found.get("trace", {}).items():
         if values:
             out.print(f"\n[bold]{name}[/]")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from jobs.installation import Installation
+from jobs.problems import UserError
 from jobs.show import console, table
 from sync.outbox import Outbox
 
@@ -19,6 +20,16 @@ def letters(here: Installation, names: Sequence[str] | None) -> list[dict[str, A
         for name in names or here.settings.connections
         for letter in outbox.dead_letters(name)
     ]  # fmt: skip
+
+
+def retry_letters(here: Installation, numbers: Sequence[int]) -> int:
+    """Let these be tried again; returns how many. Raises: ``UserError`` for a number that no rejected write has."""
+    known = {one["number"] for one in letters(here, None)}
+    wrong = sorted(set(numbers) - known)
+    if wrong:
+        listed = ", ".join(map(str, sorted(known))) or "none: there are no rejected writes"
+        raise UserError(f"dead-letters retry: found {wrong[0]}; allowed: {listed}")
+    return Outbox(here.store).retry(sorted(set(numbers)), at=here.clock())
 
 
 def show_letters(found: list[dict[str, Any]]) -> None:

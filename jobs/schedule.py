@@ -17,18 +17,17 @@ from jobs.sync import sync
 log = structlog.get_logger("referee.schedule")
 
 
-def run_schedules(here: Installation, *, once: bool = False) -> None:
-    """Run until told to stop (SIGTERM or Ctrl-C); a run in progress ends first.
+def run_schedules(here: Installation, *, once: bool = False) -> bool:
+    """Run until told to stop (SIGTERM or Ctrl-C); a run in progress ends first. Returns whether no run of ``once`` failed.
 
     Raises: ``UserError`` when no connection has a schedule.
     """
     planned = {name: each for name, each in here.settings.connections.items() if each.every or each.cron}
     if not planned:
-        raise UserError("run: no connection has a schedule; give one `every: 15m` or `cron: \"*/15 * * * *\"`")
+        raise UserError('run: no connection has a schedule; give one `every: 15m` or `cron: "*/15 * * * *"`')
     if once:
-        for name in planned:
-            _run(here, name)
-        return
+        done = [_run(here, name) for name in planned]
+        return all(done)
     from apscheduler.executors.pool import ThreadPoolExecutor
     from apscheduler.schedulers.background import BackgroundScheduler
 
@@ -54,6 +53,7 @@ def run_schedules(here: Installation, *, once: bool = False) -> None:
         for number, handler in before.items():
             signal.signal(number, handler)
         log.info("schedules_stopped")
+    return True
 
 
 def _trigger(each: ConnectionSettings) -> Any:
@@ -67,14 +67,16 @@ def _trigger(each: ConnectionSettings) -> Any:
     return IntervalTrigger(seconds=int(interval.total_seconds()))
 
 
-def _run(here: Installation, name: str) -> None:
-    """One scheduled sync; what fails is logged and tried again at the next time."""
+def _run(here: Installation, name: str) -> bool:
+    """One scheduled sync; what fails is logged and tried again at the next time. Returns whether nothing failed."""
     try:
         result = sync(here.store, here.programs, here.open([name]), here.clock)
     except Exception as error:
         log.exception("sync_failed", connection=name, error=type(error).__name__)
-        return
+        return False
     for reason in result.failed + result.refused:
         log.error("sync_incomplete", connection=name, reason=reason)
-    if not result.failed and not result.refused:
-        log.info("sync_done", connection=name)
+    if result.failed or result.refused:
+        return False
+    log.info("sync_done", connection=name)
+    return True

@@ -25,12 +25,22 @@ def status_of(here: Installation) -> dict[str, Any]:
             {
                 "connection": name,
                 "system": chosen.system,
-                "last_run": {"state": last[0].state, "at": str(last[0].started_at), "note": last[0].note} if last else None,
+                "last_run": {"state": last[0].state, "at": last[0].started_at.isoformat(), "note": last[0].note}
+                if last
+                else None,
                 "streams": [
-                    {"object": s.kind, "complete": s.complete, "watermark": s.watermark} for s in here.store.streams(name)
+                    {"object": s.kind, "complete": s.complete, "watermark": s.watermark}
+                    for s in here.store.streams(name)
                 ],
                 "refused": [
-                    {"object": q.kind, "id": q.external_id, "code": q.code, "field": q.field, "found": q.found, "allowed": q.allowed}
+                    {
+                        "object": q.kind,
+                        "id": q.external_id,
+                        "code": q.code,
+                        "field": q.field,
+                        "found": q.found,
+                        "allowed": q.allowed,
+                    }
                     for q in refused[:200]
                 ],
                 "refused_count": len(refused),
@@ -80,7 +90,7 @@ def show_status(found: dict[str, Any]) -> None:
     for one in found["connections"]:
         last, writes = one["last_run"], one["writes"]
         rows.append(
-            (one["connection"], one["system"], last["state"] if last else "never run", last["at"][:19] if last else "",
+            (one["connection"], one["system"], last["state"] if last else "never run", last["at"][:19].replace("T", " ") if last else "",
              one["refused_count"], writes.get("pending", 0) + writes.get("attempted", 0), writes.get("dead", 0))
         )  # fmt: skip
     columns = ("connection", "system", "last run", "at", "refused records", "waiting writes", "rejected writes")
@@ -89,7 +99,10 @@ def show_status(found: dict[str, Any]) -> None:
         if one["last_run"] and one["last_run"]["note"]:
             out.print(f"  {one['connection']}: {one['last_run']['note']}")
         for bad in one["refused"][:10]:
-            out.print(f"  {one['connection']} {bad['object']} {bad['id']}: {bad['field']}: found {bad['found']}; allowed: {bad['allowed']}", markup=False)
+            out.print(
+                f"  {one['connection']} {bad['object']} {bad['id']}: {bad['field']}: found {bad['found']}; allowed: {bad['allowed']}",
+                markup=False,
+            )
     for one in found["programs"]:
         out.print()
         title = f"{one['program']}, settled to {one['settled_to'] or 'nothing yet'}"

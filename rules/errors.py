@@ -21,4 +21,11 @@ class RecordError(RuleError):
 
 
 class ProgramError(RuleError):
-    """A program file or setting that cannot be used: file, line, key, what was found, what is allowed."""
+    """A program file or setting that cannot be used: file, line, key, what was found, what is allowed.
+
+    ``path`` leads to the place in the program file, for whoever knows its lines.
+    """
+
+    def __init__(self, message: str, path: tuple[str | int, ...] = ()) -> None:
+        super().__init__(message)
+        self.path = path

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from rules.calendar import Calendar
-from rules.errors import ProgramError
+from rules.calendar import Calendar, Period
+from rules.errors import ProgramError, RuleError
 from rules.records import Amount, Currency, Day, LineKind
 from rules.settings import CATALOGUE, Value, read_setting
 
@@ -120,6 +120,15 @@ class SupportTerms(Term):
     mediation_clauses: Clauses
     reallocation_clauses: Clauses
 
+    @field_validator("case_window")
+    @classmethod
+    def _a_length(cls, text: str) -> str:
+        try:
+            Period.parse(text)
+        except RuleError:
+            raise ValueError("a length such as P6M, P60D or P1Y") from None
+        return text
+
 
 class Entitlement(Term):
     """A benefit or duty that opens a task for every enrollment of the given roles."""
@@ -169,17 +178,35 @@ class Program(Term):
     roles: tuple[str, ...]
     versions: tuple[Terms, ...] = Field(min_length=1)
 
+    @field_validator("time_zone")
+    @classmethod
+    def _a_zone(cls, name: str) -> str:
+        try:
+            Calendar(name)
+        except RuleError:
+            raise ValueError("an IANA name such as Australia/Sydney") from None
+        return name
+
     @model_validator(mode="after")
     def _versions_in_order(self) -> Program:
-        days = [version.effective_from for version in self.versions]
-        if days != sorted(set(days)):
-            raise ValueError("versions: allowed: each effective_from later than the one before")
-        for version in self.versions:
-            _ = version.values
+        for number, version in enumerate(self.versions):
+            place = ("versions", number)
+            if number and version.effective_from <= self.versions[number - 1].effective_from:
+                raise ProgramError(
+                    f"versions.{number}.effective_from: found {version.effective_from}; "
+                    "allowed: each effective_from later than the one before",
+                    (*place, "effective_from"),
+                )
+            for key, term in version.settings.items():
+                try:
+                    read_setting(key, term.value, known=CATALOGUE, where=f"version {version.effective_from}")
+                except ProgramError as error:
+                    raise ProgramError(str(error), (*place, "settings", key)) from None
             missing = [key for key in REQUIRED if key not in version.settings]
             if missing:
                 raise ProgramError(
-                    f"version {version.effective_from}: setting {missing[0]}: found nothing; allowed: {CATALOGUE[missing[0]].allowed}"
+                    f"version {version.effective_from}: setting {missing[0]}: found nothing; allowed: {CATALOGUE[missing[0]].allowed}",
+                    (*place, "settings"),
                 )
         return self
 
@@ -262,6 +289,9 @@ def parse_program(text: str, file: str) -> Program:
     yaml.Constructor = AsWritten
     try:
         tree = yaml.load(text)
+        if not isinstance(tree, dict):
+            found = "nothing" if tree is None else "a list" if isinstance(tree, list) else repr(tree)[:80]
+            raise ProgramError(f"{file}:1: found {found}; allowed: keys with values, from `id:` to `versions:`")
         body = orjson.dumps(_plain(tree))
     except MarkedYAMLError as error:
         line = (error.problem_mark.line + 1) if error.problem_mark else 1
@@ -271,7 +301,7 @@ def parse_program(text: str, file: str) -> Program:
     try:
         return Program.model_validate_json(body)
     except ProgramError as error:
-        raise ProgramError(f"{file}: {error}") from None
+        raise ProgramError(f"{file}:{_line_of(tree, list(error.path))}: {error}") from None
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         path = [part for part in first["loc"] if part != "share_of_collections"]
@@ -281,10 +311,21 @@ def parse_program(text: str, file: str) -> Program:
         ) from None
 
 
+_IN_WORDS = {
+    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$": "a date, YYYY-MM-DD",
+    r"^[A-Z]+-[A-Z]?[0-9]+$": "a clause id such as NT-14",
+    r"^[a-z0-9][a-z0-9-]*$": "small letters, digits and hyphens",
+}
+
+
 def _allowed(error: Any) -> str:
     if error["type"] == "literal_error" and error["loc"][-1] == "currency":
         return "an ISO 4217 currency code such as 'AUD'"
-    message = str(error["msg"])
+    if error["type"] == "extra_forbidden":
+        return "the keys that `referee schema program` lists"
+    if (pattern := error.get("ctx", {}).get("pattern")) in _IN_WORDS:
+        return _IN_WORDS[pattern]
+    message = str(error["msg"]).removeprefix("Value error, ")
     return message[:1].lower() + message[1:]
 
 

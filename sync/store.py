@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, Engine, create_engine, event, select
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError
 
 from connectors.base import Page, Record
 from sync import fact_reading, landing, leases, quarantine, runs, tables, tracing
@@ -33,6 +33,7 @@ from sync.landing import (
 from sync.leases import Lease
 from sync.tables import micros
 
+_ADDRESSES = "sqlite:///PATH or postgresql://USER@HOST/DATABASE"
 WAIT_SECONDS = 60
 """How long a transaction waits for another one before it gives up."""
 
@@ -54,14 +55,19 @@ class Store:
 
         Raises: ``SyncError`` for another kind of database.
         """
-        address = make_url(url)
+        try:
+            address = make_url(url)
+        except ArgumentError:
+            raise SyncError(f"store: found an address that cannot be read; allowed: {_ADDRESSES}") from None
         if address.get_backend_name() == "postgresql":
-            return cls(create_engine(address.set(drivername="postgresql+psycopg"), hide_parameters=True))
+            try:
+                return cls(create_engine(address.set(drivername="postgresql+psycopg"), hide_parameters=True))
+            except ImportError as error:
+                raise SyncError(
+                    f"store: PostgreSQL needs the package psycopg ({error}); install referee[postgres]"
+                ) from None
         if address.get_backend_name() != "sqlite" or address.database in (None, "", ":memory:"):
-            raise SyncError(
-                f"store: found {address.render_as_string(hide_password=True)!r}; "
-                "allowed: sqlite:///PATH or postgresql://USER@HOST/DATABASE"
-            )
+            raise SyncError(f"store: found {address.render_as_string(hide_password=True)!r}; allowed: {_ADDRESSES}")
         given = {"timeout": WAIT_SECONDS, "cached_statements": 256}
         engine = create_engine(address, connect_args=given, hide_parameters=True)
         event.listen(engine, "connect", _set_up_sqlite)
@@ -73,10 +79,19 @@ class Store:
         self.engine.dispose()
 
     def migrate(self) -> None:
-        """Bring the tables up to date; does nothing when they are."""
+        """Bring the tables up to date; does nothing when they are.
+
+        Raises: ``StoreUnavailable`` when there is no such database, or something else is in its place.
+        """
         from sync.migrate import upgrade  # Alembic takes a while to import, and only starting needs it
 
-        upgrade(self.engine)
+        try:
+            upgrade(self.engine)
+        except DatabaseError as error:
+            raise StoreUnavailable(
+                f"store {self.engine.url.render_as_string(hide_password=True)}: found {' '.join(str(error.orig).split())}; "
+                "allowed: a database of ours or an empty one, which can be reached and written to"
+            ) from error
 
     def under(self, lease: Lease) -> Store:
         """The same store, but every write transaction fails once another holder has taken the lease."""

@@ -1,17 +1,27 @@
-"""For every test: no network but this machine's loopback, and property tests that repeat exactly in CI."""
+"""For every test: no network but this machine's loopback, logs as they were, and property tests that repeat in CI."""
 
 from __future__ import annotations
 
 import ipaddress
 import os
 import sys
+from collections.abc import Iterator
 from typing import Any
 
+import pytest
+import structlog
 from hypothesis import settings
 
 settings.register_profile("ci", derandomize=True, print_blob=True)
 if os.environ.get("CI"):
     settings.load_profile("ci")
+
+
+@pytest.fixture(autouse=True)
+def logs_as_they_were() -> Iterator[None]:
+    """A command that a test runs in this process sets logs up; the next test shall not notice."""
+    yield
+    structlog.reset_defaults()
 
 
 class NetworkBlocked(Exception):
