@@ -30,17 +30,33 @@ def records(invoices: int, lines: int) -> Iterator[bytes]:
             {"type": "enrollment", "id": f"e{n}", "partner": f"p{n}", "program": "next-technik", "role": "referral",
              "starts_on": "2020-01-01", "rate": "0.10"}
         )  # fmt: skip
-        yield orjson.dumps({"type": "account", "id": f"a{n}", "name": f"Customer {n}", "website": f"https://customer{n}.com"})
+        yield orjson.dumps(
+            {"type": "account", "id": f"a{n}", "name": f"Customer {n}", "website": f"https://customer{n}.com"}
+        )
         yield orjson.dumps(
             {"type": "referral", "id": f"r{n}", "program": "next-technik", "partner": f"p{n}", "company": f"Customer {n}",
              "submitted_at": "2020-02-01T00:00:00Z", "channel": "portal", "website": f"https://customer{n}.com",
              "account": f"a{n}", "details": {"mobile_users": 5, "industry": "energy"}}
         )  # fmt: skip
         yield orjson.dumps(
-            {"type": "contract", "id": f"c{n}", "account": f"a{n}", "kind": "saas", "signed_on": "2020-03-01", "currency": "AUD"}
+            {
+                "type": "contract",
+                "id": f"c{n}",
+                "account": f"a{n}",
+                "kind": "saas",
+                "signed_on": "2020-03-01",
+                "currency": "AUD",
+            }
         )
         yield orjson.dumps(
-            {"type": "review", "id": f"v{n}", "referral": f"r{n}", "at": "2020-03-05T00:00:00Z", "outcome": "approved", "by": "x"}
+            {
+                "type": "review",
+                "id": f"v{n}",
+                "referral": f"r{n}",
+                "at": "2020-03-05T00:00:00Z",
+                "outcome": "approved",
+                "by": "x",
+            }
         )
     start = date(2020, 3, 10)
     for n in range(invoices):
@@ -91,7 +107,9 @@ def main() -> None:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"invoice lines {lines:,}; entries {entries:,}; outcome {written / 1e6:,.1f} MB; peak memory {peak:,.0f} MB")
     print(f"settle, records in memory  {lines / took:>12,.0f} lines/s  ({took:.2f} s)")
-    print(f"read + settle + write      {lines / (read + took + wrote):>12,.0f} lines/s  ({read:.2f} + {took:.2f} + {wrote:.2f} s)")
+    print(
+        f"read + settle + write      {lines / (read + took + wrote):>12,.0f} lines/s  ({read:.2f} + {took:.2f} + {wrote:.2f} s)"
+    )
 
 
 if __name__ == "__main__":

@@ -50,7 +50,9 @@ def filled(url: str, lines: int) -> tuple[Store, int]:
     with store.transaction() as db:
         done = bring_up_to_date(db, program, NOW)
     took = time.monotonic() - started
-    print(f"{lines:>9,} lines: stated in {stated:.1f} s; first settling {took:.1f} s ({lines / took:,.0f} lines/s), {done.new_entries:,} entries")
+    print(
+        f"{lines:>9,} lines: stated in {stated:.1f} s; first settling {took:.1f} s ({lines / took:,.0f} lines/s), {done.new_entries:,} entries"
+    )
     return store, run
 
 
@@ -100,10 +102,11 @@ def main() -> None:
         store, run = filled(f"sqlite:///{given.store}-{lines}.db", lines)
         took = changed(store, run, given.rounds)
         medians.append(statistics.median(took))
-        print(f"{lines:>9,} lines: one changed invoice costs {medians[-1] * 1000:.1f} ms (of {len(took)}: {min(took) * 1000:.1f} to {max(took) * 1000:.1f})")
+        print(
+            f"{lines:>9,} lines: one changed invoice costs {medians[-1] * 1000:.1f} ms (of {len(took)}: {min(took) * 1000:.1f} to {max(took) * 1000:.1f})"
+        )
         store.close()
     print(f"ratio {medians[1] / medians[0]:.2f}")
-
 
 
 if __name__ == "__main__":

@@ -150,7 +150,9 @@ class Reader(Protocol):
         """
         ...
 
-    def fetch(self, kind: str, fields: Sequence[str], keys: Sequence[str], *, key_field: str | None = None) -> Iterator[Record]:
+    def fetch(
+        self, kind: str, fields: Sequence[str], keys: Sequence[str], *, key_field: str | None = None
+    ) -> Iterator[Record]:
         """Yield the records with these ids (or external keys, with ``key_field``) that exist; for read-back and plans."""
         ...
 

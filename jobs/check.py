@@ -43,7 +43,9 @@ def show_check(found: list[dict[str, Any]]) -> None:
         errors = sum(problem["level"] == "error" for problem in one["problems"])
         warnings = len(one["problems"]) - errors
         verdict = "fits" if not errors else f"{errors} thing{'s' if errors > 1 else ''} to mend"
-        out.print(f"[bold]{one['connection']}[/] ({one['system']}): {len(one['objects'])} objects; {verdict}; {warnings} warnings")
+        out.print(
+            f"[bold]{one['connection']}[/] ({one['system']}): {len(one['objects'])} objects; {verdict}; {warnings} warnings"
+        )
         usage = one["usage"]
         if usage and usage["allowed"]:
             out.print(f"  API calls used today: {usage['used']:,} of {usage['allowed']:,}")

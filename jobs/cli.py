@@ -27,12 +27,16 @@ As_of = Annotated[str, typer.Option("--as-of", help="Local date of the program, 
 
 @app.command()
 def settle(
-    program: Annotated[list[str], typer.Option("--program", "-p", help="A shipped program or a program file; repeatable.")],
+    program: Annotated[
+        list[str], typer.Option("--program", "-p", help="A shipped program or a program file; repeatable.")
+    ],
     records: Annotated[str, typer.Option("--records", "-r", help="JSON Lines file, or - for standard input.")],
     as_of: As_of,
     sets: Annotated[list[str] | None, typer.Option("--set", help="Override one setting: key=value.")] = None,
     format: Annotated[str | None, typer.Option(help="json or table; json when output is not a terminal.")] = None,
-    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="List bad records under `rejected` and settle the rest.")] = False,
+    skip_bad: Annotated[
+        bool, typer.Option("--skip-bad", help="List bad records under `rejected` and settle the rest.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Same as --format json.")] = False,
 ) -> None:
     """Settle programs from a file of records: claims, entries, statements, support and tasks, each with its reason."""

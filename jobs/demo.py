@@ -52,7 +52,9 @@ def run_demo(folder: Path | None = None, *, json: bool = False) -> dict[str, Any
     if json:
         import orjson
 
-        sys.stdout.buffer.write(orjson.dumps({**figures, "outcome": outcome}, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+        sys.stdout.buffer.write(
+            orjson.dumps({**figures, "outcome": outcome}, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+        )
     else:
         _tell(world, outcome, figures, place)
     return figures
@@ -128,7 +130,9 @@ def _play(here: Installation, world: World, *, quiet: bool) -> dict[str, Any]:
                 world.moment += timedelta(minutes=1)
         world.moment += timedelta(minutes=30)
         result: Synced = sync(here.store, here.programs, here.open(), here.clock)
-        calls += sum(pulled.calls for pulled in result.pulled.values()) + sum(one.calls for rounds in result.written.values() for one in rounds)
+        calls += sum(pulled.calls for pulled in result.pulled.values()) + sum(
+            one.calls for rounds in result.written.values() for one in rounds
+        )
         entries += sum(one.new_entries for one in result.settled)
         problems += [f"{world.today}: {reason}" for reason in result.failed + result.refused]
         noticed.look(_outcome(here))
@@ -169,9 +173,17 @@ class Noticed:
                            f"carried forward {statement['carried_forward']}, due by {statement['due_on']}")  # fmt: skip
                 self._cut.add(statement["id"])
         for task in outcome["tasks"]:
-            told = task["kind"] in ("conflict", "rate_missing", "support_review", "certification", "partner_invoice_mismatch")
+            told = task["kind"] in (
+                "conflict",
+                "rate_missing",
+                "support_review",
+                "certification",
+                "partner_invoice_mismatch",
+            )
             if told and self._tasks.get(task["key"]) is None:
-                self._tell(f"a person is needed ({task['kind'].replace('_', ' ')}): {_with_names(task['because'], names)}")
+                self._tell(
+                    f"a person is needed ({task['kind'].replace('_', ' ')}): {_with_names(task['because'], names)}"
+                )
             self._tasks[task["key"]] = task["state"]
 
     def _tell(self, text: str) -> None:
@@ -242,14 +254,25 @@ def _tell(world: World, outcome: dict[str, Any], figures: dict[str, Any], place:
     ]
     out.print(table("", ("partner", "kind", "AUD", "state", "released", "because"), entries, right=("AUD",)))
     statements = [
-        (named(s["partner"]), s["period_from"][:7], s["opening"], s["total"], s["payable"], s["carried_forward"], s["due_on"], s["state"])
+        (
+            named(s["partner"]),
+            s["period_from"][:7],
+            s["opening"],
+            s["total"],
+            s["payable"],
+            s["carried_forward"],
+            s["due_on"],
+            s["state"],
+        )
         for s in outcome["statements"]
     ]
     columns = ("partner", "period", "opening", "total", "payable", "carried", "due", "state")
     out.print(table("statements", columns, statements, right=columns[2:6]))
     out.print("\n[bold]Who supports the customer, and what waits for a person[/]")
     for row in outcome["support"]:
-        out.print(f"  {named(row['account'])}: {row['name']} ({row['email']}) since {row['since']}; billing contact untouched")
+        out.print(
+            f"  {named(row['account'])}: {row['name']} ({row['email']}) since {row['since']}; billing contact untouched"
+        )
     for task in outcome["tasks"]:
         if task["kind"] not in ("portal_login",) and task["state"] != "done":
             out.print(f"  {task['kind']}: {_with_names(task['because'], names)}", markup=False)
@@ -273,7 +296,9 @@ def _written(world: World, out: Any, named: Any) -> None:
     lead = world.crm.get("Lead", world.ids["lead Harbour by Northline"])
     account = world.crm.get("Account", world.ids["Harbour"])
     out.print("\n[bold]What stands in the CRM now[/]")
-    out.print(f"  Lead Harbour by Northline: status {lead.get('Referral_Status__c')}, rank {lead.get('Referral_Rank__c')}")
+    out.print(
+        f"  Lead Harbour by Northline: status {lead.get('Referral_Status__c')}, rank {lead.get('Referral_Rank__c')}"
+    )
     out.print(
         f"  Account Harbour: partner {named(account.get('Referral_Partner__c'))}, support {account.get('Support_Contact_Name__c')}, "
         f"billing still {account.get('Billing_Contact_Email__c')}"

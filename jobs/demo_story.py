@@ -40,7 +40,9 @@ class World:
 
     # ---- what people do
 
-    def partner(self, name: str, company: str, rate: str | None, role: str = "referral", certified: bool = False) -> None:
+    def partner(
+        self, name: str, company: str, rate: str | None, role: str = "referral", certified: bool = False
+    ) -> None:
         """A partner joins: an account in the CRM with its enrollment, and a vendor in the ERP."""
         domain = company.lower().replace(" ", "") + ".com.au"
         account = self.crm.insert(
@@ -86,7 +88,9 @@ class World:
             fields["Referral_Industry__c"] = industry
         self.ids[name] = self.crm.insert("Lead", fields)
 
-    def sign(self, name: str, customer: str, lead: str, *, billing: str = "monthly", contact: tuple[str, str] | None = None) -> None:
+    def sign(
+        self, name: str, customer: str, lead: str, *, billing: str = "monthly", contact: tuple[str, str] | None = None
+    ) -> None:
         """The customer signs."""
         fields = {
             "AccountId": self.ids[customer], "Referral__c": self.ids[lead], "Contract_Kind__c": "saas", "CurrencyIsoCode": "AUD",
@@ -171,7 +175,9 @@ def _partners_join(world: World) -> None:
     world.customer("Harbour", "Harbour Lift Services Pty Ltd", "https://harbourlift.com.au")
     world.customer("Tasman", "Tasman Crane Hire Pty Ltd", "https://tasmancranes.com.au")
     world.customer("Eastgate", "Eastgate Cooling Pty Ltd", "https://eastgatecooling.com.au")
-    world.tell("Four partners are enrolled: Northline (10%), Brightfield (8%), Cobalt (12%) and Dunmore (no rate agreed yet).")
+    world.tell(
+        "Four partners are enrolled: Northline (10%), Brightfield (8%), Cobalt (12%) and Dunmore (no rate agreed yet)."
+    )
 
 
 def _northline_registers(world: World) -> None:
@@ -199,7 +205,9 @@ def _everyday_referrals(world: World) -> None:
     world.tell("Thirty-two more referrals come in; two by e-mail and two with something missing.")
 
 
-def _refer_company(world: World, number: int, company: Company, partner: str, channel: str, technicians: int | None) -> None:
+def _refer_company(
+    world: World, number: int, company: Company, partner: str, channel: str, technicians: int | None
+) -> None:
     industry = None if number == 17 else company.industry
     world.refer(
         f"lead {number}", partner, company.name, company.website, channel=channel, technicians=technicians, industry=industry
@@ -211,7 +219,9 @@ def _offline_form_becomes_known(world: World) -> None:
         "lead Tasman by Brightfield", "Brightfield", "Tasman Cranes", "https://www.tasmancranes.com.au",
         received=START + timedelta(hours=3), industry="construction",
     )  # fmt: skip
-    world.tell("A form that Brightfield handed in on 6 January is keyed in only now: it is earlier than Cobalt's claim to Tasman.")
+    world.tell(
+        "A form that Brightfield handed in on 6 January is keyed in only now: it is earlier than Cobalt's claim to Tasman."
+    )
 
 
 def _award(world: World) -> None:
@@ -219,14 +229,22 @@ def _award(world: World) -> None:
         world.ids["Tasman"], "award", "the stamped form was received first", Partner__c=world.ids["Brightfield"]
     )
     world.decide(
-        world.ids["Harbour"], "award", "first to submit, introduced the operations director", Partner__c=world.ids["Northline"]
+        world.ids["Harbour"],
+        "award",
+        "first to submit, introduced the operations director",
+        Partner__c=world.ids["Northline"],
     )
-    world.tell("The channel manager decides both conflicts: Harbour to Northline, Tasman to Brightfield, each with a reason.")
+    world.tell(
+        "The channel manager decides both conflicts: Harbour to Northline, Tasman to Brightfield, each with a reason."
+    )
 
 
 def _northline_customer_signs(world: World) -> None:
     world.sign(
-        "contract Harbour", "Harbour", "lead Harbour by Northline", contact=("Mia Tran", "mia.tran@northlineadvisory.com.au")
+        "contract Harbour",
+        "Harbour",
+        "lead Harbour by Northline",
+        contact=("Mia Tran", "mia.tran@northlineadvisory.com.au"),
     )
     world.tell("Harbour signs. Northline's Mia Tran is named as support contact.")
 
@@ -248,8 +266,12 @@ def _approvals(world: World) -> None:
 
 
 def _first_invoices(world: World) -> None:
-    world.invoice("invoice Harbour 1", "Harbour", "contract Harbour", [("saas", "5000.00"), ("hardware", "1200.00")], "620.00")
-    world.invoice("invoice Tasman 1", "Tasman", "contract Tasman", [("saas", "3200.00"), ("discount", "-200.00")], "300.00")
+    world.invoice(
+        "invoice Harbour 1", "Harbour", "contract Harbour", [("saas", "5000.00"), ("hardware", "1200.00")], "620.00"
+    )
+    world.invoice(
+        "invoice Tasman 1", "Tasman", "contract Tasman", [("saas", "3200.00"), ("discount", "-200.00")], "300.00"
+    )
     world.invoice("invoice Eastgate 1", "Eastgate", "contract Eastgate", [("saas", "9000.00")], "900.00")
     world.tell("The ERP sends the first invoices.")
 

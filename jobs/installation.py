@@ -54,7 +54,11 @@ class Installation:
         from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 
         with Bar(
-            SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=Console(stderr=True), transient=True
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            TimeElapsedColumn(),
+            console=Console(stderr=True),
+            transient=True,
         ) as bar:
             task = bar.add_task("connecting", total=None)
 

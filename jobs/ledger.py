@@ -28,7 +28,9 @@ def balances(store: Store) -> list[dict[str, Any]]:
     """The balance of each account and currency (credits less debits), as the sum of its postings."""
     totals: dict[tuple[str, str], Decimal] = {}
     with store.reading() as db:
-        found = db.execute(select(t.journal.c.body).where(t.journal.c.kind == "posting").execution_options(yield_per=2000))
+        found = db.execute(
+            select(t.journal.c.body).where(t.journal.c.kind == "posting").execution_options(yield_per=2000)
+        )
         for row in found:
             body = orjson.loads(row.body)
             for account, sign in ((body["debit"], -1), (body["credit"], 1)):

@@ -17,7 +17,10 @@ def remap_connections(here: Installation, names: Sequence[str] | None) -> list[d
     found = []
     for each in here.open(names):
         run = here.store.start_run("remap", each.name, at=here.clock())
-        counts = {kind: asdict(result) for kind, result in remap(here.store, each.name, each.mapping, now=here.clock, run_id=run).items()}
+        counts = {
+            kind: asdict(result)
+            for kind, result in remap(here.store, each.name, each.mapping, now=here.clock, run_id=run).items()
+        }
         refused = any(count["quarantined"] for count in counts.values())
         here.store.finish_run(run, "partial" if refused else "ok", counts, at=here.clock())
         found.append({"connection": each.name, "objects": counts})
@@ -31,7 +34,14 @@ def show_remap(found: list[dict[str, Any]]) -> None:
     for one in found:
         rows = [(kind, c["facts"], c["quarantined"]) for kind, c in one["objects"].items()]
         if rows:
-            out.print(table(one["connection"], ("object", "new fact versions", "refused"), rows, right=("new fact versions", "refused")))
+            out.print(
+                table(
+                    one["connection"],
+                    ("object", "new fact versions", "refused"),
+                    rows,
+                    right=("new fact versions", "refused"),
+                )
+            )
         else:
             out.print(f"{one['connection']}: the mapping is the one that made the facts; nothing to do")
     out.print("next: `referee plan` shows what that changes in your systems")

@@ -18,7 +18,12 @@ def sync_report(result: Synced) -> dict[str, Any]:
     """A sync as JSON values."""
     return {
         "pulled": {
-            name: {"state": pulled.state, "calls": pulled.calls, **asdict(pulled.records), "needs_operator": pulled.needs_operator}
+            name: {
+                "state": pulled.state,
+                "calls": pulled.calls,
+                **asdict(pulled.records),
+                "needs_operator": pulled.needs_operator,
+            }
             for name, pulled in result.pulled.items()
         },
         "settled": [asdict(one) for one in result.settled],
@@ -42,7 +47,9 @@ def show_sync(result: Synced, *, plan_only: bool = False) -> None:
     rows = []
     for name, pulled in result.pulled.items():
         seen = pulled.records
-        rows.append((name, pulled.state, seen.new, seen.changed, seen.unchanged, seen.deleted, seen.quarantined, pulled.calls))
+        rows.append(
+            (name, pulled.state, seen.new, seen.changed, seen.unchanged, seen.deleted, seen.quarantined, pulled.calls)
+        )
     if rows:
         columns = ("connection", "state", "new", "changed", "unchanged", "deleted", "refused", "API calls")
         out.print(table("pulled", columns, rows, right=columns[2:]))

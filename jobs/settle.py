@@ -201,7 +201,9 @@ class History:
         for kind in facts.versions:
             records = facts.of(kind)
             if kind in ("referral", "enrollment"):
-                records = {name: versions for name, versions in records.items() if versions[0].fact.program == program.id}
+                records = {
+                    name: versions for name, versions in records.items() if versions[0].fact.program == program.id
+                }
             seen[kind] = timelines(records, calendar, until)
         history = cls(program, as_of, until, seen, {}, {}, {}, {}, {}, {}, {})
         history._arrange()

@@ -24,7 +24,9 @@ def console() -> Console:
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, right: Sequence[str] = ()) -> Table:
     """A table; states are coloured, ``right`` columns are aligned to the right."""
-    made = Table(title=title, title_justify="left", title_style="bold", show_edge=False, pad_edge=False, header_style="dim")
+    made = Table(
+        title=title, title_justify="left", title_style="bold", show_edge=False, pad_edge=False, header_style="dim"
+    )
     for name in columns:
         made.add_column(name, justify="right" if name in right else "left", overflow="fold")
     for row in rows:
@@ -78,7 +80,9 @@ def show_plan(summary: Mapping[str, Any], items: Iterable[Any], out: Console | N
     out.print(f"API calls to write it: {summary['calls']}{share}{used}")
     shown = [item for item in items if item.action in ("create", "update", "blocked")]
     for item in shown[:most]:
-        out.print(Text(f"  {item.action} {item.ref.object} {item.ref.key}", style={"blocked": "yellow"}.get(item.action, "")))
+        out.print(
+            Text(f"  {item.action} {item.ref.object} {item.ref.key}", style={"blocked": "yellow"}.get(item.action, ""))
+        )
         for change in item.changes if item.action == "update" else ():
             out.print(Text(f"      {change.name}: {_short(change.before)} → {_short(change.after)}"))
         if item.reason:

@@ -6,11 +6,14 @@ import io
 import signal
 import sys
 import threading
+from datetime import timedelta
 from typing import Any
 
 from connectors.registry import load, names
 from connectors.universe import LARGEST_UNIVERSE
 from jobs.problems import UserError
+
+_SETTLED = timedelta(hours=1)
 
 
 def serve(system: str, *, port: int, seed: int, companies: int) -> None:
@@ -22,7 +25,7 @@ def serve(system: str, *, port: int, seed: int, companies: int) -> None:
     if not 0 <= companies <= LARGEST_UNIVERSE:
         raise UserError(f"--companies: found {companies:,}; allowed: 0 to {LARGEST_UNIVERSE:,}")
     print(f"making up {companies:,} companies (seed {seed}) ...", file=sys.stderr, flush=True)
-    simulator.seed(seed, companies)
+    _fill(system, simulator, seed, companies)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
@@ -37,6 +40,22 @@ def serve(system: str, *, port: int, seed: int, companies: int) -> None:
     stop.wait()
     simulator.stop()
     print(f"{system}: {simulator.total_requests:,} requests answered", file=sys.stderr)
+
+
+def _fill(system: str, simulator: Any, seed: int, companies: int) -> None:
+    """Make up the companies, an hour ago: readers leave the last minutes, in which rows may still appear, for later.
+
+    The same seed gives both systems the same companies, and the ERP's customers carry the CRM's account ids.
+    """
+    now = simulator.now
+    simulator.now = lambda: now() - _SETTLED
+    if system == "netsuite":
+        crm = _simulator("salesforce", 0)
+        crm.now = simulator.now
+        simulator.seed(seed, companies, external_id=crm.seed(seed, companies).get)
+    else:
+        simulator.seed(seed, companies)
+    simulator.now = now
 
 
 def _simulator(system: str, port: int) -> Any:

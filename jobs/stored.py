@@ -86,7 +86,9 @@ class _Settling:
 
     def _tie(self) -> set[str]:
         history = self._history(self._book.identity_facts())
-        partners = {name: timeline[0].fact.partner for name, timeline in history.views["referral"].items() if timeline[0].fact}
+        partners = {
+            name: timeline[0].fact.partner for name, timeline in history.views["referral"].items() if timeline[0].fact
+        }
         prospects = history.prospects(self._book.merges())
         prospects.ties = {name: ties for name, ties in prospects.ties.items() if name in partners}
         changed = self._book.save_ties(prospects, partners, RULESET)
@@ -178,7 +180,9 @@ class _Settling:
 
     def _wake(self, history: History, prospect: Prospect) -> date | None:
         """The next date on which something of the prospect comes true, or a claim changes, by time alone."""
-        partners = {view.fact.partner for name in prospect.referrals for view in history.views["referral"][name] if view.fact}
+        partners = {
+            view.fact.partner for name in prospect.referrals for view in history.views["referral"][name] if view.fact
+        }
         subjects = {*prospect.referrals, *prospect.everyone, *partners}
         days = [history.coming[name] for name in sorted(subjects) if name in history.coming]
         for name in prospect.referrals:
@@ -201,7 +205,10 @@ class _Settling:
         for start in range(0, len(names := sorted(new.partners | about)), _BATCH):
             some = names[start : start + _BATCH]
             history = self._history(self._book.partner_facts(some))
-            rows = [("tasks", task.key, f"partner:{task.subject}", task.row(self._today)) for task in history.standing_tasks()]
+            rows = [
+                ("tasks", task.key, f"partner:{task.subject}", task.row(self._today))
+                for task in history.standing_tasks()
+            ]
             self._book.replace_rows([f"partner:{name}" for name in some], rows)
 
     def _partners_of(self, new: NewFacts) -> set[str]:
@@ -224,9 +231,7 @@ class _Settling:
             ledger.entries[entry.key] = entry
         held = self._book.holds({entry.referral for entry, _ in unstated})
         holds = [hold for each in held.values() for hold in each]
-        result = cut(
-            self._program, ledger, holds, history.views["partner"], history.money(), self._today, resumed
-        )
+        result = cut(self._program, ledger, holds, history.views["partner"], history.money(), self._today, resumed)
         postings = [posting(*move) for move in ledger.moves]
         saved, journaled, tasks = [], [], list(result.tasks)
         for statement in result.statements:
@@ -245,13 +250,21 @@ class _Settling:
         moved = []
         for entry, head in unstated:
             standing = result.standings[entry.key]
-            now = (standing.state, standing.released_on.isoformat() if standing.released_on else None, on.get(entry.key))
+            now = (
+                standing.state,
+                standing.released_on.isoformat() if standing.released_on else None,
+                on.get(entry.key),
+            )
             if now != (head.state, head.released_on, head.statement):
                 moved.append((entry.key, standing.state, standing.released_on, on.get(entry.key)))
         self._book.set_standings(moved)
         earlier = {row.id: row for row in [*named, *lasts] if row.cut and row.id not in on.values()}
         rereads = [self._reread(row) for row in earlier.values()]
-        tasks += [task for task in astray(self._program, [*result.statements, *rereads], history.money()) if task.subject in ids]
+        tasks += [
+            task
+            for task in astray(self._program, [*result.statements, *rereads], history.money())
+            if task.subject in ids
+        ]
         owners = {task.subject for task in tasks} | {row.id for row in named} | {s.id for s in result.statements} | said
         rows = [("tasks", task.key, task.subject, task.row(self._today)) for task in tasks]
         self._book.replace_rows(owners, rows)
@@ -365,7 +378,9 @@ def _issued_body(statement: Statement) -> dict[str, Any]:
 
 def stored_outcome(db: Connection, programs: Collection[Program], as_of: Mapping[str, date]) -> dict[str, Any]:
     """The stored outcome of programs as one document, in the shape of `referee settle`."""
-    lists: dict[str, list[Any]] = {name: [] for name in ("claims", "tiers", "entries", "statements", "support", "tasks", "rejected")}
+    lists: dict[str, list[Any]] = {
+        name: [] for name in ("claims", "tiers", "entries", "statements", "support", "tasks", "rejected")
+    }
     for program in programs:
         book = Book(db, program.id, program.calendar)
         for name in ("claims", "entries", "statements", "support", "tasks"):
@@ -390,5 +405,7 @@ def _hold_rows(owner: str, settled: Settled) -> list[tuple[str, str, str, Any]]:
     """When each referral's entries are held; kept beside the outcome, for statements that are cut later."""
     held: dict[str, list[Any]] = {}
     for hold in settled.holds:
-        held.setdefault(hold.referral, []).append([micros(hold.since), None if hold.until is None else micros(hold.until)])
+        held.setdefault(hold.referral, []).append(
+            [micros(hold.since), None if hold.until is None else micros(hold.until)]
+        )
     return [("holds", referral, owner, instants) for referral, instants in held.items()]

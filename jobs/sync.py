@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+
 import structlog
 
 from connectors.base import Usage
@@ -108,7 +109,14 @@ def _pull(
     )  # fmt: skip
     store.finish_run(run, pulled.state, pulled.counts(), at=clock(), note=pulled.needs_operator)
     result.pulled[each.name] = pulled
-    log.info("pulled", connection=each.name, state=pulled.state, calls=pulled.calls, new=pulled.records.new, changed=pulled.records.changed)
+    log.info(
+        "pulled",
+        connection=each.name,
+        state=pulled.state,
+        calls=pulled.calls,
+        new=pulled.records.new,
+        changed=pulled.records.changed,
+    )
     for stream in pulled.streams:
         if stream.state == "failed":
             result.failed.append(f"{each.name}: {stream.kind}: {stream.why}")
@@ -135,7 +143,13 @@ def settle_stored(store: Store, programs: Sequence[Program], now: datetime) -> l
 
 
 def plan_for(
-    store: Store, programs: Sequence[Program], each: Open, now: datetime, *, allow: str | None = None, whole: bool = True
+    store: Store,
+    programs: Sequence[Program],
+    each: Open,
+    now: datetime,
+    *,
+    allow: str | None = None,
+    whole: bool = True,
 ) -> Plan:
     """What would be written to one connection now. Raises: ``ConnectorError`` kinds."""
     days = {program.id: program.calendar.date_of(now) for program in programs}

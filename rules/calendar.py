@@ -48,7 +48,9 @@ class Period:
         return add_months(day, -self.months) - timedelta(days=self.days)
 
     def __str__(self) -> str:
-        return "P" + (f"{self.months}M" if self.months else "") + (f"{self.days}D" if self.days or not self.months else "")
+        return (
+            "P" + (f"{self.months}M" if self.months else "") + (f"{self.days}D" if self.days or not self.months else "")
+        )
 
 
 @lru_cache(maxsize=65536)
@@ -138,7 +140,9 @@ class Calendar:
 
     def is_business_day(self, day: date) -> bool:
         """Whether the program works on that day."""
-        return day.weekday() not in self.weekend and day not in self.closed and day not in self._public_holidays(day.year)
+        return (
+            day.weekday() not in self.weekend and day not in self.closed and day not in self._public_holidays(day.year)
+        )
 
     def business_day_after(self, day: date, count: int) -> date:
         """The ``count``-th business day after ``day`` (1 = the next one)."""

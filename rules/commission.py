@@ -247,7 +247,12 @@ class _Replay:
             until = self._calendar.end_of(wanted_day)
             for name in sorted(self._deal.enrollments, key=lambda n: (self._start_of(n), n), reverse=True):
                 fact = _reads(self._deal.enrollments[name], until)
-                if fact and fact.rate is not None and fact.starts_on <= wanted_day and not (fact.ends_on and fact.ends_on < wanted_day):
+                if (
+                    fact
+                    and fact.rate is not None
+                    and fact.starts_on <= wanted_day
+                    and not (fact.ends_on and fact.ends_on < wanted_day)
+                ):
                     return fact.rate, f"enrollment {name}"
         for name in sorted(self._enrollments):
             fact = self._enrollments[name]
@@ -290,7 +295,12 @@ class _Replay:
         self._evaluate(at, book, "reversal" if fact is not None else "adjustment", source, day, None)
 
     def _evaluate(
-        self, at: datetime, book: _InvoiceBook, kind: EntryKind, source: tuple[str, str], day: date | None,
+        self,
+        at: datetime,
+        book: _InvoiceBook,
+        kind: EntryKind,
+        source: tuple[str, str],
+        day: date | None,
         corrected: str | None,
     ) -> None:
         """Post the difference between what the invoice should have earned by now and what it has.
@@ -303,7 +313,13 @@ class _Replay:
             if rate is None:
                 self._want(at, self._rate_missing())
         invoice = book.invoice
-        if rate is None or self._approved_on is None or self._contract is None or invoice is None or invoice.voided_on is not None:
+        if (
+            rate is None
+            or self._approved_on is None
+            or self._contract is None
+            or invoice is None
+            or invoice.voided_on is not None
+        ):
             if book.given:
                 self._correct(at, book, rate or ZERO, ZERO, kind, source, day, corrected)
             return
@@ -393,17 +409,23 @@ class _Replay:
         if len(to) == 1:
             entry, part, shown = None, rounded(amount, currency), rounded(basis, currency)
             if to[0] is not None and part:
-                entry = self._post(at, to[0], currency, "commission", source, shown, rate, part, day, None, because, self._clauses)
+                entry = self._post(
+                    at, to[0], currency, "commission", source, shown, rate, part, day, None, because, self._clauses
+                )
             book.shares.append(_Share(payment.id, to[0], entry, part, basis))
             return
         weights = [_ONE] * len(to)
-        parts = zip(to, shares(amount, weights, currency), shares(rounded(basis, currency), weights, currency), strict=True)
+        parts = zip(
+            to, shares(amount, weights, currency), shares(rounded(basis, currency), weights, currency), strict=True
+        )
         exact = EXACT.divide(basis, Decimal(len(to)))
         for partner, part, shown in parts:
             entry = None
             if partner is not None and part:
                 why = f"{because}; {partner}'s equal share after reallocation"
-                entry = self._post(at, partner, currency, "commission", source, shown, rate, part, day, None, why, self._clauses)
+                entry = self._post(
+                    at, partner, currency, "commission", source, shown, rate, part, day, None, why, self._clauses
+                )
             book.shares.append(_Share(payment.id, partner, entry, part, exact))
 
     def _beneficiaries(self, day: date) -> list[str | None]:
@@ -454,9 +476,7 @@ class _Replay:
             return [share for share in named if share.amount or difference > 0]
         return [share for share in given if share.amount] or [share for share in given if share.earned]
 
-    def _give_late(
-        self, at: datetime, book: _InvoiceBook, rate: Decimal, basis: Decimal, amount: Decimal
-    ) -> None:
+    def _give_late(self, at: datetime, book: _InvoiceBook, rate: Decimal, basis: Decimal, amount: Decimal) -> None:
         """A credit can be what makes an invoice fully paid: the last payment then earns what it had not."""
         payments = [p for p in book.payments.values() if p.reverses is None]
         if not payments or book.invoice is None or amount <= 0:

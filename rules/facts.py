@@ -28,7 +28,9 @@ class Version:
     line: int
 
 
-@dataclass(slots=True)  # not frozen, as it should be: there are millions, and a frozen one takes three times as long to make
+@dataclass(
+    slots=True
+)  # not frozen, as it should be: there are millions, and a frozen one takes three times as long to make
 class View(Generic[F]):
     """From ``at`` on (until the next view) the record reads as ``fact``; ``None``: absent. ``number`` counts versions."""
 
@@ -210,10 +212,14 @@ def _unknown_subject(kind: str, fact: Any, known: Mapping[str, Mapping[str, Any]
         allowed = "a statement id, program:partner:period_from:currency, of a known partner"
         return RecordError("statement", f'"{fact.statement}"', allowed)
     if kind == "decision" and not _is_subject(fact.about, known):
-        allowed = "a task key (program:kind:subject:opened_on), or the id of an account, referral or contract of this input"
+        allowed = (
+            "a task key (program:kind:subject:opened_on), or the id of an account, referral or contract of this input"
+        )
         return RecordError("about", f'"{fact.about}"', allowed)
     if kind == "dispute" and not (_is_subject(fact.subject, known) or _ENTRY.match(fact.subject)):
-        return RecordError("subject", f'"{fact.subject}"', "a statement id, a contract id of this input, or an entry key")
+        return RecordError(
+            "subject", f'"{fact.subject}"', "a statement id, a contract id of this input, or an entry key"
+        )
     return None
 
 

@@ -83,7 +83,9 @@ _ACCOUNTS = {
 def posting(entry: Entry, event: Event, at: datetime, note: str = "") -> Posting:
     """Move an entry's amount as the event says."""
     debit, credit = _ACCOUNTS[event]
-    return Posting(at, event, entry.key, _named(debit, entry), _named(credit, entry), entry.amount, entry.currency, note)
+    return Posting(
+        at, event, entry.key, _named(debit, entry), _named(credit, entry), entry.amount, entry.currency, note
+    )
 
 
 def _named(account: str, entry: Entry) -> str:

@@ -160,9 +160,7 @@ def shares(whole: Decimal, weights: Sequence[Decimal], currency: str) -> list[De
         units = int((abs(whole) / unit).to_integral_value(ROUND_HALF_EVEN))
         exact = [Decimal(units) * weight / total for weight in weights]
         floors = [int(part) for part in exact]
-        order = sorted(
-            (i for i in range(len(weights)) if weights[i]), key=lambda i: (floors[i] - exact[i], i)
-        )
+        order = sorted((i for i in range(len(weights)) if weights[i]), key=lambda i: (floors[i] - exact[i], i))
         for i in order[: units - sum(floors)]:
             floors[i] += 1
         return [sign * floor * unit for floor in floors]

@@ -547,13 +547,22 @@ AnyFact = (
     | Dispute | FraudFinding | Decision | CoOpRequest | SharedLead | Application | Ticket
 )  # fmt: skip
 
-RECORDS: dict[str, type[Fact]] = {
-    get_args(get_type_hints(model)["type"])[0]: model for model in get_args(AnyFact)
-}
+RECORDS: dict[str, type[Fact]] = {get_args(get_type_hints(model)["type"])[0]: model for model in get_args(AnyFact)}
 """Every record type by its name."""
 
 _ANY: TypeAdapter[Fact] = TypeAdapter(Annotated[AnyFact, Field(discriminator="type")])
-_WITH_MONEY = (Opportunity, Contract, Invoice, Payment, CreditNote, Refund, PartnerInvoice, Payout, CoOpRequest, Decision)
+_WITH_MONEY = (
+    Opportunity,
+    Contract,
+    Invoice,
+    Payment,
+    CreditNote,
+    Refund,
+    PartnerInvoice,
+    Payout,
+    CoOpRequest,
+    Decision,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -707,10 +716,18 @@ def _value_at(line: bytes | str, path: list[str], first: Any) -> Any:
         for part in path:
             value = value[int(part)] if isinstance(value, list) else value[part]
     except (orjson.JSONDecodeError, KeyError, ValueError, IndexError, TypeError):
-        return first["input"] if first["type"] != "json_invalid" else str(first.get("ctx", {}).get("error", "text that is not JSON"))
+        return (
+            first["input"]
+            if first["type"] != "json_invalid"
+            else str(first.get("ctx", {}).get("error", "text that is not JSON"))
+        )
     return value
 
 
 def _shortened(value: Any) -> str:
-    shown = orjson.dumps(value).decode() if isinstance(value, (str, int, float, bool, list, dict)) or value is None else str(value)
+    shown = (
+        orjson.dumps(value).decode()
+        if isinstance(value, (str, int, float, bool, list, dict)) or value is None
+        else str(value)
+    )
     return shown if len(shown) <= 80 else shown[:77] + "..."

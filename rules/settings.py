@@ -96,7 +96,9 @@ CATALOGUE: Mapping[str, Setting] = {
         *_some_of("partners", "direct_sales"), "Who counts as a party that can have been first."
     ),
     "channels": Setting(*_some_of("portal", "web_form", "email", "crm", "api"), "Ways a referral may come in."),
-    "invoice_match": Setting(*_one_of("exact", "within_tolerance", "none"), "How a partner's invoice must fit the statement."),
+    "invoice_match": Setting(
+        *_one_of("exact", "within_tolerance", "none"), "How a partner's invoice must fit the statement."
+    ),
     "invoice_tolerance": Setting(_amount, "an amount such as 0 or 1.00", "Difference allowed with within_tolerance."),
     "conflict_policy": Setting(
         *_one_of("first_submitter_proposed_discretion_allowed", "strict_first", "always_manual", "first_submitter"),
@@ -104,11 +106,13 @@ CATALOGUE: Mapping[str, Setting] = {
     ),
     "hold_on_conflict": Setting(*FLAG, "Hold the first claimant's money while a conflict waits for a decision."),
     "statement_basis": Setting(
-        *_one_of("collected_in_month", "payable_in_month", "won", "approved"), "The date that puts an entry on a statement."
+        *_one_of("collected_in_month", "payable_in_month", "won", "approved"),
+        "The date that puts an entry on a statement.",
     ),
     "cadence": Setting(*_one_of("inherit_customer", "monthly"), "Whether statements follow the customer's billing."),
     "release": Setting(
-        *_one_of("proportional_to_collected", "invoice_fully_paid"), "What part of the customer's payment releases commission."
+        *_one_of("proportional_to_collected", "invoice_fully_paid"),
+        "What part of the customer's payment releases commission.",
     ),
     "late_partner_invoice": Setting(*_one_of("next_run"), "When a late partner invoice is paid."),
     "partner_invoice_expiry_days": Setting(*WHOLE_OR_NONE, "Days after which a missing partner invoice is escalated."),

@@ -173,7 +173,9 @@ def _statements_of(
             (kept if is_held else ripe).append(entry)
         if ripe or opening:
             terms = program.on(period_from).statements
-            statement = _statement(program, terms, partner, currency, period_from, period_to, ripe, opening, known, seen_at)
+            statement = _statement(
+                program, terms, partner, currency, period_from, period_to, ripe, opening, known, seen_at
+            )
             statement.cut_at = cut_at if is_cut else None
             statement.state = "issued" if is_cut else "open"
             statement.covers = [*carried, *ripe]
@@ -243,12 +245,23 @@ def match_money(program: Program, statement: Statement, money: Money, calendar: 
             paid += payout.amount
         if matched_on is not None and paid >= statement.payable - statement.withheld and statement.paid_at is None:
             statement.state = "paid"
-            statement.paid_at = max(calendar.start_of(max(payout.paid_on, matched_on)), calendar.end_of(statement.period_to))
+            statement.paid_at = max(
+                calendar.start_of(max(payout.paid_on, matched_on)), calendar.end_of(statement.period_to)
+            )
     if payouts and needed and (matched_on is None or payouts[0].paid_on < matched_on):
         first = payouts[0]
         because = f"payout {first.id} was made before a partner invoice of {_shown(statement)} was matched"
         tasks.append(
-            Task(program.id, "payout_without_invoice", statement.id, first.paid_on, None, terms.invoice_clauses, because, matched_on)
+            Task(
+                program.id,
+                "payout_without_invoice",
+                statement.id,
+                first.paid_on,
+                None,
+                terms.invoice_clauses,
+                because,
+                matched_on,
+            )
         )
     return tasks
 
@@ -263,7 +276,9 @@ def astray(program: Program, statements: Iterable[Statement], money: Money) -> l
         if not name.startswith(f"{program.id}:"):
             continue
         for kind, records in (("partner_invoice_mismatch", money.invoices), ("payout_without_invoice", money.payouts)):
-            days = sorted((r.received_on if isinstance(r, PartnerInvoice) else r.paid_on, r.id) for r in records.get(name, ()))
+            days = sorted(
+                (r.received_on if isinstance(r, PartnerInvoice) else r.paid_on, r.id) for r in records.get(name, ())
+            )
             if days:
                 named = ", ".join(identity for _, identity in days)
                 because = f"{named}: no statement {name} with anything payable has been issued"
@@ -300,14 +315,10 @@ def _misfits(
         )  # fmt: skip
 
 
-def _stand(
-    program: Program, ledger: Ledger, result: Statements, held: Mapping[str, list[Hold]], as_of: date
-) -> None:
+def _stand(program: Program, ledger: Ledger, result: Statements, held: Mapping[str, list[Hold]], as_of: date) -> None:
     """Post what happened to each entry in time order, and read how it stands from that."""
     end = program.calendar.end_of(as_of)
-    paid: dict[str, datetime] = {
-        e.key: s.paid_at for s in result.statements if s.paid_at is not None for e in s.covers
-    }
+    paid: dict[str, datetime] = {e.key: s.paid_at for s in result.statements if s.paid_at is not None for e in s.covers}
     on: dict[str, tuple[datetime, str]] = {}
     for statement in result.statements:
         if statement.cut_at is not None:

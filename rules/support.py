@@ -89,7 +89,13 @@ def support_of(program: Program, handover: Handover, facts: SupportFacts, tasks:
 
 class _Replay:
     def __init__(
-        self, program: Program, terms: Terms, term: SupportTerms, handover: Handover, facts: SupportFacts, tasks: TaskLog
+        self,
+        program: Program,
+        terms: Terms,
+        term: SupportTerms,
+        handover: Handover,
+        facts: SupportFacts,
+        tasks: TaskLog,
     ) -> None:
         self._program = program
         self._calendar: Calendar = program.calendar

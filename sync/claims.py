@@ -200,9 +200,14 @@ class _Replay:
                 self._rank_at.setdefault(name, override.at)
             found.append(
                 Candidate(
-                    name, referral, self._rank_at.get(name, instant), intake, review,
+                    name,
+                    referral,
+                    self._rank_at.get(name, instant),
+                    intake,
+                    review,
                     ended=review.outcome if review and review.outcome in ENDED else None,
-                    overridden=override, tie=self._tie_of(name, instant),
+                    overridden=override,
+                    tie=self._tie_of(name, instant),
                 )  # fmt: skip
             )
         return found

@@ -309,7 +309,9 @@ class Delivery:
                     fresh = row.action == "create"
                     agreements.append(Agreement(ref, one.external_id, read_as(row.payload), whole=fresh))
             if updates:
-                names: dict[str, Any] = {name.removeprefix("to_"): bindparam(name) for name in updates[0] if name != "row"}
+                names: dict[str, Any] = {
+                    name.removeprefix("to_"): bindparam(name) for name in updates[0] if name != "row"
+                }
                 db.execute(intent.update().where(intent.c.id == bindparam("row")).values(names), updates)
             agree(db, self.connection, agreements, now)
             self.crashpoint("before_ack_commit")

@@ -79,7 +79,9 @@ class Line:
         unsure = [c for c in line if self.seen.is_unsure(c) and c is not awarded]
         for c in unsure:
             assert c.tie is not None
-            self._in_review(c, c.tie.evidence, f"a person must compare: {c.tie.evidence}", self._terms[c.id].claims.conflict_clauses)
+            self._in_review(
+                c, c.tie.evidence, f"a person must compare: {c.tie.evidence}", self._terms[c.id].claims.conflict_clauses
+            )
         sure = [c for c in line if c not in unsure]
         tied = self._tied(sure) if awarded is None else []
         for c in tied:
@@ -139,7 +141,9 @@ class Line:
         """The clause that a claim in conflict fails when another was received before it (NT-7)."""
         return terms.claims.first_party_clauses if any(o.place < c.place for o in others) else ()
 
-    def _newcomers(self, standing: Sequence[Candidate], holder: Candidate, awarded: Candidate | None) -> list[Candidate]:
+    def _newcomers(
+        self, standing: Sequence[Candidate], holder: Candidate, awarded: Candidate | None
+    ) -> list[Candidate]:
         """Claims of other partners that no decision has dealt with."""
         rivals = [c for c in standing if c.referral.partner != holder.referral.partner]
         decided_at = self.seen.award_instant(holder) if awarded else None
@@ -157,7 +161,9 @@ class Line:
     def _want_decision(self, holder: Candidate, newcomers: Sequence[Candidate], terms: Terms) -> None:
         """A conflict case that lists all claims in order of receipt (NT-9)."""
         listed = sorted([holder, *newcomers], key=lambda c: c.place)
-        listing = ", ".join(f"{c.referral.partner} ({c.id}, received {self._calendar.local(c.rank_at)})" for c in listed)
+        listing = ", ".join(
+            f"{c.referral.partner} ({c.id}, received {self._calendar.local(c.rank_at)})" for c in listed
+        )
         manual = terms.values["conflict_policy"] == "always_manual"
         proposed = "" if manual else f"; proposed: {listed[0].referral.partner}"
         subject = self.seen.account_of(holder) or holder.id

@@ -157,7 +157,9 @@ class _Resolution:
         if referral is None:
             return
         if referral.account is not None:
-            self._tie(Tie(at, self._prospect_of(at, referral.account), "link", "linked to the account by a person"), name)
+            self._tie(
+                Tie(at, self._prospect_of(at, referral.account), "link", "linked to the account by a person"), name
+            )
             return
         spelled = (referral.company, referral.website, referral.country, referral.tax_id)
         complete = self._is_complete(referral)
@@ -165,7 +167,9 @@ class _Resolution:
         if tied and (self._spelled.get(name) == (*spelled, complete) or tied[-1].rule in ("link", "domain", "tax_id")):
             return
         email = referral.contact.email if referral.contact else None
-        company = Company(f"referral:{name}", referral.company, referral.website, referral.country, referral.tax_id, email)
+        company = Company(
+            f"referral:{name}", referral.company, referral.website, referral.country, referral.tax_id, email
+        )
         if tied and complete and self._spelled[name][:-1] == spelled:
             self._tie(tied[-1], name)
         elif referral.company.strip():

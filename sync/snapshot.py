@@ -114,7 +114,9 @@ class Snapshot:
         for opportunity in sorted(self.now["opportunity"].values(), key=lambda o: (o.created_at, o.id)):
             if opportunity.account not in accounts or opportunity.referral is not None:
                 continue
-            if opportunity.created_at < submitted and (opportunity.closed_at is None or opportunity.closed_at > submitted):
+            if opportunity.created_at < submitted and (
+                opportunity.closed_at is None or opportunity.closed_at > submitted
+            ):
                 return f"direct sales were first: opportunity {opportunity.id} was open since {self.calendar.local(opportunity.created_at)}"
         return None
 

@@ -27,7 +27,7 @@ from sync.brakes import Limits
 from sync.plan import Parked, Plan, make_plan
 from sync.plan_items import UNKNOWN, Ref, decide
 from sync.sameness import hash_of, read_as, same, written_as
-from sync.write_maps import Frozen, Desired, WriteReject
+from sync.write_maps import Desired, Frozen, WriteReject
 
 
 @dataclass

@@ -19,18 +19,24 @@ def seed_account(
     rows: Rows,
     seed: int,
     count: int,
-    external_id: Callable[[int], str],
+    external_id: Callable[[int], str | None],
     currency: int,
     today: date,
 ) -> None:
-    """Add ``count`` customers, each with a contact, two invoices of two lines and a payment of the first."""
+    """Add ``count`` customers, each with a contact, two invoices of two lines and a payment of the first.
+
+    A company whose ``external_id`` is ``None`` is no customer.
+    """
     chance = random.Random(seed)
     batch = _Batch(rows, currency)
     for company in companies(seed, count):
+        known_as = external_id(company.index)
+        if known_as is None:
+            continue
         customer = batch.new_id()
         batch.customers.append(
             {"id": customer, "companyname": company.name, "entityid": f"C{customer}", "url": company.website,
-             "externalid": external_id(company.index), "currency": currency}
+             "externalid": known_as, "currency": currency}
         )  # fmt: skip
         for person in company.contacts[:1]:
             first, _, last = person.name.partition(" ")

@@ -324,7 +324,7 @@ class NetSuiteSimulator(Simulator):
         seed: int,
         companies: int,
         *,
-        external_id: Callable[[int], str] = "account-{}".format,
+        external_id: Callable[[int], str | None] = "account-{}".format,
     ) -> None:
         """Fill the account with invented customers, contacts, invoices and payments; the same for the same seed."""
         with self.lock:

@@ -17,8 +17,9 @@ _INDUSTRY = {"facilities": "Other", "other": "Other"}
 _STEP = timedelta(minutes=1)
 
 
-def fill(rows: Rows, seed: int, count: int) -> None:
-    """Add ``count`` companies and what belongs to them."""
+def fill(rows: Rows, seed: int, count: int) -> dict[int, str]:
+    """Add ``count`` companies and what belongs to them; returns the account of each company that has one, by its index."""
+    accounts: dict[int, str] = {}
     clock, first = rows.now, rows.now() - count * _STEP
     partner = ""
     try:
@@ -26,13 +27,14 @@ def fill(rows: Rows, seed: int, count: int) -> None:
             at = first + place * _STEP
             rows.now = lambda at=at: at  # type: ignore[misc]
             if place % 20 == 0:
-                partner = _partner(rows, company, at)
-            elif place % 20 < 10:
-                _referral(rows, company, partner, at, won=place % 5 == 1)
-            else:
-                _account(rows, company)
+                partner = accounts[company.index] = _partner(rows, company, at)
+            elif place % 20 >= 10:
+                accounts[company.index] = _account(rows, company)
+            elif (account := _referral(rows, company, partner, at, won=place % 5 == 1)) is not None:
+                accounts[company.index] = account
     finally:
         rows.now = clock
+    return accounts
 
 
 def _account(rows: Rows, company: Company, **more: object) -> str:
@@ -66,7 +68,8 @@ def _partner(rows: Rows, company: Company, at: datetime) -> str:
     return partner
 
 
-def _referral(rows: Rows, company: Company, partner: str, at: datetime, *, won: bool) -> None:
+def _referral(rows: Rows, company: Company, partner: str, at: datetime, *, won: bool) -> str | None:
+    """Add a lead; returns the account that it became when it was won."""
     person = company.contacts[0]
     given, _, family = person.name.rpartition(" ")
     lead = rows.insert(
@@ -81,11 +84,10 @@ def _referral(rows: Rows, company: Company, partner: str, at: datetime, *, won: 
         },
         delay=False,
     )  # fmt: skip
-    if won:
-        _sale(rows, company, lead, at)
+    return _sale(rows, company, lead, at) if won else None
 
 
-def _sale(rows: Rows, company: Company, lead: str, at: datetime) -> None:
+def _sale(rows: Rows, company: Company, lead: str, at: datetime) -> str:
     account = _account(rows, company, Type="Customer")
     value, today = company.employees * 240, at.date()
     rows.convert_lead(
@@ -108,3 +110,4 @@ def _sale(rows: Rows, company: Company, lead: str, at: datetime) -> None:
          "Raised_By__c": "customer"},
         delay=False,
     )  # fmt: skip
+    return account

@@ -332,9 +332,12 @@ class SalesforceSimulator(Simulator):
     def _applied(self, saved: Saved) -> None:
         self.journal.add(saved.object, saved.key, saved.id, saved.action, saved.fields)
 
-    def seed(self, seed: int, companies: int) -> None:
-        """Fill the org with that many invented companies, their contacts, and partners and leads among them."""
+    def seed(self, seed: int, companies: int) -> dict[int, str]:
+        """Fill the org with that many invented companies, their contacts, and partners and leads among them.
+
+        Returns the id of each company's account by the company's index; leads that were not won have none yet.
+        """
         from connectors.salesforce.simulator.seeding import fill  # only seeding needs the invented world
 
         with self.lock:
-            fill(self.rows, seed, companies)
+            return fill(self.rows, seed, companies)
