@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+import orjson
 import pytest
 from ruamel.yaml import YAML
 
@@ -59,6 +60,24 @@ def test_what_it_prints_connects(system: str, tmp_path: Path) -> None:
         _, told = process.communicate(timeout=60)
         assert process.returncode == 0
         assert "requests answered" in told and "Traceback" not in told
+
+
+def test_the_first_sync_finds_the_same_companies_in_both_systems(tmp_path: Path) -> None:
+    with simulated("salesforce") as (_, crm), simulated("netsuite") as (_, erp):
+        yaml = YAML(typ="safe")
+        blocks = [yaml.load(printed.partition("\n\n")[2])["connections"] for printed in (crm, erp)]
+        tree = {"programs": ["next-technik"], "connections": {**blocks[0], **blocks[1]}}
+        yaml.dump(tree, tmp_path / "referee.yaml")
+        command = [sys.executable, "-m", "jobs.cli", "sync", "--json", "--config", str(tmp_path / "referee.yaml")]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+        found = orjson.loads(done.stdout)
+    store = Store.open(f"sqlite:///{tmp_path}/referee.db")
+    facts = [orjson.loads(line) for line in store.fact_lines()]
+    store.close()
+    accounts = {fact["id"] for fact in facts if fact["type"] == "account"}
+    invoices = [fact for fact in facts if fact["type"] == "invoice"]
+    assert len(invoices) > 10 and {invoice["account"] for invoice in invoices} <= accounts
+    assert found["failed"] == [] and found["pulled"]["netsuite"]["quarantined"] == 0
 
 
 def test_a_port_that_is_taken() -> None:

@@ -15,6 +15,8 @@ from connectors.universe import Company, companies
 PROGRAM = "next-technik"
 _INDUSTRY = {"facilities": "Other", "other": "Other"}
 _STEP = timedelta(minutes=1)
+_TO_SIGN = timedelta(days=30)
+"""From the receipt of a referral to a contract; on the same day, the contract could be the earlier one in some zones."""
 
 
 def fill(rows: Rows, seed: int, count: int) -> dict[int, str]:
@@ -61,7 +63,7 @@ def _partner(rows: Rows, company: Company, at: datetime) -> str:
         "Program_Enrollment__c",
         {
             "Partner__c": partner, "Program__c": PROGRAM, "Role__c": "referral", "Standing__c": "good",
-            "Starts_On__c": at.date() - timedelta(days=30), "Rate__c": "0.1",
+            "Starts_On__c": at.date() - 12 * _TO_SIGN, "Rate__c": "0.1",
         },
         delay=False,
     )  # fmt: skip
@@ -79,7 +81,7 @@ def _referral(rows: Rows, company: Company, partner: str, at: datetime, *, won: 
             "Email": person.email, "Phone": person.phone, "Website": company.website, "City": company.city,
             "Country": company.country, "CountryCode": company.country, "LeadSource": "Partner Referral",
             "Referral_Partner__c": partner, "Referral_Program__c": PROGRAM, "Referral_Channel__c": "portal",
-            "Referral_Submitted_At__c": at, "Field_Technicians__c": company.employees % 90 + 5,
+            "Referral_Submitted_At__c": at - _TO_SIGN, "Field_Technicians__c": company.employees % 90 + 5,
             "Referral_Industry__c": company.industry,
         },
         delay=False,
