@@ -121,6 +121,8 @@ def remap(config: Config = DEFAULT, connection: Only = None, json: Json = False)
     with installation(config) as here:
         found = remap_connections(here, connection)
     _print_json(found) if json else show_remap(found)
+    if any(one["unread"] for one in found):
+        raise typer.Exit(1)
 
 
 def explain(

@@ -9,11 +9,11 @@ from typing import Any
 from jobs.installation import Installation
 from jobs.show import console, table
 from jobs.sync import settle_stored
-from sync.pull import remap
+from sync.pull import remap, unread
 
 
 def remap_connections(here: Installation, names: Sequence[str] | None) -> list[dict[str, Any]]:
-    """Replay changed mappings over what is stored; returns counts by connection and object."""
+    """Replay changed mappings over what is stored; returns counts and fields that were never read, by connection and object."""
     found = []
     for each in here.open(names):
         run = here.store.start_run("remap", each.name, at=here.clock())
@@ -23,7 +23,10 @@ def remap_connections(here: Installation, names: Sequence[str] | None) -> list[d
         }
         refused = any(count["quarantined"] for count in counts.values())
         here.store.finish_run(run, "partial" if refused else "ok", counts, at=here.clock())
-        found.append({"connection": each.name, "objects": counts})
+        missing = unread(here.store, each.name, each.mapping)
+        found.append(
+            {"connection": each.name, "objects": counts, "unread": {kind: list(n) for kind, n in missing.items()}}
+        )
     settle_stored(here.store, here.programs, here.clock())
     return found
 
@@ -42,6 +45,10 @@ def show_remap(found: list[dict[str, Any]]) -> None:
                     right=("new fact versions", "refused"),
                 )
             )
-        else:
+        for kind, names in one["unread"].items():
+            out.print(
+                f"{one['connection']}: {kind} stays as it was: never read {', '.join(names)}; `referee sync` reads it first"
+            )
+        if not rows and not one["unread"]:
             out.print(f"{one['connection']}: the mapping is the one that made the facts; nothing to do")
     out.print("next: `referee plan` shows what that changes in your systems")

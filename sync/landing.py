@@ -194,6 +194,12 @@ class _Item(NamedTuple):
     """The record's instants in micros."""
 
 
+def held_fields(connection: Connection, stream: Stream, external_ids: Sequence[str]) -> set[str]:
+    """Names of the raw fields of these records' current versions."""
+    found = rows(connection, _REPLAYED, stream.id, list(external_ids))
+    return {name for _, _, _, *row in found for name in record_of(stream.kind, row).fields}
+
+
 class Landing:
     """The records of one stream on their way into the store, in one transaction."""
 

@@ -109,7 +109,8 @@ def pull(
     """Read every object of the mapping since its watermark and store what it says.
 
     A changed mapping is replayed over what is stored; changed fields or filters make the object be read once more
-    from the start (a backfill), after which changes are read from the old watermark.
+    from the start (a backfill), after which changes are read from the old watermark. Fields that were never read are
+    read before anything is replayed: until then, and when they cannot be read, the facts stay as they were.
     ``crashpoint`` is called with ``after_fetch``, ``after_stage`` (mapped, nothing written), ``after_commit`` (page
     and cursor stored), ``after_replay``, ``after_stream`` and ``before_complete``: places where a process may die.
     Raises: ``LeaseLost``, ``StoreUnavailable``; what a system refuses is in the result.
@@ -149,16 +150,36 @@ def remap(
 ) -> dict[str, PageResult]:
     """Make the facts of each object anew from what is stored, where its mapping has changed; nothing is pulled.
 
-    Returns the counts by object. Safe to kill and run again: the new mapping is noted once all its records are done.
+    Returns the counts by object; those of :func:`unread` are left as they are. Safe to kill and run again: the new mapping is noted once all its records are done.
     """
     run = _Run(store, connection, None, now, run_id, None, _nothing)
     done = {}
     with _by_the_page():
         for plan in mapping.objects:
             stream = store.stream(connection, plan.kind)
-            if stream.mapping_hash != plan.hash:
+            if stream.mapping_hash != plan.hash and not _unread(store, plan, stream):
                 _, done[plan.kind] = run.remap(plan, stream)
     return done
+
+
+def unread(store: Store, connection: str, mapping: Mapping) -> dict[str, tuple[str, ...]]:
+    """Fields that a changed mapping uses and that no stored record has, by object: only a pull can bring them."""
+    found = {plan.kind: _unread(store, plan, store.stream(connection, plan.kind)) for plan in mapping.objects}
+    return {kind: names for kind, names in found.items() if names}
+
+
+def _unread(store: Store, plan: ObjectMap, stream: Stream) -> tuple[str, ...]:
+    """See :func:`unread`; while a read of other fields is under way, some records have them and some do not yet."""
+    if stream.mapping_hash in (None, plan.hash):
+        return ()
+    under_way = stream.reading == "backfill" or stream.watermark is None
+    if stream.query_hash == plan.query_hash and not under_way:
+        return ()
+    held = {name.lower() for name in store.fields_held(stream)}
+    names = tuple(name for name in plan.query.fields if name.partition(".")[0].lower() not in held)
+    if under_way:
+        return names or plan.query.fields
+    return names if held else ()
 
 
 @contextmanager
@@ -204,13 +225,20 @@ class _Run:
     def stream(self, plan: ObjectMap, result: StreamResult) -> None:
         """Bring one stream up to date."""
         stream = self._store.stream(self._connection, plan.kind)
-        if stream.mapping_hash != plan.hash:
+        changed = stream.mapping_hash != plan.hash
+        if changed and not _unread(self._store, plan, stream):
             stream, result.replayed = self.remap(plan, stream)
+            changed = False
         stream = self._asked_anew(plan, stream)
         try:
             if stream.reading == "backfill":
                 stream = self._read(plan, stream, result)
-            self._read(plan, stream, result)
+            if changed and stream.watermark is not None:
+                stream, result.replayed = self.remap(plan, stream)
+                changed = False
+            stream = self._read(plan, stream, result)
+            if changed:
+                _, result.replayed = self.remap(plan, stream)
         except CursorExpired:
             self._store.set_stream(stream, cursor=None, watermark=None, reading="changes")
             raise

@@ -192,6 +192,12 @@ class Store:
                 return [row[0] for row in rows(database, _FIRST_IDS, stream.id, limit)]
             return [row[0] for row in rows(database, _NEXT_IDS, stream.id, after, limit)]
 
+    def fields_held(self, stream: Stream) -> set[str]:
+        """Names of the raw fields that some hundreds of the stream's records have."""
+        ids = self.record_ids(stream, after=None, limit=500)
+        with self.reading() as database:
+            return landing.held_fields(database, stream, ids)
+
     def set_stream(self, stream: Stream, **changes: Any) -> Stream:
         """Change ``cursor``, ``watermark``, ``reading``, ``complete``, ``query_hash`` or ``mapping_hash``."""
         with self.transaction() as database:

@@ -15,7 +15,7 @@ from connectors.memory.connector import MemoryConfig, MemoryConnector
 from connectors.memory.system import MemorySystem
 from sync.leases import LeaseLost
 from sync.mapping import Mapping, load_mapping
-from sync.pull import Progress, PullResult, pull, remap
+from sync.pull import Progress, PullResult, pull, remap, unread
 from sync.store import Store
 
 MAPPING = """
@@ -260,6 +260,29 @@ def test_changed_fields_are_read_once_more_and_deletions_meanwhile_are_not_misse
     facts = {fact["id"]: fact for fact in store.facts(types=["account"])}
     assert facts[keeps]["owner"] == "1"
     assert facts[goes]["deleted"] is True
+
+
+@pytest.mark.parametrize("page", [0, 1])
+def test_a_field_that_cannot_be_read_changes_no_fact(world: World, store: Store, page: int) -> None:
+    for number in range(5):  # two pages
+        world.customer(f"{number}", code=f"Z{number}")
+    world.pull(store)
+    before = list(store.facts())
+    other = load_mapping(
+        "mapping.yaml", MAPPING.replace("{name: {field: Name,", "{owner: Size, name: {template: '{Name}/{Size}',")
+    )
+    refused = Failing(world.reader, "Customer", page, RetryLater("no such field", retry_after_seconds=1))
+    world.wait(hours=1)
+    assert remap(store, "erp", other, now=lambda: world.at, run_id=9) == {}
+    assert unread(store, "erp", other) == {"Customer": ("Size",)}
+    for _ in range(2):
+        assert world.pull(store, other, reader=refused).state == "partial"
+        assert remap(store, "erp", other, now=lambda: world.at, run_id=9) == {}
+        assert [fact for fact in store.facts() if "owner" not in fact] == before
+    world.pull(store, other)
+    latest = {fact["id"]: fact for fact in store.facts(types=["account"])}
+    assert {fact["name"] for fact in latest.values()} == {f"{number}/1" for number in range(5)}
+    assert unread(store, "erp", other) == {}
 
 
 def test_a_pull_under_a_lost_lease_writes_nothing_more(world: World, store: Store) -> None:
