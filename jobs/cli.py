@@ -6,6 +6,8 @@ Exit codes: 0 done; 1 something failed or a person is needed; 2 bad input, setti
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 from typing import Annotated
 
@@ -85,6 +87,12 @@ def main() -> None:
     except BrokenPipeError:
         sys.stderr.close()
         raise SystemExit(1) from None
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        print(f"referee: the output cannot be written: {error.strerror}", file=sys.stderr)
+        sys.stderr.flush()
+        os._exit(1)  # what is still buffered cannot be written either, and would be told as a traceback
 
 
 if __name__ == "__main__":

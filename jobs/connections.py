@@ -76,7 +76,13 @@ def mapping_of(settings: Settings, name: str, plugin: Plugin) -> Mapping:
     """The connection's mapping: its own file, or the one shipped with the connector."""
     chosen = settings.connections[name]
     if chosen.mapping is not None:
-        return load_mapping(settings.path(chosen.mapping))
+        mapping = load_mapping(settings.path(chosen.mapping))
+        if mapping.system != plugin.name:
+            where = settings.place("connections", name, "mapping")
+            raise UserError(
+                f"{where}: found a mapping for {mapping.system}; allowed: one that says `system: {plugin.name}`"
+            )
+        return mapping
     if plugin.mapping is None:
         raise UserError(
             f"{settings.place('connections', name)}: mapping: found nothing; {plugin.name} ships no mapping, so one is needed"

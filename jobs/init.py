@@ -35,6 +35,7 @@ def _texts() -> dict[str, str]:
     texts = {
         "referee.yaml": (start / "referee.yaml").read_text("utf-8"),
         ".env.example": (start / "env.example").read_text("utf-8"),
+        ".gitignore": (start / "gitignore").read_text("utf-8"),
     }
     for system in SYSTEMS:
         shipped = load(system).mapping

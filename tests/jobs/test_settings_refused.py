@@ -60,6 +60,26 @@ def test_a_connectors_own_setting_is_told_with_file_and_line(tmp_path: Path) -> 
         here.open()
 
 
+def test_a_mapping_of_another_system_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "erp.yaml").write_text("system: netsuite\nobjects: []\n", "utf-8")
+    path = tmp_path / "referee.yaml"
+    path.write_text(GOOD.replace("every: 15m", "mapping: erp.yaml").replace("path: crm.json", ""), "utf-8")
+    with (
+        installation(path) as here,
+        pytest.raises(UserError, match=r"referee\.yaml:6: .*a mapping for netsuite; allowed: .*memory"),
+    ):
+        here.open()
+
+
+def test_an_output_that_is_full_is_told_in_a_line() -> None:
+    root = Path(__file__).parents[2]
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "jobs.cli", "schema", "records"], cwd=root, stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )  # fmt: skip
+    assert (done.returncode, done.stderr) == (1, "referee: the output cannot be written: No space left on device\n")
+
+
 @pytest.mark.parametrize(
     ("store", "told"),
     [
