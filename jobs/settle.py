@@ -318,10 +318,13 @@ class History:
             if opened > self.as_of:
                 continue
             roles = {fact.role for _, fact in starts}
-            for term in self.program.on(opened).entitlements:
+            terms = self.program.on(opened)
+            per_person = terms.values.get("login_scope") == "person"
+            for term in terms.entitlements:
                 if term.roles and not roles & set(term.roles):
                     continue
-                log.update(opened, [Wanted(term.kind, partner, term.clauses, term.label)])
+                label = (per_person and term.label_per_person) or term.label
+                log.update(opened, [Wanted(term.kind, partner, term.clauses, label)])
                 task = log.tasks.pop()
                 log = TaskLog(self.program.id)
                 tasks.append(task)

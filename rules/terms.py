@@ -136,6 +136,7 @@ class Entitlement(Term):
     kind: str
     roles: tuple[str, ...] = ()
     label: str
+    label_per_person: str | None = Field(None, description="what it is called instead when `login_scope` is `person`")
     clauses: Clauses
 
 
