@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 
 from connectors.registry import names
 from jobs.problems import UserError
+from rules.terms import line_of
 
 _REFERENCE = re.compile(r"\$\{(?P<file>file:)?(?P<name>[^}]+)\}")
 _LENGTH = re.compile(r"^(?P<count>[1-9][0-9]*)(?P<unit>[smhd])$")
@@ -114,7 +115,7 @@ class Settings(BaseModel):
 
     def place(self, *keys: str) -> str:
         """Where a key stands, for messages: ``file:line: key.key``."""
-        return f"{self.file}:{_line(_tree(self.file), list(keys))}: {'.'.join(keys)}"
+        return f"{self.file}:{line_of(_tree(self.file), list(keys))}: {'.'.join(keys)}"
 
     def path(self, text: str) -> Path:
         """A path of the settings, relative to their file."""
@@ -144,7 +145,7 @@ def load_settings(path: Path, environment: Mapping[str, str] | None = None) -> S
         allowed = _keys_beside(keys) if first["type"] == "extra_forbidden" else _allowed(first["msg"])
         found = "nothing" if first["type"] == "missing" else _shown(keys, first["input"])
         raise UserError(
-            f"{path}:{_line(tree, keys)}: {'.'.join(map(str, keys))}: found {found}; allowed: {allowed}"
+            f"{path}:{line_of(tree, keys)}: {'.'.join(map(str, keys))}: found {found}; allowed: {allowed}"
         ) from None
 
 
@@ -217,7 +218,7 @@ def _filled(node: Any, given: Mapping[str, str], path: Path, keys: list[Any], tr
 
     def value(match: re.Match[str]) -> str:
         name = match["name"]
-        where = f"{path}:{_line(tree, keys)}: {'.'.join(map(str, keys))}"
+        where = f"{path}:{line_of(tree, keys)}: {'.'.join(map(str, keys))}"
         if match["file"]:
             secret = path.parent / name
             if not secret.is_file():
@@ -230,16 +231,3 @@ def _filled(node: Any, given: Mapping[str, str], path: Path, keys: list[Any], tr
         return given[name]
 
     return _REFERENCE.sub(value, str(node))
-
-
-def _line(tree: Any, keys: list[Any]) -> int:
-    """The line of the deepest of these keys that stands in the file."""
-    line = 1
-    for key in keys:
-        try:
-            places = tree.lc
-            line = (places.key(key) if isinstance(key, str) else places.item(key))[0] + 1
-            tree = tree[key]
-        except (KeyError, IndexError, TypeError, AttributeError):
-            break
-    return line

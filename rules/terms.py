@@ -302,13 +302,13 @@ def parse_program(text: str, file: str) -> Program:
     try:
         return Program.model_validate_json(body)
     except ProgramError as error:
-        raise ProgramError(f"{file}:{_line_of(tree, list(error.path))}: {error}") from None
+        raise ProgramError(f"{file}:{line_of(tree, list(error.path))}: {error}") from None
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         path = [part for part in first["loc"] if part != "share_of_collections"]
         found = "nothing" if first["type"] == "missing" else repr(first["input"])[:80]
         raise ProgramError(
-            f"{file}:{_line_of(tree, path)}: {'.'.join(map(str, path))}: found {found}; allowed: {_allowed(first)}"
+            f"{file}:{line_of(tree, path)}: {'.'.join(map(str, path))}: found {found}; allowed: {_allowed(first)}"
         ) from None
 
 
@@ -346,8 +346,8 @@ def _plain(node: Any) -> Any:
     return str(node)
 
 
-def _line_of(tree: Any, path: list[Any]) -> int:
-    """The line of the deepest part of the path that stands in the file."""
+def line_of(tree: Any, path: list[Any]) -> int:
+    """The line (from 1) of the deepest part of the path that stands in a YAML tree read with its places."""
     line = 1
     for part in path:
         try:
