@@ -63,7 +63,7 @@ def open_connection(
 def connector_config(settings: Settings, name: str, plugin: Plugin) -> Any:
     """The connector's own settings, checked. Raises: ``UserError`` naming the key, never its value."""
     try:
-        return plugin.config.model_validate(settings.connections[name].settings)
+        return plugin.config.model_validate(settings.connections[name].settings, context={"folder": settings.folder})
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         keys = ("connections", name, "settings", *map(str, first["loc"]))

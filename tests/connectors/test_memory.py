@@ -60,6 +60,7 @@ class MemoryDriver:
 
 
 class TestMemory(ConnectorConformance):
+    plugin = PLUGIN
     kind, key_field, text_field = "account", "sync_key", "name"
 
     @pytest.fixture
