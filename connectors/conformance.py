@@ -28,6 +28,7 @@ from pydantic import SecretStr
 
 from connectors.base import Change, Cursor, Describer, FieldType, Page, Query, Reader, Record, Writer, Written
 from connectors.errors import ConnectorError, NeedsOperator, RetryLater
+from connectors.faults import Faults
 from connectors.registry import Plugin
 
 
@@ -97,6 +98,35 @@ class LateCommits(Protocol):
     def create_late(self, kind: str, fields: Mapping[str, Any], seconds: float) -> str:
         """A new record, stamped now and visible after ``seconds``."""
         ...
+
+
+class Hands:
+    """Mixed into a :class:`connectors.simulation.Simulator`, makes most of a driver of it: calls, faults, logins, time.
+
+    Time is left alone: right for a system whose reading does not depend on it; others override :meth:`advance`.
+    """
+
+    faults: Faults
+    total_requests: int
+
+    def advance(self, seconds: float) -> None:
+        """Nothing here depends on time."""
+
+    def calls(self) -> int:
+        """Requests that arrived."""
+        return self.total_requests
+
+    def lose_next_answer(self) -> None:
+        """Carry the next request out without answering."""
+        self.faults.add(Faults.lose_answer())
+
+    def fail_next(self, status: int) -> None:
+        """Answer the next request with this status."""
+        self.faults.add(Faults.status(status))
+
+    def refuse_logins(self) -> None:
+        """Answer every request with 401."""
+        self.faults.add(Faults.status(401, times=None))
 
 
 HOSTILE = {

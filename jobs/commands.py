@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from jobs import connector_commands
+from jobs.printing import Json, print_json
+
 Config = Annotated[Path, typer.Option("--config", "-c", help="The settings file.", show_default=True)]
-Json = Annotated[bool, typer.Option("--json", help="JSON on standard output.")]
 Only = Annotated[list[str] | None, typer.Option("--connection", help="Only this connection; repeatable.")]
 Allow = Annotated[str | None, typer.Option("--allow", help="Your name: lets a plan past its brakes.", metavar="NAME")]
 DEFAULT = Path("referee.yaml")
@@ -27,6 +28,7 @@ def register(app: typer.Typer) -> None:
     letters.command("list")(letters_list)
     letters.command("retry")(letters_retry)
     app.add_typer(letters, name="dead-letters")
+    connector_commands.register(app)
 
 
 def init(
@@ -48,7 +50,7 @@ def check(config: Config = DEFAULT, connection: Only = None, json: Json = False)
 
     with installation(config) as here:
         found = check_connections(here, connection)
-    _print_json(found) if json else show_check(found)
+    print_json(found) if json else show_check(found)
     if any(problem["level"] == "error" for one in found for problem in one["problems"]):
         raise typer.Exit(1)
 
@@ -77,7 +79,7 @@ def sync(
             allow=allow,
             progress=progress,
         )
-    _print_json(sync_report(result)) if json else show_sync(result, plan_only=plan_only)
+    print_json(sync_report(result)) if json else show_sync(result, plan_only=plan_only)
     if result.refused:
         raise typer.Exit(3)
     if result.failed or result.busy:
@@ -93,7 +95,7 @@ def plan(config: Config = DEFAULT, connection: Only = None, json: Json = False) 
     with installation(config) as here:
         now = here.clock()
         plans = [plan_for(here.store, here.programs, each, now) for each in here.writing(connection)]
-    _print_json(plan_report(plans)) if json else show_plans(plans)
+    print_json(plan_report(plans)) if json else show_plans(plans)
     if any(not one.may_run for one in plans):
         raise typer.Exit(3)
 
@@ -106,7 +108,7 @@ def apply(config: Config = DEFAULT, connection: Only = None, allow: Allow = None
 
     with installation(config) as here:
         result = apply_all(here.store, here.programs, here.writing(connection), here.clock, allow=allow)
-    _print_json(sync_report(result)) if json else show_sync(result)
+    print_json(sync_report(result)) if json else show_sync(result)
     if result.refused:
         raise typer.Exit(3)
     if result.failed or result.busy:
@@ -120,7 +122,7 @@ def remap(config: Config = DEFAULT, connection: Only = None, json: Json = False)
 
     with installation(config) as here:
         found = remap_connections(here, connection)
-    _print_json(found) if json else show_remap(found)
+    print_json(found) if json else show_remap(found)
     if any(one["unread"] for one in found):
         raise typer.Exit(1)
 
@@ -138,7 +140,7 @@ def explain(
 
     with installation(config) as here:
         found = explain_key(here, key)
-    _print_json(found) if json else show_explanation(found)
+    print_json(found) if json else show_explanation(found)
 
 
 def status(config: Config = DEFAULT, json: Json = False) -> None:
@@ -148,7 +150,7 @@ def status(config: Config = DEFAULT, json: Json = False) -> None:
 
     with installation(config) as here:
         found = status_of(here)
-    _print_json(found) if json else show_status(found)
+    print_json(found) if json else show_status(found)
 
 
 def trace(
@@ -162,7 +164,7 @@ def trace(
 
     with installation(config) as here:
         found = trace_record(here, record)
-    _print_json(found) if json else show_explanation(found)
+    print_json(found) if json else show_explanation(found)
 
 
 def run(
@@ -209,7 +211,7 @@ def doctor(config: Config = DEFAULT, json: Json = False) -> None:
     from jobs.doctor import examine, show_examination
 
     found = examine(config)
-    _print_json(found) if json else show_examination(found)
+    print_json(found) if json else show_examination(found)
     if any(not one["ok"] for one in found):
         raise typer.Exit(1)
 
@@ -221,7 +223,7 @@ def ledger_verify(config: Config = DEFAULT, json: Json = False) -> None:
 
     with installation(config) as here:
         found = verify(here.store)
-    _print_json(found) if json else show_verified(found)
+    print_json(found) if json else show_verified(found)
     if not found["ok"]:
         raise typer.Exit(1)
 
@@ -233,7 +235,7 @@ def ledger_balance(config: Config = DEFAULT, json: Json = False) -> None:
 
     with installation(config) as here:
         found = balances(here.store)
-    _print_json(found) if json else show_balances(found)
+    print_json(found) if json else show_balances(found)
 
 
 def letters_list(config: Config = DEFAULT, connection: Only = None, json: Json = False) -> None:
@@ -243,7 +245,7 @@ def letters_list(config: Config = DEFAULT, connection: Only = None, json: Json =
 
     with installation(config) as here:
         found = letters(here, connection)
-    _print_json(found) if json else show_letters(found)
+    print_json(found) if json else show_letters(found)
 
 
 def letters_retry(
@@ -257,13 +259,6 @@ def letters_retry(
 
     with installation(config) as here:
         count = retry_letters(here, numbers)
-    _print_json({"revived": count}) if json else typer.echo(
+    print_json({"revived": count}) if json else typer.echo(
         f"{count} of {len(numbers)} will be tried again; run `referee apply`"
     )
-
-
-def _print_json(value: Any) -> None:
-    import orjson
-
-    sys.stdout.buffer.write(orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE, default=str))
-    sys.stdout.buffer.flush()

@@ -1,0 +1,18 @@
+"""JSON on standard output, and the option that asks for it."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Any
+
+import typer
+
+Json = Annotated[bool, typer.Option("--json", help="JSON on standard output.")]
+
+
+def print_json(value: Any) -> None:
+    """Print a value as JSON with indentation."""
+    import orjson  # heavy imports wait until they are needed
+
+    sys.stdout.buffer.write(orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE, default=str))
+    sys.stdout.buffer.flush()
