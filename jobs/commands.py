@@ -7,13 +7,11 @@ from typing import Annotated
 
 import typer
 
-from jobs import connector_commands
-from jobs.printing import Json, print_json
+from jobs import connector_commands, mapping_commands
+from jobs.printing import DEFAULT, Config, Json, print_json
 
-Config = Annotated[Path, typer.Option("--config", "-c", help="The settings file.", show_default=True)]
 Only = Annotated[list[str] | None, typer.Option("--connection", help="Only this connection; repeatable.")]
 Allow = Annotated[str | None, typer.Option("--allow", help="Your name: lets a plan past its brakes.", metavar="NAME")]
-DEFAULT = Path("referee.yaml")
 
 
 def register(app: typer.Typer) -> None:
@@ -29,6 +27,7 @@ def register(app: typer.Typer) -> None:
     letters.command("retry")(letters_retry)
     app.add_typer(letters, name="dead-letters")
     connector_commands.register(app)
+    mapping_commands.register(app)
 
 
 def init(

@@ -1,12 +1,15 @@
-"""JSON on standard output, and the option that asks for it."""
+"""What most commands share: the option for the settings file, and JSON on standard output."""
 
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+Config = Annotated[Path, typer.Option("--config", "-c", help="The settings file.", show_default=True)]
+DEFAULT = Path("referee.yaml")
 Json = Annotated[bool, typer.Option("--json", help="JSON on standard output.")]
 
 

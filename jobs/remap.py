@@ -9,6 +9,7 @@ from typing import Any
 from jobs.installation import Installation
 from jobs.show import console, table
 from jobs.sync import settle_stored
+from sync import mapping_versions
 from sync.pull import remap, unread
 
 
@@ -17,6 +18,8 @@ def remap_connections(here: Installation, names: Sequence[str] | None) -> list[d
     found = []
     for each in here.open(names):
         run = here.store.start_run("remap", each.name, at=here.clock())
+        with here.store.transaction() as db:
+            mapping_versions.use(db, each.name, each.mapping, run, here.clock())
         counts = {
             kind: asdict(result)
             for kind, result in remap(here.store, each.name, each.mapping, now=here.clock, run_id=run).items()

@@ -19,7 +19,7 @@ from jobs.connections import Open
 from jobs.leasing import SECONDS, take
 from jobs.stored import Brought, bring_up_to_date, stored_outcome
 from rules.terms import Program
-from sync import leases
+from sync import leases, mapping_versions, runs
 from sync.delivery import Delivered
 from sync.outbox import Outbox
 from sync.plan import Plan, make_plan
@@ -103,6 +103,8 @@ def _pull(
             progress(each.name, page)
 
     run = store.start_run("pull", each.name, at=clock())
+    with store.transaction() as db:
+        mapping_versions.use(db, each.name, each.mapping, run, clock())
     pulled = pull(
         store, each.name, each.connector, each.mapping, now=clock, run_id=run,
         progress=stored, crashpoint=crashpoint,
@@ -222,9 +224,14 @@ def apply_plan(
 def _deliver(store: Store, each: Open, clock: Clock, result: Synced, crashpoint: Callable[[str], None]) -> None:
     """Send what is due; what an earlier run left without an answer is settled first."""
     types = {name: types_of(shape) for name, shape in each.descriptions().items()}
+    run = store.start_run("write", each.name, at=clock())
     delivered = Outbox(store, crashpoint=crashpoint).apply(
-        each.name, each.connector, each.connector, clock=clock, calls_left=each.calls_left, types=types
+        each.name, each.connector, each.connector, clock=clock, calls_left=each.calls_left, types=types, run_id=run
     )
+    counts = {"done": delivered.done, "settled": delivered.settled, "dead": delivered.dead, "waiting": delivered.waiting,
+              "calls": delivered.calls}  # fmt: skip
+    state: runs.State = "failed" if delivered.stopped else "partial" if delivered.dead or delivered.waiting else "ok"
+    store.finish_run(run, state, counts, at=clock(), note=str(delivered.stopped) if delivered.stopped else None)
     result.written.setdefault(each.name, []).append(delivered)
     log.info("written", connection=each.name, done=delivered.done, dead=delivered.dead, waiting=delivered.waiting)
     if delivered.stopped is not None:
