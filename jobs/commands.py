@@ -114,11 +114,28 @@ def apply(config: Config = DEFAULT, connection: Only = None, allow: Allow = None
         raise typer.Exit(1)
 
 
-def remap(config: Config = DEFAULT, connection: Only = None, json: Json = False) -> None:
+def remap(
+    config: Config = DEFAULT,
+    connection: Only = None,
+    diff: Annotated[bool, typer.Option("--diff", help="Only show what would change; writes nothing.")] = False,
+    mapping: Annotated[str | None, typer.Option("--mapping", help="With --diff: a version or a file instead.")] = None,
+    run: Annotated[
+        int | None, typer.Option("--run", help="With --diff: what this run read, beside what it made.")
+    ] = None,
+    json: Json = False,
+) -> None:
     """Make the facts anew from what is stored, after a mapping was changed; nothing is pulled."""
     from jobs.installation import installation
-    from jobs.remap import remap_connections, show_remap
+    from jobs.problems import UserError
+    from jobs.remap import differences, remap_connections, show_differences, show_remap
 
+    if not diff and (mapping is not None or run is not None):
+        raise UserError("remap: found --mapping or --run; allowed: together with --diff, which writes nothing")
+    if diff:
+        with installation(config) as here:
+            found = differences(here, connection, mapping, run)
+        print_json(found) if json else show_differences(found)
+        return
     with installation(config) as here:
         found = remap_connections(here, connection)
     print_json(found) if json else show_remap(found)
@@ -136,8 +153,13 @@ def explain(
     """Say why: down to the records, their versions, and the clauses."""
     from jobs.explain import explain_key, show_explanation
     from jobs.installation import installation
+    from jobs.trace import names_a_record, show_trace, trace_record
 
     with installation(config) as here:
+        if names_a_record(here, key):
+            record = trace_record(here, key)
+            print_json(record) if json else show_trace(record)
+            return
         found = explain_key(here, key)
     print_json(found) if json else show_explanation(found)
 
@@ -153,17 +175,22 @@ def status(config: Config = DEFAULT, json: Json = False) -> None:
 
 
 def trace(
-    record: Annotated[str, typer.Argument(help="CONNECTION:OBJECT:ID, such as crm:Lead:00Q…")],
+    record: Annotated[
+        str,
+        typer.Argument(
+            help="CONNECTION:OBJECT:ID, such as crm:Lead:00Q…; a system's name will do where one connection has it."
+        ),
+    ],
     config: Config = DEFAULT,
     json: Json = False,
 ) -> None:
-    """Everything held about one external record: versions seen, facts made, rejections."""
-    from jobs.explain import show_explanation, trace_record
+    """Everything that happened to one external record: seen, mapped, decided, planned, written, answered, read back."""
     from jobs.installation import installation
+    from jobs.trace import show_trace, trace_record
 
     with installation(config) as here:
         found = trace_record(here, record)
-    print_json(found) if json else show_explanation(found)
+    print_json(found) if json else show_trace(found)
 
 
 def run(

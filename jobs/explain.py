@@ -1,9 +1,8 @@
-"""Job: explain a row of the outcome, down to the records, their versions and the clauses; trace an external record."""
+"""Job: explain a row of the outcome, down to the records, their versions and the clauses."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
 from difflib import get_close_matches
 from typing import Any
 
@@ -24,18 +23,16 @@ def explain_key(here: Installation, key: str) -> dict[str, Any]:
 
     Raises: ``UserError`` when nothing has that key.
     """
-    if key.split(":", 1)[0] in here.settings.connections:
-        return trace_record(here, key)
     now = here.clock()
     with here.store.reading() as db:
         outcome = stored_outcome(db, here.programs, {p.id: p.calendar.date_of(now) for p in here.programs})
-    rows = list(_rows_about(outcome, key))
+    rows = list(rows_about(outcome, key))
     if not rows:
         known = sorted({row[field] for name, field in _NAMES.items() for row in outcome[name]})
         near = get_close_matches(key, known, 3)
         raise UserError(
             f"explain: found nothing with the key {key!r}; allowed: an entry or task key, a referral, statement or account id, "
-            f"or CONNECTION:OBJECT:ID{'; did you mean ' + ' or '.join(near) + '?' if near else ''}"
+            f"or, for a record of a system, `referee trace CONNECTION:OBJECT:ID`{'; did you mean ' + ' or '.join(near) + '?' if near else ''}"
         )
     keys = sorted({name for _, row in rows for name in _ids_in(row)} | {key})
     clauses = [clause for _, row in rows for name in ("clauses", "failed") for clause in row.get(name, ())]
@@ -47,7 +44,8 @@ def explain_key(here: Installation, key: str) -> dict[str, Any]:
     }
 
 
-def _rows_about(outcome: Mapping[str, Any], key: str) -> Iterable[tuple[str, dict[str, Any]]]:
+def rows_about(outcome: Mapping[str, Any], key: str) -> Iterable[tuple[str, dict[str, Any]]]:
+    """The rows of the outcome that are about a key, each with the name of its list."""
     for name, field in _NAMES.items():
         for row in outcome[name]:
             if (
@@ -79,20 +77,6 @@ def _facts(here: Installation, ids: list[str]) -> list[dict[str, Any]]:
     return sorted(found, key=lambda fact: (fact["known_at"], fact["type"], fact["id"]))
 
 
-def trace_record(here: Installation, record: str) -> dict[str, Any]:
-    """Everything held about one external record. Raises: ``UserError`` for another form or an unknown record."""
-    parts = record.split(":", 2)
-    if len(parts) < 3 or parts[0] not in here.settings.connections:
-        raise UserError(
-            f"trace: found {record!r}; allowed: CONNECTION:OBJECT:ID with one of {', '.join(here.settings.connections)}"
-        )
-    found = here.store.trace(*parts)
-    body: dict[str, Any] = orjson.loads(orjson.dumps(asdict(found), default=str))
-    if not any(body.values()):
-        raise UserError(f"trace: {record} was never seen; run `referee sync`, or look at the id")
-    return {"key": record, "rows": [], "clauses": {}, "facts": [], "trace": body}
-
-
 def show_explanation(found: Mapping[str, Any]) -> None:
     """Print an explanation as text."""
     out = console()
@@ -111,11 +95,6 @@ def show_explanation(found: Mapping[str, Any]) -> None:
         out.print(
             table("stands on these facts (in the order they became known)", ("known", "type", "id", "content"), rows)
         )
-    for name, values in found.get("trace", {}).items():
-        if values:
-            out.print(f"\n[bold]{name}[/]")
-            for value in values if isinstance(values, list) else [values]:
-                out.print(f"  {_shown(value)}", markup=False)
 
 
 def _shown(value: Any) -> str:

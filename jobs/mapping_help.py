@@ -20,6 +20,7 @@ from jobs.show import console, table
 from sync.mapping import Mapping, ObjectMap, load_mapping
 from sync.mapping_suggest import RecordSuggestion, as_yaml, likely_objects, suggest
 from sync.record_shapes import record_types
+from sync.replay import lacking
 
 
 def suggest_mapping(here: Installation, name: str, objects: Sequence[str]) -> tuple[list[RecordSuggestion], str]:
@@ -128,8 +129,7 @@ def _some_records(here: Installation, each: Open, plan: ObjectMap, count: int) -
         for stream in streams
         for one in here.store.records(stream, here.store.record_ids(stream, after=None, limit=count))
     ]
-    lacking = {path.partition(".")[0] for path in plan.query.fields} - {name for one in held for name in one.fields}
-    if held and not lacking:
+    if held and not lacking(plan.query.fields, {name for one in held for name in one.fields}):
         return held, "store"
     reader: Reader = each.connector
     records: list[Record] = []

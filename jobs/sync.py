@@ -224,14 +224,18 @@ def apply_plan(
 def _deliver(store: Store, each: Open, clock: Clock, result: Synced, crashpoint: Callable[[str], None]) -> None:
     """Send what is due; what an earlier run left without an answer is settled first."""
     types = {name: types_of(shape) for name, shape in each.descriptions().items()}
-    run = store.start_run("write", each.name, at=clock())
-    delivered = Outbox(store, crashpoint=crashpoint).apply(
+    outbox = Outbox(store, crashpoint=crashpoint)
+    waiting = any(outbox.counts(each.name).get(state) for state in ("attempted", "pending"))
+    run = store.start_run("write", each.name, at=clock()) if waiting else None
+    delivered = outbox.apply(
         each.name, each.connector, each.connector, clock=clock, calls_left=each.calls_left, types=types, run_id=run
     )
-    counts = {"done": delivered.done, "settled": delivered.settled, "dead": delivered.dead, "waiting": delivered.waiting,
-              "calls": delivered.calls}  # fmt: skip
-    state: runs.State = "failed" if delivered.stopped else "partial" if delivered.dead or delivered.waiting else "ok"
-    store.finish_run(run, state, counts, at=clock(), note=str(delivered.stopped) if delivered.stopped else None)
+    if run is not None:
+        counts = {name: getattr(delivered, name) for name in ("done", "settled", "dead", "waiting", "calls")}
+        state: runs.State = (
+            "failed" if delivered.stopped else "partial" if delivered.dead or delivered.waiting else "ok"
+        )
+        store.finish_run(run, state, counts, at=clock(), note=str(delivered.stopped) if delivered.stopped else None)
     result.written.setdefault(each.name, []).append(delivered)
     log.info("written", connection=each.name, done=delivered.done, dead=delivered.dead, waiting=delivered.waiting)
     if delivered.stopped is not None:

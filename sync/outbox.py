@@ -239,7 +239,7 @@ class _Enqueueing:
             "connection": self._plan.connection, "object": item.ref.object, "key_field": item.ref.key_field or "",
             "key": item.ref.key, "action": item.action, "payload": written_as(payload), "payload_hash": name,
             "parent": item.parent or "", "rank": rank, "because": item.because, "state": "pending",
-            "changes": written_as([[one.name, one.before, one.after] for one in item.changes]),
+            "changes": written_as({one.name: [one.before, one.after] for one in item.changes}),
             "external_id": item.external_id, "plan_hash": self._hash, "created_at": self._at, "updated_at": self._at,
         }  # fmt: skip
 

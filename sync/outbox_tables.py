@@ -19,9 +19,7 @@ intent = table(
     Column("parent", Text, nullable=False, server_default="", comment="writes under one parent follow each other"),
     Column("rank", Count, nullable=False, comment="position of the object in its plan: what others need goes first"),
     Column("because", Text, nullable=False, server_default=""),
-    Column(
-        "changes", Text, nullable=False, server_default="[]", comment="JSON list of [field, before, after], as planned"
-    ),
+    Column("changes", Text, nullable=False, server_default="{}", comment="JSON: field → [before, after], as planned"),
     Column("state", Text, nullable=False, comment="pending, attempted, done, dead or superseded"),
     Column("attempts", Count, nullable=False, server_default="0"),
     Column("next_at", Instant, comment="not before; null: at once"),

@@ -67,9 +67,9 @@ def upgrade() -> None:
         sa.Column(
             "changes",
             sa.Text(),
-            server_default="[]",
+            server_default="{}",
             nullable=False,
-            comment="JSON list of [field, before, after], as planned",
+            comment="JSON: field → [before, after], as planned",
         ),
     )
     dialect = op.get_bind().dialect.name
