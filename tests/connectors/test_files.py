@@ -7,7 +7,9 @@ import io
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from itertools import islice
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -200,6 +202,54 @@ def test_only_changed_rows_come_again_and_rows_that_have_gone_are_deleted_only_f
         assert read(connector, watermark)[0] == []
         path.write_text("No,Name,Net\n1,A,9\n2,B,2\n3,C,3\n", "utf-8")
         assert [(record.external_id, record.deleted) for record in read(connector, watermark)[0]] == [("3", False)]
+
+
+FILES = st.dictionaries(st.sampled_from("abcdefgh"), st.sampled_from("123"), max_size=8)
+
+
+@given(st.lists(st.tuples(FILES, st.integers(0, 4)), min_size=1, max_size=6))
+def test_whoever_follows_the_pages_holds_the_file_wherever_reading_was_cut_off(
+    states: list[tuple[dict[str, str], int]],
+) -> None:
+    with TemporaryDirectory() as name:
+        folder, own = Path(name), {"file": "list.csv", "id": "No", "full_list": True}
+        connector = connect(FilesConfig(folder=folder, objects={"deals": own}, page_size=2))
+        held: dict[str, str] = {}
+        cursor: str | None = None
+        for state, stop in [*states, (states[-1][0], 99)]:
+            rows = "".join(f"{key},{value},\n" for key, value in state.items())
+            (folder / "list.csv").write_text("No,Name,Net\n" + rows, "utf-8")
+            for page in islice(connector.changes(Query("deals", FIELDS), since=cursor), stop):
+                cursor = page.cursor
+                for record in page.records:
+                    assert record.deleted or held.get(record.external_id) != record.fields["Name"], "nothing changed"
+                    held.pop(record.external_id, None)
+                    if not record.deleted:
+                        held[record.external_id] = str(record.fields["Name"])
+        assert held == states[-1][0]
+
+
+CELLS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=12)
+
+
+@given(
+    st.lists(st.tuples(CELLS, CELLS), min_size=1, max_size=6),
+    st.sampled_from([",", ";", "\t", "|"]),
+    st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-32"]),
+    st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]),
+)
+def test_whatever_is_written_as_csv_is_read_as_it_was(
+    cells: list[tuple[str, str]], delimiter: str, encoding: str, quoting: int
+) -> None:
+    out = io.StringIO(newline="")
+    table = csv.writer(out, delimiter=delimiter, quoting=quoting)  # type: ignore[arg-type]
+    table.writerow(FIELDS)
+    table.writerows((str(number), *pair) for number, pair in enumerate(cells))
+    with TemporaryDirectory() as name:
+        (Path(name) / "list.csv").write_bytes(out.getvalue().encode(encoding))
+        records, _ = read(opened(Path(name)))
+    blank = [tuple(None if not cell or cell.isspace() else cell for cell in pair) for pair in cells]
+    assert [(record.fields["Name"], record.fields["Net"]) for record in records] == blank
 
 
 def test_a_full_list_that_looks_cut_off_deletes_nothing(folder: Path) -> None:
