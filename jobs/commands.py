@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from jobs import connector_commands, mapping_commands
-from jobs.printing import DEFAULT, Config, Json, print_json
+from jobs.printing import DEFAULT, Config, Json
+from jobs.printing import print_json as _print_json
 
 Only = Annotated[list[str] | None, typer.Option("--connection", help="Only this connection; repeatable.")]
 Allow = Annotated[str | None, typer.Option("--allow", help="Your name: lets a plan past its brakes.", metavar="NAME")]
@@ -49,7 +50,7 @@ def check(config: Config = DEFAULT, connection: Only = None, json: Json = False)
 
     with installation(config) as here:
         found = check_connections(here, connection)
-    print_json(found) if json else show_check(found)
+    _print_json(found) if json else show_check(found)
     if any(problem["level"] == "error" for one in found for problem in one["problems"]):
         raise typer.Exit(1)
 
@@ -78,7 +79,7 @@ def sync(
             allow=allow,
             progress=progress,
         )
-    print_json(sync_report(result)) if json else show_sync(result, plan_only=plan_only)
+    _print_json(sync_report(result)) if json else show_sync(result, plan_only=plan_only)
     if result.refused:
         raise typer.Exit(3)
     if result.failed or result.busy:
@@ -94,7 +95,7 @@ def plan(config: Config = DEFAULT, connection: Only = None, json: Json = False) 
     with installation(config) as here:
         now = here.clock()
         plans = [plan_for(here.store, here.programs, each, now) for each in here.writing(connection)]
-    print_json(plan_report(plans)) if json else show_plans(plans)
+    _print_json(plan_report(plans)) if json else show_plans(plans)
     if any(not one.may_run for one in plans):
         raise typer.Exit(3)
 
@@ -107,7 +108,7 @@ def apply(config: Config = DEFAULT, connection: Only = None, allow: Allow = None
 
     with installation(config) as here:
         result = apply_all(here.store, here.programs, here.writing(connection), here.clock, allow=allow)
-    print_json(sync_report(result)) if json else show_sync(result)
+    _print_json(sync_report(result)) if json else show_sync(result)
     if result.refused:
         raise typer.Exit(3)
     if result.failed or result.busy:
@@ -134,11 +135,11 @@ def remap(
     if diff:
         with installation(config) as here:
             found = differences(here, connection, mapping, run)
-        print_json(found) if json else show_differences(found)
+        _print_json(found) if json else show_differences(found)
         return
     with installation(config) as here:
         found = remap_connections(here, connection)
-    print_json(found) if json else show_remap(found)
+    _print_json(found) if json else show_remap(found)
     if any(one["unread"] for one in found):
         raise typer.Exit(1)
 
@@ -158,10 +159,10 @@ def explain(
     with installation(config) as here:
         if names_a_record(here, key):
             record = trace_record(here, key)
-            print_json(record) if json else show_trace(record)
+            _print_json(record) if json else show_trace(record)
             return
         found = explain_key(here, key)
-    print_json(found) if json else show_explanation(found)
+    _print_json(found) if json else show_explanation(found)
 
 
 def status(config: Config = DEFAULT, json: Json = False) -> None:
@@ -171,7 +172,7 @@ def status(config: Config = DEFAULT, json: Json = False) -> None:
 
     with installation(config) as here:
         found = status_of(here)
-    print_json(found) if json else show_status(found)
+    _print_json(found) if json else show_status(found)
 
 
 def trace(
@@ -190,7 +191,7 @@ def trace(
 
     with installation(config) as here:
         found = trace_record(here, record)
-    print_json(found) if json else show_trace(found)
+    _print_json(found) if json else show_trace(found)
 
 
 def run(
@@ -237,7 +238,7 @@ def doctor(config: Config = DEFAULT, json: Json = False) -> None:
     from jobs.doctor import examine, show_examination
 
     found = examine(config)
-    print_json(found) if json else show_examination(found)
+    _print_json(found) if json else show_examination(found)
     if any(not one["ok"] for one in found):
         raise typer.Exit(1)
 
@@ -249,7 +250,7 @@ def ledger_verify(config: Config = DEFAULT, json: Json = False) -> None:
 
     with installation(config) as here:
         found = verify(here.store)
-    print_json(found) if json else show_verified(found)
+    _print_json(found) if json else show_verified(found)
     if not found["ok"]:
         raise typer.Exit(1)
 
@@ -261,7 +262,7 @@ def ledger_balance(config: Config = DEFAULT, json: Json = False) -> None:
 
     with installation(config) as here:
         found = balances(here.store)
-    print_json(found) if json else show_balances(found)
+    _print_json(found) if json else show_balances(found)
 
 
 def letters_list(config: Config = DEFAULT, connection: Only = None, json: Json = False) -> None:
@@ -271,7 +272,7 @@ def letters_list(config: Config = DEFAULT, connection: Only = None, json: Json =
 
     with installation(config) as here:
         found = letters(here, connection)
-    print_json(found) if json else show_letters(found)
+    _print_json(found) if json else show_letters(found)
 
 
 def letters_retry(
@@ -285,6 +286,6 @@ def letters_retry(
 
     with installation(config) as here:
         count = retry_letters(here, numbers)
-    print_json({"revived": count}) if json else typer.echo(
+    _print_json({"revived": count}) if json else typer.echo(
         f"{count} of {len(numbers)} will be tried again; run `referee apply`"
     )

@@ -11,6 +11,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from rich.markup import escape
+
 from connectors.base import Describer, Reader, Record
 from connectors.registry import load
 from jobs.connections import Open, open_connection
@@ -191,7 +193,7 @@ def show_preview(found: Sequence[Map[str, Any]]) -> None:
     out = console()
     for one in found:
         out.print(
-            f"[bold]{one['connection']}: {one['object']}[/] ({len(one['records'])} records from the {one['from']})"
+            f"[bold]{one['connection']}: {escape(one['object'])}[/] ({len(one['records'])} records from the {one['from']})"
         )
         for row in one["records"]:
             reject = row["reject"]
@@ -202,7 +204,11 @@ def show_preview(found: Sequence[Map[str, Any]]) -> None:
                 after = f"✗ found {error['found']}; allowed: {error['allowed']}" if error else _shown(field["value"])
                 rows.append((field["source"], _shown(field["raw"]), field["target"], after))
             out.print(
-                table(f"{row['id']}: {verdict}", ("field", "as it is there", "record field", "as it becomes"), rows)
+                table(
+                    escape(f"{row['id']}: {verdict}"),
+                    ("field", "as it is there", "record field", "as it becomes"),
+                    rows,
+                )
             )
             if reject and not reject["in_place"]:
                 out.print(f"  ✗ {reject['field']}: found {reject['found']}; allowed: {reject['allowed']}", markup=False)

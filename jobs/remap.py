@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from rich.markup import escape
+
 from jobs.installation import Installation
 from jobs.mapping_history import mapping_for
 from jobs.problems import UserError
@@ -125,7 +127,7 @@ def show_differences(found: list[dict[str, Any]], *, most: int = 20) -> None:
         for kind, object in one["objects"].items():
             counts = ", ".join(f"{count} {became}" for became, count in object["counts"].items()) or "no difference"
             out.print(
-                f"[bold]{one['connection']}: {kind}[/]: {object['records']:,} records by mapping {one['mapping']}: {counts}"
+                f"[bold]{one['connection']}: {escape(kind)}[/]: {object['records']:,} records by mapping {one['mapping']}: {counts}"
             )
             if object["unread"]:
                 out.print(

@@ -7,6 +7,8 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
+from rich.markup import escape
+
 from connectors.registry import load
 from jobs.connections import mapping_of
 from jobs.explain import rows_about
@@ -204,7 +206,7 @@ def show_trace(found: Mapping[str, Any]) -> None:
     """Print it in the order in which it happened, then how things stand."""
     out = console()
     facts = ", ".join(f"{one['type']} {one['id']}" for one in found["facts"])
-    out.print(f"[bold]{found['key']}[/]" + (f" is here {facts}" if facts else ""))
+    out.print(f"[bold]{escape(found['key'])}[/]" + (f" is here {escape(facts)}" if facts else ""))
     happened = [(one["at"][:19].replace("T", " "), one["what"], one.get("run"), _told(one)) for one in found["events"]]
     decided = [
         (one["list"], one[_KEYS[one["list"]]], one.get("state"), one.get("because") or one.get("reason"))
