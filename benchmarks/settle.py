@@ -18,7 +18,7 @@ import orjson
 
 from jobs.settle import as_bytes, outcome, settle
 from rules.facts import read_facts
-from rules.terms import load_program
+from rules.program import load_program
 
 
 def records(invoices: int, lines: int) -> Iterator[bytes]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from connectors.registry import load
 from jobs.problems import UserError
-from rules.terms import SHIPPED
+from rules.program import SHIPPED
 
 SYSTEMS = ("salesforce", "netsuite")
 

@@ -21,7 +21,7 @@ from ruamel.yaml.error import YAMLError
 
 from jobs.settle import LISTS, outcome, settle
 from rules.facts import read_facts
-from rules.terms import Program, load_program
+from rules.program import Program, load_program
 
 Row = dict[str, Any]
 FOLDER = Path(__file__).parent.parent / "rules" / "programs" / "scenarios"

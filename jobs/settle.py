@@ -20,11 +20,11 @@ from rules.commission import Deal, InvoiceFacts, RateDecision, share_of_collecti
 from rules.commission import Standing as DealStanding
 from rules.facts import Facts, Rejected, View, comes_true, timelines, views
 from rules.ledger import Ledger, entry_row
+from rules.program import Program
 from rules.records import Decision
 from rules.statements import Hold, Money, Statements, astray, cut
 from rules.support import Handover, SupportFacts, SupportRow, support_of
 from rules.tasks import Task, TaskLog, Wanted, names_task
-from rules.terms import Program
 from sync.claims import ProspectFacts, replay
 from sync.intake import checked, standing_at
 from sync.prospects import Prospect, Prospects, resolve

@@ -14,7 +14,7 @@ from jobs.problems import UserError
 from jobs.settle import as_bytes, outcome, settle, unknown_statements
 from rules.errors import ProgramError
 from rules.facts import Facts, Rejected, read_facts, without
-from rules.terms import Program, load_program
+from rules.program import Program, load_program
 
 
 def settle_file(

@@ -23,9 +23,9 @@ from rules.facts import Facts
 from rules.ledger import Entry, Ledger, Posting, posting
 from rules.money import Money as Amount
 from rules.money import text
+from rules.program import Program
 from rules.statements import Resumed, Statement, astray, cut, match_money
 from rules.tasks import Task
-from rules.terms import Program
 from sync.book import Book, NewFacts, entry_of, posting_body
 from sync.matching import RULESET
 from sync.prospects import Prospect, Prospects

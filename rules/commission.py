@@ -18,9 +18,10 @@ from rules.calendar import Calendar, add_months, month_end, next_month
 from rules.facts import View
 from rules.ledger import Entry, EntryKind, Ledger
 from rules.money import EXACT, ROUNDINGS, ZERO, percent, rounded, shares, text
+from rules.program import Program
 from rules.records import Contract, CreditNote, Enrollment, Invoice, Payment, Refund
 from rules.tasks import Wanted
-from rules.terms import Program, ShareOfCollections, Terms
+from rules.terms import ShareOfCollections, Terms
 
 _ONE = Decimal(1)
 _MONTHS = {"quarterly": 3, "annual": 12}

@@ -16,9 +16,10 @@ from rules.calendar import Calendar, add_months, month_end, month_start
 from rules.facts import View
 from rules.ledger import Entry, Ledger, Standing, State
 from rules.money import EXACT, ZERO, rounded, text
+from rules.program import Program
 from rules.records import Partner, PartnerInvoice, Payout
 from rules.tasks import Task
-from rules.terms import Program, StatementTerms, Terms
+from rules.terms import StatementTerms, Terms
 
 
 @dataclass(frozen=True, slots=True)

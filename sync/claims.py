@@ -14,9 +14,9 @@ from typing import Any
 
 from rules.calendar import Calendar, Period
 from rules.facts import View
+from rules.program import Program
 from rules.records import Contract, Decision, Enrollment, Opportunity, Partner, Referral, Review
 from rules.tasks import TaskLog, Wanted
-from rules.terms import Program
 from sync.intake import checked, standing_at
 from sync.line import Line, last_day
 from sync.prospects import Prospect, Tie

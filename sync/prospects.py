@@ -13,9 +13,9 @@ from datetime import datetime
 from typing import Any
 
 from rules.facts import View
+from rules.program import Program
 from rules.records import Account, Decision, Referral
 from rules.tasks import names_task
-from rules.terms import Program
 from sync.matching import Company, Hit, Index
 
 AUTOMATIC = {"domain": "domain", "normalised_name": "name"}

@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from rules.calendar import Calendar
+from rules.program import Program
 from rules.records import Contract, Decision, Referral, Review
 from rules.tasks import names_task
-from rules.terms import Program, Terms
+from rules.terms import Terms
 from sync.intake import Intake
 from sync.prospects import Prospect, Tie
 
