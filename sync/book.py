@@ -387,7 +387,7 @@ class Book:
             query = select(o.c.key, o.c.row).where(o.c.program == self.program, o.c.list == "holds", o.c.key.in_(some))
             for row in self._db.execute(query):
                 found[row.key] = [
-                    Hold(row.key, instant(since), None if until is None else instant(until))
+                    Hold("referral", row.key, instant(since), None if until is None else instant(until))
                     for since, until in orjson.loads(row.row)
                 ]
         return found
