@@ -69,7 +69,7 @@ class Poster:
     ) -> None:
         self._deal = deal
         self._ledger = ledger
-        self._clauses = clauses
+        self._clauses = tuple(dict.fromkeys(clauses))
         self._due = due
         self._calendar: Calendar = deal.program.calendar
         self._rounding = ROUNDINGS[str(terms.values["rounding"])]
@@ -107,7 +107,12 @@ class Poster:
             kind = "adjustment"
         day = cause.day or self._calendar.date_of(at)
         what = f"{cause.source[0].replace('_', ' ')} {cause.source[1]}"
-        if rate != accrual.rate:
+        if kind == "true_up":
+            because = (
+                f"at the end of the first year {accrual.entry.key} stands on "
+                f"{text(rounded(basis, currency), currency)} {currency}: {target.because if target else 'nothing'}"
+            )
+        elif rate != accrual.rate:
             because = f"{what}: {accrual.entry.key} is at {percent(rate)} now, no more at {percent(accrual.rate)}"
         else:
             because = (
