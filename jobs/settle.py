@@ -49,6 +49,8 @@ class Settled:
     holds: list[Hold] = field(default_factory=list)
     tiers: dict[str, TierHistory] = field(default_factory=dict)
     """The tiers of each partner, where the program has tiers."""
+    wakes: list[date] = field(default_factory=list)
+    """Dates to come on which something changes by time alone."""
 
     def rows(self) -> dict[str, list[dict[str, Any]]]:
         """The program's rows of the outcome, each list sorted by its first fields."""
@@ -195,7 +197,7 @@ def settle_claims(
     def about(kind: str) -> dict[str, Sequence[View[Any]]]:
         return {k: v for r in prospect.referrals for k, v in history.about_referral.get(r, {}).get(kind, {}).items()}
 
-    claims, tasks = replay(
+    judged = replay(
         program,
         prospect,
         {name: prospects.ties[name] for name in prospect.referrals},
@@ -215,9 +217,10 @@ def settle_claims(
         ),
         until,
     )
-    settled.claims += claims
-    history.tick_off(tasks.tasks)
-    settled.tasks += tasks.tasks
+    settled.claims += judged.claims
+    settled.wakes += judged.wakes
+    history.tick_off(judged.tasks.tasks)
+    settled.tasks += judged.tasks.tasks
 
 
 def settle_money(history: History, claim: Claim, settled: Settled) -> None:
@@ -233,6 +236,7 @@ def settle_money(history: History, claim: Claim, settled: Settled) -> None:
         for at, wanted in found.tasks:
             log.update(history.program.calendar.date_of(at), wanted)
         settled.tasks += log.tasks
+        settled.wakes += found.wakes
 
 
 def _deal(history: History, claim: Claim, tiers: TierHistory | None) -> Deal:

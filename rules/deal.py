@@ -126,3 +126,5 @@ class Outcome:
     """The tasks that a rule calls for at each instant; what it posted is in the ledger."""
 
     tasks: list[tuple[datetime, tuple[Wanted, ...]]] = field(default_factory=list)
+    wakes: list[date] = field(default_factory=list)
+    """Dates to come on which it changes by time alone."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 
-from rules.calendar import Calendar, month_end, month_start, quarter_end, quarter_start
+from rules.calendar import Calendar, month_end, month_start, next_month, quarter_end, quarter_start
 from rules.terms import Terms
 
 
@@ -33,3 +33,17 @@ def _is_monthly(terms: Terms) -> bool:
 def due_with_statement(terms: Terms, day: date) -> date:
     """The day on which the statement of the period that holds a day is paid at the latest (CN-26)."""
     return period_end(terms, day) + timedelta(days=terms.statements.due_days or 0)
+
+
+def payable_from(terms: Terms, day: date) -> date:
+    """The first date on which the program allows paying what is earned on a day, by its first term."""
+    waits = any(getattr(term, "released", "") == "first_of_following_month" for term in terms.in_force())
+    return next_month(day) if waits else day
+
+
+def due_for(terms: Terms, calendar: Calendar, released_on: date) -> date:
+    """The last date for paying what is released on a day, by the program's first term (for what no term earned)."""
+    due = next((getattr(term, "due", "") for term in terms.in_force()), "")
+    if due == "due_days":
+        return due_after(terms, calendar, released_on)
+    return month_end(released_on) if due == "end_of_release_month" else due_with_statement(terms, released_on)

@@ -217,6 +217,8 @@ class DealReplay(ABC):
         for day in sorted(set(self.timers())):
             if (at := self.calendar.start_of(day)) < deal.until:
                 yield at, place["timer"], "", None, None
+            else:
+                self.outcome.wakes.append(day)
 
 
 def last_day_of(terms: Terms, start: date, length: Period) -> date:

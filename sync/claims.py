@@ -58,12 +58,22 @@ class ProspectFacts:
     """Accounts above or below this prospect's account in the corporate tree that others claim."""
 
 
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """The claims to a prospect in order of receipt, the tasks they call for, and the dates to come on which a claim
+    changes by time alone."""
+
+    claims: list[Claim]
+    tasks: TaskLog
+    wakes: list[date]
+
+
 def replay(
     program: Program, prospect: Prospect, ties: Mapping[str, Sequence[Tie]], facts: ProspectFacts, until: datetime
-) -> tuple[list[Claim], TaskLog]:
+) -> Judged:
     """Judge every claim to one prospect at every instant before ``until``.
 
-    Returns the claims in order of receipt and the tasks that they call for. Source: NT-1..NT-9, NT-13, NT-14, G-7, G-9.
+    Source: NT-1..NT-9, NT-13, NT-14, ON-2..ON-5, ON-14, ON-22, CN-44, CN-48, TC-22, OP-18..OP-20, G-7, G-9.
     """
     return _Replay(program, prospect, ties, facts).run(until)
 
@@ -86,9 +96,10 @@ class _Replay:
         self._changed_at: dict[str, datetime] = {}
         self._tasks = TaskLog(program.id)
 
-    def run(self, until: datetime) -> tuple[list[Claim], TaskLog]:
+    def run(self, until: datetime) -> Judged:
         changes = sorted(self._changes(), key=lambda change: (change[0], change[1], change[2]))
-        timers = self._timers(until)
+        every = self._timers()
+        timers = [timer for timer in every if timer < until]
         index = 0
         while index < len(changes) or timers:
             instant = min([c[0] for c in changes[index : index + 1]] + timers[:1])
@@ -100,7 +111,8 @@ class _Replay:
                 self._see(kind, name, view)
                 index += 1
             self._judge(instant)
-        return sorted(self._claims.values(), key=self._order), self._tasks
+        wakes = [self._calendar.date_of(timer) for timer in every if timer >= until]
+        return Judged(sorted(self._claims.values(), key=self._order), self._tasks, wakes)
 
     def _order(self, claim: Claim) -> tuple[datetime, str]:
         return self._rank_at.get(claim.referral, END), claim.referral
@@ -128,7 +140,7 @@ class _Replay:
             for tie in ties:
                 yield tie.at, "tie", name, View(tie.at, None)
 
-    def _timers(self, until: datetime) -> list[datetime]:
+    def _timers(self) -> list[datetime]:
         """Instants at which a claim changes by the passing of time alone: its expiry and its reminders."""
         instants = set()
         approvals: dict[str, set[date]] = {}
@@ -155,7 +167,7 @@ class _Replay:
                     stale = terms.values.get("stale_days")
                     if isinstance(stale, int):
                         instants.add(self._calendar.start_of(start + timedelta(days=stale)))
-        return sorted(instant for instant in instants if instant < until)
+        return sorted(instants)
 
     def _see(self, kind: str, name: str, view: View[Any]) -> None:
         if kind == "tie":
