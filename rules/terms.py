@@ -392,15 +392,44 @@ class SupportTerms(Term):
 
 
 class Entitlement(Term):
-    """A benefit or duty that opens a task for every enrollment of the given roles."""
+    """A benefit or duty: a task for every partner in a role and at a tier, from the day on which both hold."""
 
     kind: str
-    roles: tuple[str, ...] = ()
-    tiers: tuple[Tier, ...] = Field((), description="tiers that have it; empty: all partners")
-    every: Literal["month", "quarter", "year"] | None = Field(None, description="a duty that comes again")
+    roles: tuple[str, ...] = Field((), description="enrollment roles that have it; empty: all")
+    from_tier: Tier | None = Field(None, description="the lowest tier that has it; none, and no setting: all partners")
+    from_tier_setting: str | None = Field(None, description="the setting that names the lowest tier")
+    every: Literal["month", "quarter", "year"] | None = Field(
+        None, description="a duty that comes again in each calendar month, quarter or year, due on its last day"
+    )
+    answered_by: Literal["decision", "manager", "agreement", "certification", "trained_staff", "existing_customer"] = (
+        Field(
+            "decision",
+            description="what makes it done: a decision `done`, or the enrollment's manager, signed agreement, trained "
+            "staff or existing_customer, or a certification record",
+        )
+    )
+    staff: int | None = Field(
+        None, ge=1, description="trained people that answer it; none: as the setting min_trained_staff says"
+    )
     label: str
     label_per_person: str | None = Field(None, description="what it is called instead when `login_scope` is `person`")
     clauses: Clauses
+
+    @model_validator(mode="after")
+    def _one_tier(self) -> Entitlement:
+        if self.from_tier is not None and self.from_tier_setting is not None:
+            raise ValueError("from_tier or from_tier_setting, not both")
+        if self.every is not None and self.answered_by != "decision":
+            raise ValueError("answered_by decision for a duty that comes again")
+        return self
+
+    @property
+    def needs(self) -> Iterator[str]:
+        """Settings without which this cannot be answered."""
+        if self.from_tier_setting is not None:
+            yield self.from_tier_setting
+        if self.answered_by == "trained_staff" and self.staff is None:
+            yield "min_trained_staff"
 
 
 class Terms(Term):
@@ -436,6 +465,8 @@ class Terms(Term):
         yield from ("terms_pin_at", "rounding", "window_end", "net_excludes")
         for term in (self.claims, *self.commission, *([self.support] if self.support else [])):
             yield from getattr(term, "needs", ())
+        for entitlement in self.entitlements:
+            yield from entitlement.needs
         for term in self.commission:
             yield from term.when
             if getattr(term, "due", None) == "due_days":
