@@ -7,6 +7,7 @@ its own.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import date, timedelta
 from decimal import Decimal
 from functools import cached_property
 from typing import Annotated, ClassVar, Literal
@@ -432,11 +433,41 @@ class Entitlement(Term):
             yield "min_trained_staff"
 
 
+class TicketTerms(Term):
+    """Support tickets of partners wait for a first response, for as many hours as the partner's tier says, if it does."""
+
+    roles: tuple[str, ...] = ()
+    clauses: Clauses
+
+
+class ApplicationTerms(Term):
+    """Who applies to join is answered, and welcomed when accepted."""
+
+    review_business_days: int | None = Field(None, ge=1, description="business days for the answer; none: no limit")
+    asks: tuple[str, ...] = Field((), description="values of `details` that an application should give")
+    asks_clauses: tuple[ClauseId, ...] = ()
+    review_clauses: Clauses
+    welcome_clauses: tuple[ClauseId, ...] = Field((), description="given: an accepted applicant is to be welcomed")
+
+
+class RecognitionTerms(Term):
+    """The partners with the most successful referrals are honoured, each quarter and each year."""
+
+    needs: ClassVar[tuple[str, ...]] = ("rank_by", "top_n")
+
+    quarter_clauses: Clauses
+    opportunity_clauses: Clauses
+    year_clauses: Clauses
+
+
 class Terms(Term):
     """The terms of one version, in force from ``effective_from`` until the next version (or ``effective_to``)."""
 
     effective_from: Day
     effective_to: Day | None = None
+    announced_on: Day | None = Field(
+        None, description="the day on which all participants were told; without it each one's notice is a task"
+    )
     settings: dict[str, SettingTerm]
     business_calendar: BusinessCalendar = Field(default_factory=lambda: BusinessCalendar.model_validate({}))
     claims: ClaimTerms
@@ -446,6 +477,9 @@ class Terms(Term):
     statements: StatementTerms
     disputes: DisputeTerms | None = None
     support: SupportTerms | None = None
+    tickets: TicketTerms | None = None
+    applications: ApplicationTerms | None = None
+    recognition: RecognitionTerms | None = None
     entitlements: tuple[Entitlement, ...] = ()
     recorded: dict[ClauseId, str] = Field(
         default_factory=dict, description="clauses that need no rule: what records them, in words"
@@ -463,7 +497,7 @@ class Terms(Term):
     def needed_settings(self) -> Iterator[str]:
         """Settings without which the rules of these terms cannot answer; nothing is assumed for them."""
         yield from ("terms_pin_at", "rounding", "window_end", "net_excludes")
-        for term in (self.claims, *self.commission, *([self.support] if self.support else [])):
+        for term in (self.claims, *self.commission, self.support, self.recognition):
             yield from getattr(term, "needs", ())
         for entitlement in self.entitlements:
             yield from entitlement.needs
@@ -479,6 +513,11 @@ class Terms(Term):
         for term in self.commission:
             if term.kind in kinds and all(self.settings[key].value == value for key, value in term.when.items()):
                 yield term
+
+    def last_day_of_notice(self, starts: date) -> date | None:
+        """The last day for announcing terms that replace these from a date on; ``None``: no notice is promised."""
+        days = self.values.get("notice_days")
+        return starts - timedelta(days=days) if isinstance(days, int) else None
 
     def clauses_of(self, setting: str) -> tuple[str, ...]:
         """The clauses behind a setting."""
