@@ -433,6 +433,23 @@ class Entitlement(Term):
             yield "min_trained_staff"
 
 
+class CoOpTerms(Term):
+    """Marketing funds by tier: a year's amount, used up within the year, spent on approved campaigns and reimbursed."""
+
+    needs: ClassVar[tuple[str, ...]] = ("coop_on_promotion",)
+
+    uses: dict[str, tuple[str, ...]] = Field(
+        min_length=1, description="what the fund may be spent on, each with further names that mean it"
+    )
+    reimburse_days: int = Field(ge=0, description="days after the documents for paying the reimbursement")
+    allocation_clauses: Clauses
+    carry_clauses: Clauses
+    use_clauses: Clauses
+    approval_clauses: Clauses
+    reimbursement_clauses: Clauses
+    report_clauses: Clauses
+
+
 class TicketTerms(Term):
     """Support tickets of partners wait for a first response, for as many hours as the partner's tier says, if it does."""
 
@@ -477,6 +494,7 @@ class Terms(Term):
     statements: StatementTerms
     disputes: DisputeTerms | None = None
     support: SupportTerms | None = None
+    co_op: CoOpTerms | None = None
     tickets: TicketTerms | None = None
     applications: ApplicationTerms | None = None
     recognition: RecognitionTerms | None = None
@@ -497,7 +515,7 @@ class Terms(Term):
     def needed_settings(self) -> Iterator[str]:
         """Settings without which the rules of these terms cannot answer; nothing is assumed for them."""
         yield from ("terms_pin_at", "rounding", "window_end", "net_excludes")
-        for term in (self.claims, *self.commission, self.support, self.recognition):
+        for term in (self.claims, *self.commission, self.support, self.co_op, self.recognition):
             yield from getattr(term, "needs", ())
         for entitlement in self.entitlements:
             yield from entitlement.needs
