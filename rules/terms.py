@@ -450,6 +450,22 @@ class CoOpTerms(Term):
     report_clauses: Clauses
 
 
+class LeadSharingTerms(Term):
+    """The vendor's own leads are offered to partners, each for so many hours."""
+
+    needs: ClassVar[tuple[str, ...]] = (
+        "lead_share_min_tier", "offer_mode", "shared_counts_for_tier", "shared_lead_rate",
+    )  # fmt: skip
+
+    answer_hours: int = Field(ge=1, description="hours a partner has for its answer")
+    eligibility_clauses: Clauses
+    match_clauses: Clauses
+    turn_clauses: Clauses
+    answer_clauses: Clauses
+    handover_clauses: Clauses
+    outcome_clauses: Clauses
+
+
 class TicketTerms(Term):
     """Support tickets of partners wait for a first response, for as many hours as the partner's tier says, if it does."""
 
@@ -495,6 +511,7 @@ class Terms(Term):
     disputes: DisputeTerms | None = None
     support: SupportTerms | None = None
     co_op: CoOpTerms | None = None
+    lead_sharing: LeadSharingTerms | None = None
     tickets: TicketTerms | None = None
     applications: ApplicationTerms | None = None
     recognition: RecognitionTerms | None = None
@@ -515,7 +532,7 @@ class Terms(Term):
     def needed_settings(self) -> Iterator[str]:
         """Settings without which the rules of these terms cannot answer; nothing is assumed for them."""
         yield from ("terms_pin_at", "rounding", "window_end", "net_excludes")
-        for term in (self.claims, *self.commission, self.support, self.co_op, self.recognition):
+        for term in (self.claims, *self.commission, self.support, self.co_op, self.lead_sharing, self.recognition):
             yield from getattr(term, "needs", ())
         for entitlement in self.entitlements:
             yield from entitlement.needs
