@@ -50,9 +50,11 @@ class Entry:
     corrects: str | None
     clauses: tuple[str, ...]
     because: str
+    paid_on: date | None = None
+    """When it was paid by itself, outside of any statement (a co-op reimbursement)."""
 
 
-Event = Literal["accrued", "held", "freed", "released", "stated", "paid"]
+Event = Literal["accrued", "held", "freed", "released", "stated", "disputed", "resumed", "paid"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,8 @@ _ACCOUNTS = {
     "freed": ("held", "accrued"),
     "released": ("accrued", "payable"),
     "stated": ("payable", "stated"),
+    "disputed": ("stated", "held"),
+    "resumed": ("held", "stated"),
     "paid": ("stated", "cash"),
 }
 """For each event the account debited and the account credited; all but ``expense`` and ``cash`` are the partner's."""
