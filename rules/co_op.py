@@ -1,7 +1,7 @@
 """Rule: co-op marketing funds: a year's amount by tier, spent on approved campaigns, reimbursed against documents.
 
 An approval sets its amount aside; the documents turn it into an entry of kind ``co_op``, which is paid by itself and
-stands on no commission statement. What is not spent goes on to the next quarter and ends with the year. Nothing is
+stands on no statement. What is not spent goes on to the next quarter and ends with the year. Nothing is
 paid without an approval before the spending, for a use that is not listed, or beyond the fund: that is a refusal with
 its clauses. Source: CN-6, CN-96..CN-102, CN-106, CN-A23.
 """
@@ -18,7 +18,7 @@ from typing import Any
 from rules.calendar import DAY, add_months, quarter_start
 from rules.enrolled import Steps, enrolled, tier_on
 from rules.facts import View
-from rules.ledger import Entry, Ledger, Standing
+from rules.ledger import Entry, Ledger
 from rules.money import EXACT, ZERO, rounded, text
 from rules.program import Program
 from rules.records import CoOpRequest, Enrollment
@@ -47,14 +47,13 @@ class Movement:
 
 @dataclass(slots=True)
 class CoOpFund:
-    """A partner's fund: what came in, what happened to it, its tasks, and when an entry was reimbursed."""
+    """A partner's fund: what came in, what happened to it, and its tasks."""
 
     partner: str
     currency: str
     allocations: list[Allocation] = field(default_factory=list)
     movements: list[Movement] = field(default_factory=list)
     tasks: list[Task] = field(default_factory=list)
-    paid: dict[str, datetime] = field(default_factory=dict)
 
     def allocated(self, year: int, on: date) -> Decimal:
         """What came into the fund of a year up to and including a day."""
@@ -202,7 +201,7 @@ class _Request:
         else:
             refusals = self._take(today, fact)
         self._post(at, today, fact)
-        self._ask(at, today, fact)
+        self._ask(today, fact)
         if refusals:
             self._refuse(today, refusals)
 
@@ -280,20 +279,21 @@ class _Request:
         )  # fmt: skip
         self._entries.append(self._ledger.post(entry))
 
-    def _ask(self, at: datetime, today: date, fact: CoOpRequest) -> None:
+    def _ask(self, today: date, fact: CoOpRequest) -> None:
         """The reimbursement within its days, and the campaign's results by the end of the quarter."""
         if not self._entries or fact.documents_on is None:
             return
         term, last = self._term, self._entries[-1]
         if fact.reimbursed_on is not None and not self._is_reimbursed:
             self._is_reimbursed = True
-            self._fund.paid |= {entry.key: at for entry in self._entries}
+            for entry in self._entries:
+                entry.paid_on = fact.reimbursed_on
         pay_by = fact.documents_on + timedelta(days=term.reimburse_days)
         payment = self._later.setdefault(
             "co_op_reimbursement", self._task("co_op_reimbursement", today, pay_by, term.reimbursement_clauses)
         )
         payment.because = last.because
-        owes = self._used > 0 and any(entry.key not in self._fund.paid for entry in self._entries)
+        owes = self._used > 0 and any(entry.paid_on is None for entry in self._entries)
         payment.done_on = None if owes else payment.done_on or today
         ends_on = add_months(quarter_start(fact.documents_on), 3) - DAY
         report = self._later.setdefault("co_op_report", self._task("co_op_report", today, ends_on, term.report_clauses))
@@ -338,14 +338,6 @@ def quarters(fund: CoOpFund, as_of: date) -> list[Quarter]:
         found.append(quarter)
         left, starts = quarter.left, ends + DAY
     return found
-
-
-def pay(ledger: Ledger, fund: CoOpFund, standings: dict[str, Standing]) -> None:
-    """Post the reimbursements that were made, each its own payout, and let their entries stand as paid."""
-    for key, at in fund.paid.items():
-        entry = ledger.entries[key]
-        ledger.moves += [(entry, "stated", at, "co-op reimbursement"), (entry, "paid", at, "co-op reimbursement")]
-        standings[key] = Standing("paid", entry.releases_on)
 
 
 def _plain(name: str) -> str:

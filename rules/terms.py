@@ -364,6 +364,8 @@ class StatementTerms(Term):
 class DisputeTerms(Term):
     """Until when something may be disputed, and when the answer is due."""
 
+    needs: ClassVar[tuple[str, ...]] = ("appeal_within_days",)
+
     statement_days: int = Field(description="days after a statement was cut")
     registration_days: int = Field(description="days after a contract was signed")
     decision_days: int
@@ -531,7 +533,15 @@ class Terms(Term):
     def needed_settings(self) -> Iterator[str]:
         """Settings without which the rules of these terms cannot answer; nothing is assumed for them."""
         yield from ("terms_pin_at", "rounding", "window_end", "net_excludes")
-        for term in (self.claims, *self.commission, self.support, self.co_op, self.lead_sharing, self.recognition):
+        for term in (
+            self.claims,
+            *self.commission,
+            self.disputes,
+            self.support,
+            self.co_op,
+            self.lead_sharing,
+            self.recognition,
+        ):
             yield from getattr(term, "needs", ())
         for entitlement in self.entitlements:
             yield from entitlement.needs

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rules.co_op import CoOpFund, co_op_of, pay, quarters
+from rules.co_op import CoOpFund, co_op_of, quarters
 from rules.ledger import Ledger, Standing, entry_row
 from rules.program import Program, load_program
+from rules.statements import Money, cut
 from rules.tasks import Task
 from tests.rules.seen import enrollment, partner, seen
 
@@ -104,10 +105,10 @@ def test_cn_100_a_reimbursement_is_due_thirty_days_after_its_documents_and_is_pa
     payment = task(fund, "co_op_reimbursement")
     assert payment is not None
     assert payment.done_on == date(2026, 4, 1)
-    standings = {key: Standing("payable", entry.releases_on) for key, entry in ledger.entries.items()}
-    pay(ledger, fund, standings)
-    assert [standing.state for standing in standings.values()] == ["paid"]
-    assert [event for _, event, _, _ in ledger.moves] == ["stated", "paid"]
+    result = cut(CN, ledger, [], {}, Money({}, {}), date(2026, 4, 1))
+    assert result.statements == []
+    assert [standing.state for standing in result.standings.values()] == ["paid"]
+    assert [event for _, event, _, _ in ledger.moves] == ["released", "stated", "paid"]
 
 
 def test_cn_99_a_request_waits_for_approval_and_tells_what_is_left() -> None:
