@@ -11,12 +11,13 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from rules.calendar import Calendar
-from rules.enrolled import Span, Steps, both, enrolled, tier_on
+from rules.enrolled import Span, both, enrolled, tier_on
 from rules.facts import View
 from rules.program import Program
 from rules.records import Application, Enrollment, Ticket
 from rules.tasks import Task
 from rules.terms import Terms
+from rules.tiers import Step
 
 ACCEPTED = ("accepted", "approved")
 """Outcomes of an application that make the applicant a partner."""
@@ -52,7 +53,7 @@ def ticket_tasks(
     program: Program,
     tickets: Mapping[str, Sequence[View[Ticket]]],
     enrollments: Mapping[str, Sequence[View[Enrollment]]],
-    steps: Steps,
+    steps: Sequence[Step],
 ) -> list[Task]:
     """One task for each ticket of a partner that was in the program then, until it has a first response.
 

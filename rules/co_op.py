@@ -16,7 +16,7 @@ from decimal import Decimal
 from typing import Any
 
 from rules.calendar import DAY, add_months, quarter_start
-from rules.enrolled import Steps, enrolled, tier_on
+from rules.enrolled import enrolled, tier_on
 from rules.facts import View
 from rules.ledger import Entry, Ledger
 from rules.money import EXACT, ZERO, rounded, text
@@ -24,6 +24,7 @@ from rules.program import Program
 from rules.records import CoOpRequest, Enrollment
 from rules.tasks import Task
 from rules.terms import CoOpTerms
+from rules.tiers import Step
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,7 @@ def co_op_of(
     partner: str,
     requests: Mapping[str, Sequence[View[CoOpRequest]]],
     enrollments: Mapping[str, Sequence[View[Enrollment]]],
-    steps: Steps,
+    steps: Sequence[Step],
     ledger: Ledger,
     as_of: date,
 ) -> CoOpFund:
@@ -127,12 +128,12 @@ def co_op_of(
 
 
 def _allocations(
-    program: Program, enrollments: Mapping[str, Sequence[View[Enrollment]]], steps: Steps, as_of: date
+    program: Program, enrollments: Mapping[str, Sequence[View[Enrollment]]], steps: Sequence[Step], as_of: date
 ) -> Iterator[Allocation]:
     """The year's amount on 1 January or on joining, and what a promotion adds (CN-6, CN-96, CN-A23)."""
     most: dict[int, Decimal] = {}
     for span in enrolled(enrollments, program.calendar):
-        days = {span.since, *(since for since, _ in steps if since in span)}
+        days = {span.since, *(step.since for step in steps if step.since in span)}
         last_year = min(as_of, span.until - DAY).year
         days |= {date(year, 1, 1) for year in range(span.since.year + 1, last_year + 1)}
         for day in sorted(days):

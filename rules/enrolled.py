@@ -11,9 +11,7 @@ from rules.facts import View
 from rules.program import Program
 from rules.records import Enrollment
 from rules.settings import TIERS
-
-Steps = Sequence[tuple[date, str | None]]
-"""A partner's tiers in order: from which date on it has which one (``None``: none yet)."""
+from rules.tiers import Step
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -46,12 +44,12 @@ def enrolled(
     return joined(spans)
 
 
-def at_tier(steps: Steps, tiers: Collection[str]) -> list[Span]:
+def at_tier(steps: Sequence[Step], tiers: Collection[str]) -> list[Span]:
     """The spans in which the tier was one of these."""
     spans = []
-    for number, (since, tier) in enumerate(steps):
-        if tier in tiers:
-            spans.append(Span(since, steps[number + 1][0] if number + 1 < len(steps) else date.max))
+    for number, step in enumerate(steps):
+        if step.tier in tiers:
+            spans.append(Span(step.since, steps[number + 1].since if number + 1 < len(steps) else date.max))
     return joined(spans)
 
 
@@ -62,13 +60,13 @@ def tiers_from(lowest: str, program: Program, day: date) -> Collection[str]:
     return TIERS[TIERS.index(lowest) :]
 
 
-def tier_on(steps: Steps, day: date) -> str | None:
+def tier_on(steps: Sequence[Step], day: date) -> str | None:
     """The tier on a day."""
     found = None
-    for since, tier in steps:
-        if since > day:
+    for step in steps:
+        if step.since > day:
             break
-        found = tier
+        found = step.tier
     return found
 
 

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from datetime import date
 
 from rules.calendar import DAY, Calendar, add_months, quarter_start
-from rules.enrolled import Span, Steps, at_tier, both, enrolled, joined, tiers_from
+from rules.enrolled import Span, at_tier, both, enrolled, joined, tiers_from
 from rules.facts import View
 from rules.program import Program
 from rules.records import Certification, Enrollment
 from rules.tasks import Task
 from rules.terms import Entitlement, Terms
+from rules.tiers import Step
 
 _MONTHS = {"month": 1, "quarter": 3, "year": 12}
 
@@ -27,7 +28,7 @@ class PartnerFacts:
 
     enrollments: Mapping[str, Sequence[View[Enrollment]]]
     certifications: Mapping[str, Sequence[View[Certification]]]
-    steps: Steps = ()
+    steps: Sequence[Step] = ()
 
 
 def entitlements_of(program: Program, partner: str, facts: PartnerFacts, as_of: date) -> list[Task]:

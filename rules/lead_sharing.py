@@ -6,21 +6,22 @@ of turn is for a person to decide. Source: CN-107..CN-115, CN-A20, CN-A21, CN-A2
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
 from rules.calendar import Calendar
-from rules.enrolled import enrolled
+from rules.enrolled import enrolled, tier_on
 from rules.facts import View
 from rules.program import Program
 from rules.records import Enrollment, Partner, SharedLead
 from rules.settings import TIERS
 from rules.tasks import Task
 from rules.terms import LeadSharingTerms
+from rules.tiers import Step
 
 Enrollments = Mapping[str, Mapping[str, Sequence[View[Enrollment]]]]
-TierOn = Callable[[str, date], str | None]
+Tiers = Mapping[str, Sequence[Step]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,21 +36,30 @@ class LeadHold:
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """A lead that a partner took: a referral of this company by this partner is the vendor's lead (CN-A22)."""
+    """A lead that a partner took: its later referral of this company is the vendor's lead (CN-A22)."""
 
     lead: str
     partner: str
     company: str
-    taken_at: datetime
+    offered_at: datetime
 
 
 @dataclass(slots=True)
 class LeadSharing:
-    """What the shared leads of a program call for, who held each when, and which were taken."""
+    """What the shared leads of a program call for, and who held each when."""
 
     tasks: list[Task] = field(default_factory=list)
     holds: list[LeadHold] = field(default_factory=list)
-    taken: list[Shared] = field(default_factory=list)
+
+
+def shared_leads(program: Program, leads: Mapping[str, Sequence[View[SharedLead]]]) -> list[Shared]:
+    """The leads of this program that partners took, in turn or not; a withdrawn one is none."""
+    found = []
+    for name, timeline in sorted(leads.items()):
+        fact = timeline[-1].fact
+        if fact is not None and fact.program == program.id and fact.taken_by is not None:
+            found.append(Shared(name, fact.taken_by, fact.company, fact.offered_at))
+    return found
 
 
 def lead_sharing_of(
@@ -57,7 +67,7 @@ def lead_sharing_of(
     leads: Mapping[str, Sequence[View[SharedLead]]],
     enrollments: Enrollments,
     partners: Mapping[str, Sequence[View[Partner]]],
-    tier_on: TierOn,
+    tiers: Tiers,
     until: datetime,
 ) -> LeadSharing:
     """Replay the offers of every lead of this program up to an instant. Raises: nothing."""
@@ -66,7 +76,7 @@ def lead_sharing_of(
         first = next(view.fact for view in timeline if view.fact is not None)
         term = program.on(program.calendar.date_of(first.offered_at)).lead_sharing
         if first.program == program.id and term is not None:
-            _Lead(program, term, name, timeline, enrollments, partners, tier_on, until, found).run()
+            _Lead(program, term, name, timeline, enrollments, partners, tiers, until, found).run()
     return found
 
 
@@ -75,7 +85,7 @@ class _Lead:
 
     def __init__(
         self, program: Program, term: LeadSharingTerms, name: str, timeline: Sequence[View[SharedLead]],
-        enrollments: Enrollments, partners: Mapping[str, Sequence[View[Partner]]], tier_on: TierOn, until: datetime,
+        enrollments: Enrollments, partners: Mapping[str, Sequence[View[Partner]]], tiers: Tiers, until: datetime,
         found: LeadSharing,
     ) -> None:  # fmt: skip
         self._program = program
@@ -85,7 +95,7 @@ class _Lead:
         self._timeline = timeline
         self._enrollments = enrollments
         self._partners = partners
-        self._tier_on = tier_on
+        self._tiers = tiers
         self._found = found
         readings = [(view.at, view.fact) for view in timeline if view.fact is not None]
         self._fact = readings[-1][1]
@@ -149,7 +159,7 @@ class _Lead:
     def _ineligible(self, partner: str, today: date) -> str | None:
         if not any(today in span for span in enrolled(self._enrollments.get(partner, {}), self._calendar)):
             return "is not in the program"
-        tier = self._tier_on(partner, today)
+        tier = tier_on(self._tiers.get(partner, ()), today)
         if tier is None or TIERS.index(tier) < TIERS.index(self._lowest):
             return f"has tier {tier or 'none'}; allowed: {self._lowest} and above"
         return None
@@ -199,7 +209,6 @@ class _Lead:
     def _take(self, at: datetime, taker: str, holders: Sequence[str]) -> None:
         """Somebody took it: in its turn, or for a person to decide; then what became of it is asked for."""
         term, company = self._term, self._fact.company
-        self._found.taken.append(Shared(self._name, taker, company, at))
         if taker not in holders:
             turn = f"it was the turn of {', '.join(holders)}" if holders else "it was nobody's turn"
             task = self._task("lead_taken_out_of_turn", at, term.turn_clauses + term.answer_clauses)

@@ -12,6 +12,7 @@ from rules.clocks import application_tasks, hours_after, notice_tasks, review_du
 from rules.errors import ProgramError
 from rules.program import Program, load_program, parse_program
 from rules.tasks import Task
+from rules.tiers import Step
 from tests.rules.seen import enrollment, partner, seen
 
 ON = load_program("one-network")
@@ -70,7 +71,7 @@ def tickets(
         "opened_at": "2026-03-01T22:00:00+05:00",
     }
     views = seen(program, [partner("p1"), enrollment(program, "p1", role=role), ticket | fields], as_of)
-    return ticket_tasks(program, views["ticket"], views["enrollment"], [(date(2026, 1, 1), tier)])
+    return ticket_tasks(program, views["ticket"], views["enrollment"], [Step(date(2026, 1, 1), tier)])
 
 
 @pytest.mark.parametrize(

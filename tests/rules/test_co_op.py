@@ -14,6 +14,7 @@ from rules.ledger import Ledger, Standing, entry_row
 from rules.program import Program, load_program
 from rules.statements import Money, cut
 from rules.tasks import Task
+from rules.tiers import Step
 from tests.rules.seen import enrollment, partner, seen
 
 CN = load_program("code-ninety")
@@ -42,7 +43,9 @@ def fund_of(
     views = seen(program, [partner("p1"), enrollment(program, "p1", role="agency", **joined), *records], as_of)
     ledger = Ledger(program.id)
     day = date.fromisoformat(as_of)
-    fund = co_op_of(program, "p1", views["co_op_request"], views["enrollment"], steps, ledger, day)
+    fund = co_op_of(
+        program, "p1", views["co_op_request"], views["enrollment"], [Step(*step) for step in steps], ledger, day
+    )
     return fund, ledger
 
 

@@ -11,6 +11,7 @@ from rules.enrolled import Span, both, enrolled, joined, tier_on
 from rules.entitlements import PartnerFacts, entitlements_of, period_start
 from rules.program import Program, load_program
 from rules.tasks import Task
+from rules.tiers import Step
 from tests.rules.seen import enrollment, partner, seen
 
 ON = load_program("one-network")
@@ -22,7 +23,7 @@ ALWAYS = [(date.min, "bronze")]
 
 def tasks(program: Program, records: list[dict[str, Any]], as_of: str, steps: Any = ALWAYS) -> list[Task]:
     views = seen(program, [partner("p1"), *records], as_of)
-    facts = PartnerFacts(views["enrollment"], views["certification"], steps)
+    facts = PartnerFacts(views["enrollment"], views["certification"], [Step(*step) for step in steps])
     return entitlements_of(program, "p1", facts, date.fromisoformat(as_of))
 
 
@@ -207,6 +208,6 @@ def test_duties_that_come_again_cover_every_day_once(starts: date, days: int) ->
 
 
 def test_the_tier_of_a_day_is_that_of_the_last_step() -> None:
-    steps = [(date(2026, 1, 1), None), (date(2026, 5, 20), "silver")]
+    steps = [Step(date(2026, 1, 1), None), Step(date(2026, 5, 20), "silver")]
     assert [tier_on(steps, date(2026, 5, day)) for day in (19, 20)] == [None, "silver"]
     assert tier_on(steps, date(2025, 12, 31)) is None

@@ -1,15 +1,16 @@
 """The vendor's leads are offered to one partner at a time, each for 24 hours (CN-107..CN-115, CN-A20..CN-A22)."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rules.lead_sharing import LeadSharing, lead_sharing_of
+from rules.lead_sharing import LeadSharing, Shared, lead_sharing_of, shared_leads
 from rules.program import Program, load_program
 from rules.tasks import Task
+from rules.tiers import Step
 from tests.rules.seen import enrollment, partner, seen
 
 CN = load_program("code-ninety")
@@ -31,7 +32,12 @@ def shared(records: list[dict[str, Any]], as_of: str, program: Program = CN) -> 
     enrollments = {name: {f"e-{name}": views["enrollment"][f"e-{name}"]} for name in TIERS}
     until = program.calendar.end_of(datetime.fromisoformat(as_of).date())
     return lead_sharing_of(
-        program, views["shared_lead"], enrollments, views["partner"], lambda name, day: TIERS[name], until
+        program,
+        views["shared_lead"],
+        enrollments,
+        views["partner"],
+        {name: [Step(date(2025, 1, 1), tier)] for name, tier in TIERS.items()},
+        until,
     )
 
 
@@ -100,7 +106,6 @@ def test_cn_113_and_cn_114_a_lead_taken_in_turn_is_assigned_and_its_outcome_is_a
     assert rows(found, "lead_offer") == [("2026-03-02", "2026-03-03", "2026-03-03")]
     assert rows(found, "lead_assignment") == [("2026-03-03", None, None)]
     assert rows(found, "lead_outcome") == [("2026-03-03", None, None)]
-    assert [(each.partner, each.company) for each in found.taken] == [("ana", "Falak Textiles")]
     won = {**record, "outcome": "won", "known_at": "2026-05-01T10:00:00+05:00"}
     assert rows(shared([record, won], "2026-05-01"), "lead_outcome") == [("2026-03-03", None, "2026-05-01")]
     assert rows(shared([record, won], "2026-04-30"), "lead_outcome") == [("2026-03-03", None, None)]
@@ -156,6 +161,15 @@ def test_the_offer_tells_when_partner_and_lead_are_in_different_countries() -> N
 
 def test_a_lead_of_another_program_is_none_of_ours() -> None:
     assert shared([lead("ana", program="optimetriks")], "2026-03-05") == LeadSharing()
+
+
+def test_cn_a22_the_leads_that_partners_took_are_known_so_that_they_need_not_count() -> None:
+    record = lead("ana", taken_by="ana", taken_at="2026-03-02T15:00:00+05:00")
+    gone = {"type": "shared_lead", "id": "l1", "deleted": True, "known_at": "2026-03-04T18:00:00+05:00"}
+    for as_of, count in (("2026-03-01", 0), ("2026-03-03", 1), ("2026-03-05", 0)):
+        views = seen(CN, [partner("ana"), record, gone], as_of)["shared_lead"]
+        offered_at = datetime.fromisoformat(OFFERED)
+        assert shared_leads(CN, views) == [Shared("l1", "ana", "Falak Textiles", offered_at)] * count
 
 
 NAMES = st.lists(st.sampled_from(sorted(TIERS)), max_size=6)
