@@ -1,16 +1,15 @@
-"""Rule: answers that are due within hours or business days: submissions, tickets, applications, notice of new terms.
+"""Rule: answers that are due within hours or business days: tickets, applications, notice of changed terms.
 
-Hours run by the clock or on business days only; what is due is the local date on which they end, and that whole day is
-in time (G-4). Source: CN-44, CN-77, CN-95, CN-122, CN-A24, ON-26, OP-13, OP-24, TC-27, TC-34.
+Hours run by the clock; what is due is the local date on which they end, and that whole day is in time (G-4).
+Source: CN-77, CN-95, CN-122, CN-A24, ON-26, OP-13, OP-24, TC-27, TC-34.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Any
 
-from rules.calendar import Calendar
 from rules.enrolled import Span, both, enrolled, tier_on
 from rules.facts import View
 from rules.program import Program
@@ -21,32 +20,6 @@ from rules.tiers import Step
 
 ACCEPTED = ("accepted", "approved")
 """Outcomes of an application that make the applicant a partner."""
-
-
-def hours_after(calendar: Calendar, at: datetime, hours: int, counted: str) -> datetime:
-    """The instant ``hours`` after ``at``: by the ``clock``, or as ``business_hours`` on business days only (CN-A24).
-
-    All hours of a business day count; when they end as a closed day begins, the next business day's start is meant.
-    """
-    if counted == "clock":
-        return at + timedelta(hours=hours)
-    left = timedelta(hours=hours)
-    while True:
-        day = calendar.date_of(at)
-        end = calendar.end_of(day)
-        if calendar.is_business_day(day):
-            if left < end - at:
-                return at + left
-            left -= end - at
-        at = end
-
-
-def review_due_on(terms: Terms, calendar: Calendar, submitted_at: datetime) -> date | None:
-    """The last day for reviewing a submission (CN-44); ``None`` where the program sets no limit."""
-    hours = terms.claims.review_within_hours
-    if hours is None:
-        return None
-    return calendar.date_of(hours_after(calendar, submitted_at, hours, str(terms.values.get("lead_sla", "clock"))))
 
 
 def ticket_tasks(
@@ -68,7 +41,7 @@ def ticket_tasks(
         if terms.tickets is None or not _on(enrolled(enrollments, calendar, terms.tickets.roles), day):
             continue
         hours = _sla_hours(terms, tier_on(steps, day))
-        limit = None if hours is None else hours_after(calendar, ticket.opened_at, hours, "clock")
+        limit = None if hours is None else ticket.opened_at + timedelta(hours=hours)
         because = f"ticket {ticket.subject!r} waits for a first response"
         if limit is not None:
             because += f" within {hours} h, until {calendar.local(limit)}"

@@ -399,7 +399,9 @@ class Entitlement(Term):
     kind: str
     roles: tuple[str, ...] = Field((), description="enrollment roles that have it; empty: all")
     from_tier: Tier | None = Field(None, description="the lowest tier that has it; none, and no setting: all partners")
-    from_tier_setting: str | None = Field(None, description="the setting that names the lowest tier")
+    from_tier_setting: Literal["account_manager_min_tier", "lead_share_min_tier", "phone_min_tier"] | None = Field(
+        None, description="the setting that names the lowest tier"
+    )
     every: Literal["month", "quarter", "year"] | None = Field(
         None, description="a duty that comes again in each calendar month, quarter or year, due on its last day"
     )

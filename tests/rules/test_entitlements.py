@@ -1,6 +1,7 @@
 """Entitlements and duties by role and tier, one task each (NT-11, ON-18..ON-25, CN-12, CN-83..CN-129, TC-16..TC-31, OP-2..OP-26)."""
 
 from datetime import date
+from importlib.resources import files
 from typing import Any
 
 import pytest
@@ -9,7 +10,8 @@ from hypothesis import strategies as st
 
 from rules.enrolled import Span, both, enrolled, joined, tier_on
 from rules.entitlements import PartnerFacts, entitlements_of, period_start
-from rules.program import Program, load_program
+from rules.errors import ProgramError
+from rules.program import Program, load_program, parse_program
 from rules.tasks import Task
 from rules.tiers import Step
 from tests.rules.seen import enrollment, partner, seen
@@ -211,3 +213,18 @@ def test_the_tier_of_a_day_is_that_of_the_last_step() -> None:
     steps = [Step(date(2026, 1, 1), None), Step(date(2026, 5, 20), "silver")]
     assert [tier_on(steps, date(2026, 5, day)) for day in (19, 20)] == [None, "silver"]
     assert tier_on(steps, date(2025, 12, 31)) is None
+
+
+@pytest.mark.parametrize(
+    ("found", "instead", "told"),
+    [
+        ("from_tier: silver, every: quarter", "from_tier: silver, from_tier_setting: phone_min_tier, every: quarter", "not both"),
+        ("every: quarter, label: partner webinar", "every: quarter, answered_by: manager, label: partner webinar", "comes again"),
+        ("from_tier_setting: phone_min_tier", "from_tier_setting: stale_days", "found 'stale_days'; allowed: .*phone_min_tier"),
+    ],
+)  # fmt: skip
+def test_an_entitlement_that_cannot_be_is_refused_with_its_place(found: str, instead: str, told: str) -> None:
+    text = (files("rules") / "programs" / "code-ninety.yaml").read_text("utf-8")
+    assert found in text
+    with pytest.raises(ProgramError, match=told):
+        parse_program(text.replace(found, instead), "x.yaml")
