@@ -66,6 +66,7 @@ class _ContractReplay(DealReplay):
         for facts in self.deal.invoices.values():
             for seen in facts.invoice:
                 if seen.fact is not None:
+                    yield FirstYear(seen.fact.issued_on).ends_before
                     yield FirstYear(seen.fact.service_from or seen.fact.issued_on).ends_before
             for payments in facts.payments.values():
                 yield from (FirstYear(view.fact.received_on).ends_before for view in payments if view.fact)
@@ -85,7 +86,7 @@ class _ContractReplay(DealReplay):
             target = self._target(name, own, accrual, at)
             cause_here = cause
             if accrual.entry is not None and self._term.corrections == "true_up":
-                if self._waits_for_year_end(name, at):
+                if target is not None and accrual.posted and self._waits_for_year_end(name, at):
                     continue
                 if invoice is None and cause.source[0] == "referral" and name in self._years:
                     cause_here = Cause("true_up", ("contract", name), self._years[name].ends_before)
