@@ -351,7 +351,8 @@ def _counts_from(history: History, claim: Claim, verdict: Any, counts: str, at: 
     calendar = history.program.calendar
     if counts == "submitted":
         out = ("incomplete", "inadmissible", "superseded", "withdrawn", "conflict")
-        return None if verdict.state in out else calendar.date_of(claim.verdicts[0][0])
+        waits_behind = verdict.state in ("submitted", "in_review") and verdict.rank != 1
+        return None if verdict.state in out or waits_behind else calendar.date_of(claim.verdicts[0][0])
     if counts == "qualified":
         return (
             calendar.date_of(verdict.activated_at) if verdict.activated_at and verdict.state != "superseded" else None

@@ -73,8 +73,10 @@ class _ContractReplay(DealReplay):
                         yield FirstYear(view.fact.starts_on).ends_before
         for facts in self.deal.invoices.values():
             for seen in facts.invoice:
-                if seen.fact is not None and (seen.fact.service_from or anchor == "first_invoice"):
-                    yield FirstYear(seen.fact.service_from or seen.fact.issued_on).ends_before
+                if seen.fact is not None and anchor == "first_invoice":
+                    yield FirstYear(seen.fact.issued_on).ends_before
+                elif seen.fact is not None and seen.fact.service_from:
+                    yield FirstYear(seen.fact.service_from).ends_before
             if anchor == "first_receipt":
                 for payments in facts.payments.values():
                     yield from (FirstYear(view.fact.received_on).ends_before for view in payments if view.fact)
@@ -96,7 +98,7 @@ class _ContractReplay(DealReplay):
             target = self._target(name, own, accrual, at)
             cause_here = cause
             if accrual.entry is not None and self._term.corrections == "true_up":
-                if self._waits_for_year_end(name, at):
+                if target is not None and accrual.posted and self._waits_for_year_end(name, at):
                     continue
                 if cause is TIME:
                     cause_here = Cause("true_up", ("contract", name), self._years[name].ends_before)
@@ -118,7 +120,7 @@ class _ContractReplay(DealReplay):
         if self._term.basis == "value":
             return now[:3] != before[:3] or self._by_revenue
         if self._waits_for_year_end(contract, at):
-            return False
+            return not accrual.posted or self.first_receipt(contract) is None
         return contract not in self._years or book.invoice is None or self._years[contract].holds(book.invoice)
 
     def _billed(self, book: InvoiceBook) -> Decimal:
