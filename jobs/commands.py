@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 
@@ -12,6 +12,13 @@ Config = Annotated[Path, typer.Option("--config", "-c", help="The settings file.
 Json = Annotated[bool, typer.Option("--json", help="JSON on standard output.")]
 Only = Annotated[list[str] | None, typer.Option("--connection", help="Only this connection; repeatable.")]
 Allow = Annotated[str | None, typer.Option("--allow", help="Your name: lets a plan past its brakes.", metavar="NAME")]
+Programs = Annotated[
+    list[str] | None, typer.Option("--program", "-p", help="A shipped program or a program file; repeatable.")
+]
+Records = Annotated[str | None, typer.Option("--records", "-r", help="JSON Lines file, or - for standard input.")]
+AsOf = Annotated[str | None, typer.Option("--as-of", help="Local date of the program, YYYY-MM-DD.", metavar="DATE")]
+Sets = Annotated[list[str] | None, typer.Option("--set", help="Override one setting: key=value.")]
+Output = Annotated[Path | None, typer.Option("--output", "-o", help="Write here, not to standard output.")]
 DEFAULT = Path("referee.yaml")
 
 
@@ -127,18 +134,32 @@ def remap(config: Config = DEFAULT, connection: Only = None, json: Json = False)
 
 def explain(
     key: Annotated[
-        str, typer.Argument(help="An entry key, referral, statement, task or account, or CONNECTION:OBJECT:ID.")
+        str,
+        typer.Argument(help="An entry key, referral, statement, task, partner or account, or CONNECTION:OBJECT:ID."),
     ],
     config: Config = DEFAULT,
+    program: Programs = None,
+    records: Records = None,
+    as_of: AsOf = None,
+    sets: Sets = None,
+    format: Annotated[str, typer.Option(help="text, json, html, mermaid, png or svg.")] = "text",
+    output: Output = None,
     json: Json = False,
 ) -> None:
-    """Say why: down to the records, their versions, and the clauses."""
-    from jobs.explain import explain_key, show_explanation
+    """Say why: the records, their versions, the terms, the arithmetic and the clauses behind a row, as a tree.
+
+    Of the store, or with --program, --records and --as-of of a file.
+    """
+    from jobs.explain import explain_file, explain_key, show_explanation
     from jobs.installation import installation
 
-    with installation(config) as here:
-        found = explain_key(here, key)
-    _print_json(found) if json else show_explanation(found)
+    if records is not None:
+        found = explain_file(key, _given("--program", program), records, _given("--as-of", as_of), sets or [])
+    else:
+        _only_with_records(program, as_of, sets)
+        with installation(config) as here:
+            found = explain_key(here, key)
+    show_explanation(found, "json" if json else format, output)
 
 
 def status(config: Config = DEFAULT, json: Json = False) -> None:
@@ -162,7 +183,7 @@ def trace(
 
     with installation(config) as here:
         found = trace_record(here, record)
-    _print_json(found) if json else show_explanation(found)
+    show_explanation(found, "json" if json else "text")
 
 
 def run(
@@ -260,6 +281,26 @@ def letters_retry(
     _print_json({"revived": count}) if json else typer.echo(
         f"{count} of {len(numbers)} will be tried again; run `referee apply`"
     )
+
+
+T = TypeVar("T")
+
+
+def _given(option: str, value: T | None) -> T:
+    """An option that goes with --records. Raises: ``UserError`` when it is not given."""
+    from jobs.problems import UserError
+
+    if not value:
+        raise UserError(f"{option}: found nothing; allowed: with --records also {option}")
+    return value
+
+
+def _only_with_records(program: list[str] | None, as_of: str | None, sets: list[str] | None) -> None:
+    from jobs.problems import UserError
+
+    for option, value in (("--program", program), ("--as-of", as_of), ("--set", sets)):
+        if value:
+            raise UserError(f"{option}: found without --records; allowed: with --records FILE")
 
 
 def _print_json(value: Any) -> None:
