@@ -24,7 +24,22 @@ DEFAULT = Path("referee.yaml")
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the app."""
-    for command in (init, check, sync, plan, apply, remap, explain, status, trace, run, demo, simulate, doctor):
+    for command in (
+        init,
+        check,
+        sync,
+        plan,
+        apply,
+        remap,
+        explain,
+        what_if,
+        status,
+        trace,
+        run,
+        demo,
+        simulate,
+        doctor,
+    ):
         app.command()(command)
     ledger = typer.Typer(help="Look into the stored ledger.", no_args_is_help=True)
     ledger.command("verify")(ledger_verify)
@@ -160,6 +175,38 @@ def explain(
         with installation(config) as here:
             found = explain_key(here, key)
     show_explanation(found, "json" if json else format, output)
+
+
+def what_if(
+    sets: Annotated[list[str] | None, typer.Option("--set", help="A changed setting: key=value; repeatable.")] = None,
+    program_file: Annotated[str | None, typer.Option("--program-file", help="Take the terms of this file.")] = None,
+    since: Annotated[
+        str | None,
+        typer.Option("--since", help="Local date from which they hold; all of history without it.", metavar="DATE"),
+    ] = None,
+    config: Config = DEFAULT,
+    program: Annotated[str | None, typer.Option("--program", "-p", help="A shipped program or a program file.")] = None,
+    records: Records = None,
+    as_of: AsOf = None,
+    json: Json = False,
+) -> None:
+    """Replay history under other terms: the difference for each partner and clause. Nothing is changed.
+
+    Over the store, or with --program, --records and --as-of over a file.
+    """
+    from jobs.installation import installation
+    from jobs.settle_file import date_option, load_programs, read_records
+    from jobs.what_if import other_terms, show_what_if, what_if_of_file, what_if_of_store
+
+    terms = other_terms(sets or [], program_file, date_option("--since", since) if since else None)
+    if records is not None:
+        (loaded,) = load_programs([_given("--program", program)], [])
+        day = date_option("--as-of", _given("--as-of", as_of))
+        found = what_if_of_file(loaded, terms, read_records(records), day, file=records)
+    else:
+        with installation(config) as here:
+            found = what_if_of_store(here, program, terms, date_option("--as-of", as_of) if as_of else None)
+    _print_json(found) if json else show_what_if(found)
 
 
 def status(config: Config = DEFAULT, json: Json = False) -> None:
