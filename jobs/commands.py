@@ -33,6 +33,7 @@ def register(app: typer.Typer) -> None:
         remap,
         explain,
         what_if,
+        test,
         status,
         trace,
         run,
@@ -55,12 +56,14 @@ def init(
     folder: Annotated[Path, typer.Argument(help="Where to write the files.")] = Path(),
     force: Annotated[bool, typer.Option("--force", help="Overwrite files that are there.")] = False,
 ) -> None:
-    """Write a commented referee.yaml, the mappings, the program and an .env.example to start from."""
+    """Write a commented referee.yaml, mappings, programs with three scenarios, and an .env.example to start from."""
     from jobs.init import write_start
 
     for path in write_start(folder, force=force):
         typer.echo(f"wrote {path}")
-    typer.echo("next: put your connections into referee.yaml, then run `referee check`")
+    typer.echo(
+        "next: put your connections into referee.yaml, then run `referee check`; `referee test` runs the scenarios"
+    )
 
 
 def check(config: Config = DEFAULT, connection: Only = None, json: Json = False) -> None:
@@ -231,6 +234,22 @@ def trace(
     with installation(config) as here:
         found = trace_record(here, record)
     show_explanation(found, "json" if json else "text")
+
+
+def test(
+    path: Annotated[
+        Path | None,
+        typer.Argument(help="A scenario file or a folder of them; programs/scenarios without it; `shipped` for ours."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Run scenarios, the worked examples of a program, and show what does not come out as they say."""
+    from jobs.trial import run_scenarios, show_results
+
+    results = run_scenarios(path)
+    _print_json(results) if json else show_results(results)
+    if any(not result["passed"] for result in results):
+        raise typer.Exit(1)
 
 
 def run(
