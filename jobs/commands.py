@@ -46,6 +46,10 @@ def register(app: typer.Typer) -> None:
     ledger.command("verify")(ledger_verify)
     ledger.command("balance")(ledger_balance)
     app.add_typer(ledger, name="ledger")
+    program = typer.Typer(help="Check a program file; compare two.", no_args_is_help=True)
+    program.command("check")(program_check)
+    program.command("diff")(program_diff)
+    app.add_typer(program, name="program")
     letters = typer.Typer(help="Writes that a system rejected and that wait for a person.", no_args_is_help=True)
     letters.command("list")(letters_list)
     letters.command("retry")(letters_retry)
@@ -299,6 +303,30 @@ def doctor(config: Config = DEFAULT, json: Json = False) -> None:
     _print_json(found) if json else show_examination(found)
     if any(not one["ok"] for one in found):
         raise typer.Exit(1)
+
+
+def program_check(
+    program: Annotated[str, typer.Argument(help="A program file, or a shipped program.")], json: Json = False
+) -> None:
+    """Find terms that cannot apply, contradict one another or leave something out; each with its line and what to do."""
+    from jobs.programs import check_file, show_check
+
+    found = check_file(program)
+    _print_json(found) if json else show_check(program, found)
+    if any(each["level"] == "error" for each in found):
+        raise typer.Exit(1)
+
+
+def program_diff(
+    before: Annotated[str, typer.Argument(help="A program file, or a shipped program.")],
+    after: Annotated[str, typer.Argument(help="Another one.")],
+    json: Json = False,
+) -> None:
+    """Say in words how two programs differ, term by term and setting by setting."""
+    from jobs.programs import diff_files, show_diff
+
+    found = diff_files(before, after)
+    _print_json(found) if json else show_diff(found)
 
 
 def ledger_verify(config: Config = DEFAULT, json: Json = False) -> None:
