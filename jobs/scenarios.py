@@ -21,7 +21,7 @@ from ruamel.yaml.error import YAMLError
 
 from jobs.problems import UserError
 from jobs.settle import LISTS, outcome, settle
-from rules.facts import read_facts
+from rules.facts import Facts, Rejected, read_facts
 from rules.program import SHIPPED, Program, load_program
 
 Row = dict[str, Any]
@@ -119,20 +119,39 @@ def load_scenario(path: Path) -> Scenario:
     return scenario
 
 
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A scenario with its records read, to be settled under one program or many."""
+
+    scenario: Scenario
+    facts: Facts
+    rejected: list[Rejected]
+
+
+def prepared(scenario: Scenario) -> Prepared:
+    """Read a scenario's records."""
+    facts, rejected = read_facts([orjson.dumps(row) for row in scenario.records], file=scenario.name)
+    return Prepared(scenario, facts, rejected)
+
+
 def check_scenario(scenario: Scenario) -> list[Difference]:
     """Settle every step and return all that differs; an empty list is a pass. Raises: ``ProgramError``."""
-    lines = [orjson.dumps(row) for row in scenario.records]
-    found: list[Difference] = []
+    program = _program(scenario.program, _changed_at(scenario.program))
+    return list(differences(prepared(scenario), program))
+
+
+def differences(case: Prepared, program: Program) -> Iterator[Difference]:
+    """What differs under a program, one after the other, so that whoever asks whether may stop at the first."""
+    scenario, rejected = case.scenario, case.rejected
     for step in scenario.steps:
-        facts, rejected = read_facts(lines, file=scenario.name)
-        program = _program(scenario.program, _changed_at(scenario.program)).changed({**scenario.settings, **step.set})
-        document = outcome(settle([program], facts, step.as_of), step.as_of, rejected)
+        terms = program.changed({**scenario.settings, **step.set})
+        document = outcome(settle([terms], case.facts, step.as_of), step.as_of, rejected)
         if rejected and "rejected" not in step.expect:
-            found.append(Difference(str(step.as_of), "rejected", str(rejected[0])))
+            yield Difference(str(step.as_of), "rejected", str(rejected[0]))
         for name, items in step.expect.items():
             rows = document[name] if name != "programs" else [{"id": each} for each in document[name]]
-            found += [Difference(str(step.as_of), name, text, fields) for text, fields in _differences(rows, items)]
-    return found
+            for text, fields in _differences(rows, items):
+                yield Difference(str(step.as_of), name, text, fields)
 
 
 @cache
