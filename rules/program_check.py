@@ -276,9 +276,6 @@ def _claims(terms: Terms) -> Iterator[Finding]:
         path = ("claims", "conditions", number)
         if condition.lookback is not None and condition.lookback not in terms.settings:
             yield _no_setting((*path, "lookback"), condition.lookback, terms)
-        if condition.unless is not None:
-            key, _, value = condition.unless.partition("=")
-            yield from _setting_value((*path, "unless"), key, value, terms)
 
 
 def _windows(terms: Terms) -> Iterator[Finding]:
@@ -545,7 +542,7 @@ def _twice(terms: Terms) -> Iterator[Finding]:
                 ("commission", number), "error", f"{two.kind} beside {one.kind} on the same contracts: both pay",
                 "terms of different contract_kinds, or under different settings (`when`)", "tell them apart by contract_kinds or when",
             )  # fmt: skip
-    if not any(True for _ in terms.in_force("share_of_collections", "share_of_invoices", "share_of_contract")):
+    if next(terms.in_force(), None) is None:
         yield Finding(
             ("commission",),
             "error",
