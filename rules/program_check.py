@@ -269,6 +269,11 @@ def _claims(terms: Terms) -> Iterator[Finding]:
             yield Finding((*path, "values"), "warning", "a value twice", "each value once", "take one of them out")
     if claims.registers_again and not claims.again_clauses:
         yield _no_clause(("claims",), "registers_again", "again_clauses")
+    if claims.registers_again and claims.activation == "submission":
+        yield Finding(
+            ("claims", "registers_again"), "warning", "registers_again, which only claims that a review makes active may",
+            "with `activation: review`", "take it out, or let a review make claims active",
+        )  # fmt: skip
     yield from _windows(terms)
     for number, condition in enumerate(claims.conditions):
         if not isinstance(condition, NotEngaged):

@@ -172,7 +172,7 @@ FINDINGS: dict[str, tuple[Callable[[], str], str, str]] = {
     "window_of_a_setting_that_is_not_there": (edited("code-ninety", ("setting: claim_expiry", "setting: claim_expirey")), "claims.windows.0.setting", "did you mean claim_expiry?"),
     "window_of_a_setting_that_is_no_length": (edited("code-ninety", ("setting: claim_expiry", "setting: payout")), "claims.windows.0.setting", "no length"),
     "window_from_what_comes_later": (edited("one-network", ("value: approved_at, allowed: [approved_at, submitted_at]", "value: closed_on")), "claims.windows.0.anchor", "after the signature only"),
-    "window_from_an_approval_that_comes_later": (edited("next-technik", ("      required:\n", "      windows: [{anchor: approval, length: P1Y, clauses: [NT-A11]}]\n      required:\n")), "claims.windows.0.anchor", "comes after the signature"),
+    "window_from_an_approval_that_comes_later": (edited("next-technik", ("{anchor: submission, setting: claim_expiry", "{anchor: approval, setting: claim_expiry")), "claims.windows.0.anchor", "comes after the signature"),
     "lookback_that_is_not_there": (edited("code-ninety", ("lookback: engaged_lookback,", "lookback: engaged_look_back,")), "conditions.0.lookback", "did you mean engaged_lookback?"),
     "clause_that_the_policy_has_not": (edited("next-technik", ("clauses: [NT-15, NT-18]", "clauses: [NT-15, NT-28]")), "statements.clauses", "clause NT-28"),
     "minimum_without_a_clause": (edited("code-ninety", ("      minimum_clauses: [CN-27]\n", "")), "statements", "minimum without minimum_clauses"),
@@ -188,6 +188,7 @@ FINDINGS: dict[str, tuple[Callable[[], str], str, str]] = {
     "values_of_a_text": (edited("technology-consultant", ("          check: one_of\n", "          check: text\n")), "claims.required.1.values", "use `check: one_of`"),
     "a_week_of_weekends": (edited("next-technik", ("weekend: [saturday, sunday],", "country: XX,")), "business_calendar.country", "'XX'"),
     "a_role_twice": (edited("optimetriks", ("roles: [referral, affiliate]", "roles: [referral, affiliate, affiliate]")), "roles", "a role twice"),
+    "again_without_a_review": (edited("next-technik", ("      activation: submission\n", "      activation: submission\n      registers_again: true\n      again_clauses: [NT-7]\n")), "warning: versions.0.claims.registers_again", "activation: review"),
     "entitlement_of_a_tier_without_tiers": (edited("next-technik", ("      - kind: portal_login\n", "      - kind: portal_login\n        tiers: [gold]\n")), "entitlements.0.tiers", "and no tiers"),
 }  # fmt: skip
 
