@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from jobs.problems import UserError
-from jobs.settle import as_bytes, outcome, settle, unknown_statements
+from jobs.settle import Settled, as_bytes, outcome, settle, unknown_statements
 from rules.errors import ProgramError
 from rules.facts import Facts, Rejected, read_facts, without
 from rules.program import Program, load_program
@@ -31,7 +31,7 @@ def settle_file(
         raise UserError(f"--format: found {format!r}; allowed: json, table")
     loaded = load_programs(programs, sets)
     day = date_option("--as-of", as_of)
-    facts, rejected = _read(records, skip_bad)
+    facts, rejected = read_lines(records, skip_bad)
     document = settled_document(loaded, facts, day, rejected, file=records, skip_bad=skip_bad)
     if format == "table" or (format is None and sys.stdout.isatty()):
         from jobs.show import show_outcome
@@ -91,7 +91,22 @@ def bad_records(rejected: Iterable[Rejected]) -> UserError:
     return UserError("\n".join([f"{len(lines)} bad record{'s' if len(lines) > 1 else ''}", *shown, hint]))
 
 
-def _read(records: str, skip_bad: bool) -> tuple[Facts, list[Rejected]]:
+def settled_program(program: Program, facts: Facts, as_of: date, *, file: str) -> tuple[Settled, dict[str, Any]]:
+    """One program settled, and its outcome. Raises: ``UserError`` when a record turns out to point at nothing."""
+    (settled,) = settle([program], facts, as_of)
+    late = unknown_statements(settled, facts, file)
+    if late:
+        raise bad_records(late)
+    return settled, outcome([settled], as_of)
+
+
+def read_records(records: str) -> Facts:
+    """The facts of a file or of standard input (``-``). Raises: ``UserError`` with every bad record named."""
+    return read_lines(records, skip_bad=False)[0]
+
+
+def read_lines(records: str, skip_bad: bool) -> tuple[Facts, list[Rejected]]:
+    """Facts and bad records of a file; without ``skip_bad`` bad records are an error. Raises: ``UserError``."""
     name = "<stdin>" if records == "-" else records
     try:
         with nullcontext(sys.stdin.buffer) if records == "-" else Path(records).open("rb") as lines:

@@ -141,6 +141,14 @@ def load_program(name_or_path: str, overrides: Mapping[str, str] | None = None) 
 
 def parse_program(text: str, file: str) -> Program:
     """Read a program file's text. Raises: ``ProgramError`` with file, line, key, found, allowed."""
+    program = examine_program(program_tree(text, file), file)
+    if isinstance(program, Program):
+        return program
+    raise program[0]
+
+
+def program_tree(text: str, file: str) -> Any:
+    """A program file's text as a YAML tree that knows its lines. Raises: ``ProgramError`` for what is no such tree."""
     from ruamel.yaml import YAML
     from ruamel.yaml.constructor import RoundTripConstructor
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
@@ -153,31 +161,40 @@ def parse_program(text: str, file: str) -> Program:
     yaml.Constructor = AsWritten
     try:
         tree = yaml.load(text)
-        if not isinstance(tree, dict):
-            found = "nothing" if tree is None else "a list" if isinstance(tree, list) else repr(tree)[:80]
-            raise ProgramError(f"{file}:1: found {found}; allowed: keys with values, from `id:` to `versions:`")
-        body = orjson.dumps(_plain(tree))
     except MarkedYAMLError as error:
         line = (error.problem_mark.line + 1) if error.problem_mark else 1
         raise ProgramError(f"{file}:{line}: not YAML: {error.problem}") from None
     except (YAMLError, TypeError, ValueError, RecursionError) as error:
         raise ProgramError(f"{file}: not a program file: {error}") from None
+    if not isinstance(tree, dict):
+        found = "nothing" if tree is None else "a list" if isinstance(tree, list) else repr(tree)[:80]
+        raise ProgramError(f"{file}:1: found {found}; allowed: keys with values, from `id:` to `versions:`")
+    return tree
+
+
+def examine_program(tree: Any, file: str) -> Program | list[ProgramError]:
+    """The program of a tree, or everything that keeps it from being one: file, line, key, found, allowed."""
     try:
-        return Program.model_validate_json(body)
+        return Program.model_validate_json(orjson.dumps(_plain(tree)))
     except ProgramError as error:
-        raise ProgramError(f"{file}:{line_of(tree, list(error.path))}: {error}") from None
+        path = list(error.path)
+        return [ProgramError(f"{file}:{line_of(tree, path)}: {error}", error.path)]
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        path = [part for part in first["loc"] if part not in TAGS]
-        if first["type"] == "union_tag_invalid":
-            raise ProgramError(
-                f"{file}:{line_of(tree, [*path, 'kind'])}: {'.'.join(map(str, path))}.kind: found "
-                f"{first['ctx']['tag']!r}; allowed: {first['ctx']['expected_tags']}"
-            ) from None
-        found = "nothing" if first["type"] == "missing" else repr(first["input"])[:80]
-        raise ProgramError(
-            f"{file}:{line_of(tree, path)}: {'.'.join(map(str, path))}: found {found}; allowed: {_allowed(first)}"
-        ) from None
+        return [_told(one, tree, file) for one in error.errors(include_url=False)]
+    except (TypeError, ValueError, RecursionError) as error:
+        return [ProgramError(f"{file}: not a program file: {error}")]
+
+
+def _told(error: Any, tree: Any, file: str) -> ProgramError:
+    path = [part for part in error["loc"] if part not in TAGS]
+    if error["type"] == "union_tag_invalid":
+        place = [*path, "kind"]
+        found, allowed = repr(error["ctx"]["tag"]), error["ctx"]["expected_tags"]
+    else:
+        place = path
+        found, allowed = "nothing" if error["type"] == "missing" else repr(error["input"])[:80], _allowed(error)
+    where = f"{file}:{line_of(tree, place)}: {'.'.join(map(str, place))}"
+    return ProgramError(f"{where}: found {found}; allowed: {allowed}", tuple(place))
 
 
 TAGS = {
@@ -232,17 +249,3 @@ def line_of(tree: Any, path: list[Any]) -> int:
         except (KeyError, IndexError, TypeError, AttributeError):
             break
     return line
-
-
-def program_schema() -> dict[str, Any]:
-    """JSON Schema of a program file, for editors; settings carry their meaning and allowed values."""
-    schema = Program.model_json_schema()
-    schema["$defs"]["Terms"]["properties"]["settings"] = {
-        "type": "object",
-        "additionalProperties": False,
-        "properties": {
-            key: {"$ref": "#/$defs/SettingTerm", "description": f"{setting.meaning} Allowed: {setting.allowed}."}
-            for key, setting in CATALOGUE.items()
-        },
-    }
-    return schema
