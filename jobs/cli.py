@@ -26,6 +26,14 @@ app = typer.Typer(
 
 As_of = Annotated[str, typer.Option("--as-of", help="Local date of the program, YYYY-MM-DD.", metavar="DATE")]
 
+Programs = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--program", "-p", help="A shipped program or a program file; repeatable. All that the records mention without."
+    ),
+]
+Sets = Annotated[list[str] | None, typer.Option("--set", help="Override one setting: key=value.")]
+
 
 @app.command()
 def settle(
@@ -45,6 +53,37 @@ def settle(
     from jobs.settle_file import settle_file
 
     settle_file(program, records, as_of, sets or [], skip_bad=skip_bad, format="json" if json else format)
+
+
+@app.command()
+def report(
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="registry, dashboard, pipeline, forecast, kpis, co-op, benchmark or leaderboard (docs/reports.md)"
+        ),
+    ],
+    records: Annotated[str, typer.Option("--records", "-r", help="JSON Lines file, or - for standard input.")],
+    as_of: As_of,
+    program: Programs = None,
+    sets: Sets = None,
+    partner: Annotated[
+        str | None, typer.Option("--partner", help="Only this partner's own rows.", metavar="ID")
+    ] = None,
+    monthly: Annotated[bool, typer.Option("--monthly", help="registry: each month's end up to the date, too.")] = False,
+    top: Annotated[int | None, typer.Option("--top", help="leaderboard: how many places.", min=1)] = None,
+    list_name: Annotated[str | None, typer.Option("--list", help="Which list a CSV holds; the first without.")] = None,
+    format: Annotated[str | None, typer.Option(help="json, csv or table; json when output is not a terminal.")] = None,
+    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave bad records out.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Same as --format json.")] = False,
+) -> None:
+    """Report on programs from a file of records: who is where in the pipeline, what is earned, what is to come."""
+    from jobs.report.tables import Asked
+    from jobs.report_file import report_file
+
+    asked = Asked(partner, monthly, top)
+    format = "json" if json else format
+    report_file(name, program or [], records, as_of, sets or [], asked, skip_bad=skip_bad, format=format, list_name=list_name)  # fmt: skip
 
 
 @app.command()
