@@ -67,12 +67,14 @@ class Picture:
             self._seen[kind] = {name: found[name] for name in sorted(found) if found[name] is not None}
         return self._seen[kind]  # type: ignore[no-any-return]
 
-    def last_known(self, kind: str, identity: str | None) -> Any:
-        """A record as it read when it was last there (a withdrawn one, too), or ``None``."""
-        for view in reversed(self.timelines(kind).get(identity or "", ())):
-            if view.fact is not None:
-                return view.fact
-        return None
+    def last_known(self, kind: str, identity: str | None, before: datetime | None = None) -> Any:
+        """A record as it read when it was last there (a withdrawn one, too), or ``None``.
+
+        ``before`` an instant: as it was known then; what became known only later reads as it first did.
+        """
+        there = [view for view in self.timelines(kind).get(identity or "", ()) if view.fact is not None]
+        then = [view for view in there if before is None or view.at < before]
+        return (then[-1] if then else there[0]).fact if there else None
 
     def name_of(self, partner: str) -> str | None:
         """A partner's name."""
