@@ -100,7 +100,6 @@ class NotEngaged(Term):
         None, description="the setting that says how far back two-way activity counts; none: it does not"
     )
     customers: bool = Field(False, description="whether being a customer already counts")
-    unless: str | None = Field(None, description="a setting=value under which this is not asked")
     roles: tuple[str, ...] = ()
     clauses: Clauses
 
@@ -443,10 +442,10 @@ class Terms(Term):
         if self.statements.needs_partner_invoice:
             yield from ("invoice_match", "invoice_tolerance")
 
-    def in_force(self, *kinds: str) -> Iterator[CommissionTerm]:
-        """The commission terms of these kinds whose ``when`` holds under the settings."""
+    def in_force(self) -> Iterator[CommissionTerm]:
+        """The commission terms whose ``when`` holds under the settings."""
         for term in self.commission:
-            if term.kind in kinds and all(self.settings[key].value == value for key, value in term.when.items()):
+            if all(self.settings[key].value == value for key, value in term.when.items()):
                 yield term
 
     def clauses_of(self, setting: str) -> tuple[str, ...]:
