@@ -9,8 +9,7 @@ from decimal import Decimal
 from jobs.report.figures import total
 from jobs.report.leads import Lead, contract_value
 from jobs.report.picture import Picture
-from jobs.report.registry import contract_revenue
-from jobs.report.standing import tier_rows
+from jobs.report.registry import contracted_first_year
 from rules.money import EXACT, ZERO, rounded
 from rules.records import Contract
 from rules.terms import RateTerm, ShareOfCollections, ShareOfContract, ShareOfInvoices
@@ -35,7 +34,7 @@ def expected_rate(picture: Picture, partner: str, value: Decimal | None, *about:
         for source in term.rate.sources:
             found = _from(picture, term.rate, source, partner, value, about)
             if found is not None:
-                return found
+                return found if source == "decision" else _uplifted(picture, term.rate, partner, found)
     return None
 
 
@@ -68,14 +67,27 @@ def to_come(picture: Picture, lead: Lead, contract: Contract) -> tuple[Rate | No
 def _worth(picture: Picture, contract: Contract) -> Decimal | None:
     for term in _terms(picture):
         if isinstance(term, ShareOfContract) and term.basis == "first_year":
-            return contract_revenue(contract, term.included_lines)
+            return contracted_first_year(picture, contract, term.included_lines)
     return contract_value(contract)
 
 
 def _terms(picture: Picture) -> Iterator[Sharing]:
-    for term in picture.terms.in_force("share_of_collections", "share_of_invoices", "share_of_contract"):
+    for term in picture.terms.in_force():
         if isinstance(term, Sharing):
             yield term
+
+
+def _uplifted(picture: Picture, term: RateTerm, partner: str, found: Rate) -> Rate:
+    """The rate with what the partner's tier adds (TC-A5)."""
+    history, tier = picture.tiers.get(partner), picture.tier_of(partner)
+    if not term.uplift_tiers or history is None or tier is None:
+        return found
+    names = [level.tier for level in history.levels[: history.place(tier) + 1]]
+    for name in reversed(names if picture.terms.values.get("tiers_cumulative") else names[-1:]):
+        uplift = picture.terms.values.get(f"tier_uplift.{name}")
+        if isinstance(uplift, Decimal) and uplift:
+            return Rate(found.rate + uplift, f"{found.source} + tier {name}")
+    return found
 
 
 def _from(
@@ -90,7 +102,7 @@ def _from(
         last = max(decided, key=lambda each: (each.at, each.id), default=None)
         return Rate(last.rate, f"set by {last.by}") if last else None
     if source == "tier":
-        tier = (tier_rows(picture).get(partner) or {}).get("tier")
+        tier = picture.tier_of(partner)
         levels = picture.terms.tiers.levels if picture.terms.tiers else ()
         rates = [level.rate for level in levels if level.tier == tier and level.rate is not None]
         return Rate(rates[0], f"tier {tier}") if rates else None

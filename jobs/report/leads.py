@@ -153,29 +153,22 @@ def leads(picture: Picture, partner: str | None = None) -> list[Lead]:
 
 
 def _contracts(picture: Picture) -> dict[str, list[Contract]]:
-    """Contracts by the referral they belong to: the one that earns on it, that it names, or whose claim it won."""
+    """Contracts by the referral they belong to: the one they or their sale name, else the claim that they earn for."""
     owners: dict[str, str] = {}
+    for claim in picture.rows["claims"]:
+        for _, verdict in reversed(picture.verdicts(claim["referral"])):
+            for name in verdict.contracts:
+                owners.setdefault(name, claim["referral"])
     for row in picture.rows["entries"]:
         if row["contract"] is not None and row["referral"] is not None:
             owners.setdefault(row["contract"], row["referral"])
-    won: dict[str, list[Row]] = {}
-    for claim in picture.rows["claims"]:
-        if claim["won_on"] is None:
-            continue
-        winning = picture.verdicts(claim["referral"])[-1][1].contract
-        if winning is not None:
-            owners.setdefault(winning, claim["referral"])
-        if claim["account"] is not None:
-            won.setdefault(claim["account"], []).append(claim)
-    found: dict[str, list[Contract]] = {}
+    own = {claim["referral"] for claim in picture.rows["claims"]}
     sales = picture.facts("opportunity")
-    every = picture.terms.claims.contracts == "all"
+    found: dict[str, list[Contract]] = {}
     for contract in picture.facts("contract").values():
         sale: Any = sales.get(contract.opportunity or "")
-        owner = contract.referral or (sale.referral if sale else None) or owners.get(contract.id)
-        if owner is None and every:
-            same = [claim for claim in won.get(contract.account, ()) if claim["won_on"] <= str(contract.signed_on)]
-            owner = same[-1]["referral"] if same else None
+        named = contract.referral or (sale.referral if sale else None)
+        owner = named if named in own else owners.get(contract.id)
         if owner is not None:
             found.setdefault(owner, []).append(contract)
     for signed in found.values():

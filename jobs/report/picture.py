@@ -12,6 +12,7 @@ from jobs.settle import Settled
 from rules.facts import Facts, View, timelines
 from rules.program import Program
 from rules.terms import Terms
+from rules.tiers import TierHistory
 from sync.verdicts import Claim, Verdict
 
 Row = dict[str, Any]
@@ -29,6 +30,7 @@ class Picture:
     claims: Mapping[str, Claim]
     posted_at: Mapping[str, datetime]
     """The instant at which each entry of the ledger became known, by its key."""
+    tiers: Mapping[str, TierHistory]
     source: Facts
     _seen: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
@@ -37,7 +39,7 @@ class Picture:
         """The picture of a settled program."""
         claims = {claim.referral: claim for claim in settled.claims}
         posted_at = {key: entry.posted_at for key, entry in settled.ledger.entries.items()}
-        return cls(settled.program, settled.as_of, settled.rows(), claims, posted_at, facts)
+        return cls(settled.program, settled.as_of, settled.rows(), claims, posted_at, settled.tiers, facts)
 
     @cached_property
     def until(self) -> datetime:
@@ -86,6 +88,11 @@ class Picture:
         """All partners with an enrollment or a referral in this program."""
         enrolled = {fact.partner for fact in self.facts("enrollment").values()}
         return tuple(sorted(enrolled | {claim.partner for claim in self.claims.values()}))
+
+    def tier_of(self, partner: str) -> str | None:
+        """A partner's tier on ``as_of``, as it was known then."""
+        history = self.tiers.get(partner)
+        return history.on(self.as_of, self.until) if history else None
 
     def verdicts(self, referral: str) -> Sequence[tuple[datetime, Verdict]]:
         """How a claim stood through time."""

@@ -11,7 +11,8 @@ from jobs.report.figures import total
 from jobs.report.leads import Lead, contract_value, leads
 from jobs.report.picture import Picture, Row
 from jobs.report.tables import Asked, Table
-from rules.calendar import Period, month_end, next_month
+from rules.calendar import month_end, next_month
+from rules.first_year import first_year
 from rules.money import ZERO, text
 from rules.records import Contract
 from rules.terms import ShareOfContract
@@ -22,7 +23,6 @@ LEADS = Table(
      "introduced_contacts", "deal_status", "deal_close_date", "first_year_saas_revenue", "currency"),
     ("as_of", "program", "referral"),
 )  # fmt: skip
-FIRST_YEAR = Period(months=12)
 
 
 def registry(picture: Picture, asked: Asked) -> dict[str, list[Row]]:
@@ -101,18 +101,18 @@ def _first_year(picture: Picture, lead: Lead) -> Row:
         amount, currency = total(bases, "basis"), bases[0]["currency"]
         return {"first_year_saas_revenue": text(amount, currency), "currency": currency}
     kinds = terms[0].included_lines
-    signed = [(each, contract_revenue(each, kinds)) for each in lead.contracts]
+    signed = [(each, contracted_first_year(picture, each, kinds)) for each in lead.contracts]
     found = next(((each, amount) for each, amount in signed if amount is not None), None)
     if found is None:
         return {"first_year_saas_revenue": None, "currency": lead.currency}
     return {"first_year_saas_revenue": text(found[1], found[0].currency), "currency": found[0].currency}
 
 
-def contract_revenue(contract: Contract, kinds: Collection[str]) -> Decimal | None:
+def contracted_first_year(picture: Picture, contract: Contract, kinds: Collection[str]) -> Decimal | None:
     """What a contract promises for its first year in these kinds of lines; ``None`` when it does not say."""
-    starts = contract.starts_on or contract.signed_on
+    anchor = str(picture.terms.values.get("first_year_anchor", "subscription_start"))
+    invoices = [each for each in picture.facts("invoice").values() if each.contract == contract.id]
+    year = first_year(anchor, contract, invoices, kinds, None)
     if contract.lines:
-        ends = FIRST_YEAR.after(starts)
-        lines = [line for line in contract.lines if line.kind in kinds and (line.from_ or starts) < ends]
-        return sum((line.amount for line in lines), ZERO)
+        return sum((year.part_of(line) for line in contract.lines if line.kind in kinds), ZERO)
     return contract_value(contract) if contract.kind in kinds else None

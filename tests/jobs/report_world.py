@@ -15,6 +15,7 @@ from jobs.report_file import report_document
 from jobs.settle import settle_program
 from rules.facts import Facts, read_facts
 from rules.program import Program, load_program
+from rules.tiers import Step, TierHistory
 from sync.verdicts import Claim, Verdict
 
 Row = dict[str, Any]
@@ -60,7 +61,7 @@ def handmade(
                     (),
                     state,
                     won_on=date.fromisoformat(won_on) if won_on else None,
-                    contract=claim.get("contract") if won_on else None,
+                    contracts=tuple(claim.get("contracts", ())) if won_on else (),
                 ),
             )
             for at, state, won_on in claim["through"]
@@ -76,7 +77,18 @@ def handmade(
         "tasks": [],
     }
     posted_at = {row["key"]: loaded.calendar.start_of(date.fromisoformat(row["earned_on"])) for row in rows["entries"]}
-    return Picture(loaded, date.fromisoformat(as_of), rows, made, posted_at, facts_of(records))
+    return Picture(loaded, date.fromisoformat(as_of), rows, made, posted_at, _tiers(loaded, tiers), facts_of(records))
+
+
+def _tiers(program: Program, rows: Sequence[Row]) -> dict[str, TierHistory]:
+    terms = program.versions[-1].tiers
+    assert terms is not None or not rows
+    return {
+        row["partner"]: TierHistory(
+            since, terms.levels, [(program.calendar.start_of(since), [Step(since, row["tier"])])], [], row["count"], None
+        )
+        for row in rows if terms is not None for since in [date.fromisoformat(row["since"])]
+    }  # fmt: skip
 
 
 def entry(program: str, **given: Any) -> Row:

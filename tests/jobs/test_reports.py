@@ -81,7 +81,7 @@ ON = [
     sale("o3", "a3", "Qualification", referral="r3", closed_at="2026-04-15T16:00:00Z", outcome="lost"),
 ]  # fmt: skip
 ON_CLAIMS = [
-    {"referral": "r1", "partner": "p1", "account": "a1", "contract": "c1", "through": [
+    {"referral": "r1", "partner": "p1", "account": "a1", "contracts": ["c1"], "through": [
         ("2026-01-05T16:00:00+00:00", "submitted", None), ("2026-01-12T16:00:00+00:00", "active", None),
         ("2026-03-10T06:00:00+00:00", "won", "2026-03-10")]},
     {"referral": "r2", "partner": "p1", "account": "a2", "through": [
