@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from jobs.report.figures import mean, share, total
-from jobs.report.leads import Lead, contract_value, leads
+from jobs.report.leads import Lead, contract_value, leads, told
 from jobs.report.picture import Picture, Row
 from jobs.report.standing import NO_TIER, standing_of, tier_rows
 from jobs.report.tables import Asked, Table
@@ -49,7 +49,7 @@ def dashboard(picture: Picture, asked: Asked) -> dict[str, list[Row]]:
     own = leads(picture, asked.partner)
     return {
         "partners": partner_rows(picture, asked.partner, own),
-        "leads": [_lead_row(picture, lead) for lead in own],
+        "leads": [_lead_row(picture, lead, asked) for lead in own],
         "deals": [row for lead in own for row in _deal_rows(picture, lead)],
         "payouts": list(_payout_rows(picture, asked.partner)),
     }
@@ -129,7 +129,7 @@ def _per_deal(currency: str, own: Sequence[Lead], entries: Sequence[Row]) -> Row
     return {"average_deal": mean(values, currency), "commission_per_deal": mean(earned.values(), currency)}
 
 
-def _lead_row(picture: Picture, lead: Lead) -> Row:
+def _lead_row(picture: Picture, lead: Lead, asked: Asked) -> Row:
     local = picture.program.calendar.date_of
     details = lead.referral.details or {}
     value = lead.value if lead.value is not None else lead.expected_value
@@ -155,7 +155,7 @@ def _lead_row(picture: Picture, lead: Lead) -> Row:
         "services": [str(each) for each in services] if isinstance(services, list) else [services] if services else [],
         "industry": details.get("industry"),
         "contract_kinds": sorted({each.kind for each in lead.contracts}),
-        "because": lead.claim["because"],
+        "because": lead.claim["because"] if asked.partner is None else told(lead.verdicts[-1][1]),
     }
 
 

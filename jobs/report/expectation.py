@@ -50,7 +50,7 @@ def to_come(picture: Picture, lead: Lead, contract: Contract) -> tuple[Rate | No
     """What a signed contract may still earn: its value less what its entries stand on, at their latest rate."""
     rows = [row for row in lead.entries if row["contract"] == contract.id and row["kind"] != "bonus"]
     rates = sorted((row["earned_on"], row["key"], row["rate"]) for row in rows if row["rate"] is not None)
-    value = _worth(picture, contract)
+    value = worth(picture, contract)
     rate = (
         Rate(Decimal(rates[-1][2]), f"entry {rates[-1][1]}")
         if rates
@@ -64,7 +64,8 @@ def to_come(picture: Picture, lead: Lead, contract: Contract) -> tuple[Rate | No
     return rate, rounded(EXACT.multiply(left, rate.rate), contract.currency)
 
 
-def _worth(picture: Picture, contract: Contract) -> Decimal | None:
+def worth(picture: Picture, contract: Contract) -> Decimal | None:
+    """What of a contract's value commission is expected on: its first year's where the program pays on that."""
     for term in _terms(picture):
         if isinstance(term, ShareOfContract) and term.basis == "first_year":
             return contracted_first_year(picture, contract, term.included_lines)

@@ -7,13 +7,14 @@ in the pipeline (CN-66). ``engaged`` is the stage ``discovery``; ``proposal`` is
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
 from jobs.report.picture import Picture, Row
+from rules.facts import at
 from rules.money import ZERO
 from rules.records import Account, Contract, Opportunity, Referral
 from sync.verdicts import Verdict
@@ -24,6 +25,11 @@ OPEN_STAGES = STAGES[:3]
 ENDED = {"inadmissible", "returned", "rejected", "superseded", "expired", "withdrawn"}
 """States in which a claim is lost."""
 QUALIFIED = {"active", "won"}
+_NOT_OF_OTHERS = {
+    "superseded": "another claim holds this prospect",
+    "conflict": "more than one claim to this prospect was received; a person decides",
+    "in_review": "a person looks at this claim",
+}
 _AMOUNT = re.compile(r"[0-9]{1,18}(\.[0-9]{1,6})?")
 _STAGE_WORDS = (("negotiation", ("negotiat", "contract")), ("proposal", ("proposal", "quote", "offer")))
 """Words in the name that a CRM gives a stage; any other open stage is discovery."""
@@ -68,8 +74,7 @@ class Lead:
     @property
     def opportunity(self) -> Opportunity | None:
         """Its sale: the latest one that is open, else the latest."""
-        ordered = sorted(self.opportunities, key=lambda deal: (deal.outcome is None, deal.created_at, deal.id))
-        return ordered[-1] if ordered else None
+        return _main_sale(self.opportunities)
 
     @property
     def status(self) -> str:
@@ -90,7 +95,7 @@ class Lead:
     @property
     def qualified_at(self) -> datetime | None:
         """Since when it is, or first was, qualified."""
-        return next((at for at, verdict in self.verdicts if verdict.state in QUALIFIED), None)
+        return next((since for since, verdict in self.verdicts if verdict.state in QUALIFIED), None)
 
     @property
     def won_on(self) -> date | None:
@@ -197,3 +202,34 @@ def _opportunities(picture: Picture) -> dict[str, list[Opportunity]]:
 
 def _was_qualified(picture: Picture, claim: Row) -> bool:
     return any(verdict.state in QUALIFIED for _, verdict in picture.verdicts(claim["referral"]))
+
+
+def statuses(picture: Picture, lead: Lead) -> list[tuple[datetime, str, str]]:
+    """Every status that a lead had: since when, which, and why; two that follow one another differ."""
+    sales = {each.id: picture.timelines("opportunity")[each.id] for each in lead.opportunities}
+    began = lead.verdicts[0][0]
+    instants = {since for since, _ in lead.verdicts} | {
+        view.at for views in sales.values() for view in views if view.at > began
+    }
+    found: list[tuple[datetime, str, str]] = []
+    for instant in sorted(instants):
+        verdict = [verdict for since, verdict in lead.verdicts if since <= instant][-1]
+        known = [fact for views in sales.values() if (fact := at(list(views), instant)) is not None]
+        main = _main_sale(known)
+        status = status_of(verdict.state, main)
+        if not found or found[-1][1] != status:
+            is_of_sale = status in ("engaged", "proposal") or (status == "lost" and verdict.state in QUALIFIED)
+            because = f"its sale is in the stage {main.stage}" if main and is_of_sale else told(verdict)
+            found.append((instant, status, because))
+    return found
+
+
+def told(verdict: Verdict) -> str:
+    """Why a claim stands so, as its partner may read it: of other partners' claims it says no more than that they are."""
+    return _NOT_OF_OTHERS.get(verdict.state, verdict.because)
+
+
+def _main_sale(sales: Iterable[Opportunity]) -> Opportunity | None:
+    """The latest sale that is open, else the latest."""
+    ordered = sorted(sales, key=lambda deal: (deal.outcome is None, deal.created_at, deal.id))
+    return ordered[-1] if ordered else None
