@@ -40,8 +40,8 @@ def claim_events(picture: Picture) -> Iterator[Event]:
 def _requested(picture: Picture, lead: Lead) -> Iterator[Event]:
     """The registration goes to the program manager of the partner, else to the program's office (ON-20)."""
     received = picture.program.calendar.date_of(lead.verdicts[0][0])
-    enrollments = sorted(picture.facts("enrollment").items())
-    managers = [each.manager for _, each in enrollments if each.partner == lead.claim["partner"] and each.manager]
+    enrollments = picture.grouped("enrollment", "partner").get(lead.claim["partner"], {}).values()
+    managers = [each.manager for each in enrollments if each.manager]
     yield Event(
         "registration_requested", f"vendor:{managers[0] if managers else 'program_manager'}", lead.id, received,
         {

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from jobs.report.figures import total
+from jobs.report.first_year import first_year_revenue, first_year_term
 from jobs.report.leads import Lead, contract_value
 from jobs.report.picture import Picture
-from jobs.report.registry import contracted_first_year
 from rules.money import EXACT, ZERO, rounded
 from rules.records import Contract
 from rules.terms import RateTerm, ShareOfCollections, ShareOfContract, ShareOfInvoices
@@ -66,10 +66,8 @@ def to_come(picture: Picture, lead: Lead, contract: Contract) -> tuple[Rate | No
 
 def worth(picture: Picture, contract: Contract) -> Decimal | None:
     """What of a contract's value commission is expected on: its first year's where the program pays on that."""
-    for term in _terms(picture):
-        if isinstance(term, ShareOfContract) and term.basis == "first_year":
-            return contracted_first_year(picture, contract, term.included_lines)
-    return contract_value(contract)
+    term = first_year_term(picture)
+    return first_year_revenue(picture, contract, term) if term else contract_value(contract)
 
 
 def _terms(picture: Picture) -> Iterator[Sharing]:
@@ -112,10 +110,9 @@ def _from(
         return Rate(bands[-1].rate, f"band from {bands[-1].from_value}") if bands else None
     if source == "fixed":
         return Rate(term.fixed, "the program") if term.fixed is not None else None
-    for name, enrollment in picture.facts("enrollment").items():
-        if enrollment.partner == partner:
-            if source == "enrollment" and enrollment.rate is not None:
-                return Rate(enrollment.rate, f"enrollment {name}")
-            if source == "role" and enrollment.role in term.by_role:
-                return Rate(term.by_role[enrollment.role], f"role {enrollment.role}")
+    for name, enrollment in picture.grouped("enrollment", "partner").get(partner, {}).items():
+        if source == "enrollment" and enrollment.rate is not None:
+            return Rate(enrollment.rate, f"enrollment {name}")
+        if source == "role" and enrollment.role in term.by_role:
+            return Rate(term.by_role[enrollment.role], f"role {enrollment.role}")
     return None

@@ -69,6 +69,16 @@ class Picture:
             self._seen[kind] = {name: found[name] for name in sorted(found) if found[name] is not None}
         return self._seen[kind]  # type: ignore[no-any-return]
 
+    def grouped(self, kind: str, field: str) -> Mapping[Any, Mapping[str, Any]]:
+        """The records of a type by the value of one of their fields."""
+        name = f"{kind} by {field}"
+        if name not in self._seen:
+            groups: dict[Any, dict[str, Any]] = {}
+            for identity, fact in self.facts(kind).items():
+                groups.setdefault(getattr(fact, field), {})[identity] = fact
+            self._seen[name] = groups
+        return self._seen[name]  # type: ignore[no-any-return]
+
     def last_known(self, kind: str, identity: str | None, before: datetime | None = None) -> Any:
         """A record as it read when it was last there (a withdrawn one, too), or ``None``.
 

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from datetime import date
-from decimal import Decimal
-from typing import Any
 
-from jobs.report.figures import total
-from jobs.report.leads import Lead, contract_value, leads
+from jobs.report.first_year import first_year_revenue, first_year_term
+from jobs.report.leads import Lead, leads
 from jobs.report.picture import Picture, Row
 from jobs.report.tables import Asked, Table
 from rules.calendar import month_end, next_month
-from rules.first_year import first_year
-from rules.money import ZERO, text
-from rules.records import Contract
-from rules.terms import ShareOfContract
+from rules.money import text
 
 LEADS = Table(
     "leads",
@@ -41,11 +36,9 @@ def _month_ends(picture: Picture) -> Iterator[date]:
 
 
 def _rows(picture: Picture, partner: str | None) -> Iterator[Row]:
-    introductions: dict[str, list[Any]] = {}
-    for introduction in picture.facts("introduction").values():
-        introductions.setdefault(introduction.referral, []).append(introduction)
+    introductions = picture.grouped("introduction", "referral")
     for lead in leads(picture, partner):
-        introduced = sorted(introductions.get(lead.id, ()), key=lambda each: (each.at, each.id))
+        introduced = sorted(introductions.get(lead.id, {}).values(), key=lambda each: (each.at, each.id))
         yield {
             "as_of": picture.as_of.isoformat(),
             "program": picture.program.id,
@@ -92,27 +85,12 @@ def _close_date(picture: Picture, lead: Lead) -> str | None:
 
 
 def _first_year(picture: Picture, lead: Lead) -> Row:
-    """The first year's revenue on which the ledger stands; before anything was earned, what the contract says."""
-    terms = [t for t in picture.terms.commission if isinstance(t, ShareOfContract) and t.basis == "first_year"]
-    if not terms or lead.won_on is None:
-        return {"first_year_saas_revenue": None, "currency": lead.currency}
-    bases = [row for row in lead.entries if row["basis"] is not None]
-    if bases:
-        amount, currency = total(bases, "basis"), bases[0]["currency"]
-        return {"first_year_saas_revenue": text(amount, currency), "currency": currency}
-    kinds = terms[0].included_lines
-    signed = [(each, contracted_first_year(picture, each, kinds)) for each in lead.contracts]
-    found = next(((each, amount) for each, amount in signed if amount is not None), None)
-    if found is None:
-        return {"first_year_saas_revenue": None, "currency": lead.currency}
-    return {"first_year_saas_revenue": text(found[1], found[0].currency), "currency": found[0].currency}
-
-
-def contracted_first_year(picture: Picture, contract: Contract, kinds: Collection[str]) -> Decimal | None:
-    """What a contract promises for its first year in these kinds of lines; ``None`` when it does not say."""
-    anchor = str(picture.terms.values.get("first_year_anchor", "subscription_start"))
-    invoices = [each for each in picture.facts("invoice").values() if each.contract == contract.id]
-    year = first_year(anchor, contract, invoices, kinds, None)
-    if contract.lines:
-        return sum((year.part_of(line) for line in contract.lines if line.kind in kinds), ZERO)
-    return contract_value(contract) if contract.kind in kinds else None
+    """The first year's revenue of the contract that won the lead, where the program pays on a first year."""
+    term = first_year_term(picture)
+    revenue = [] if term is None or lead.won_on is None else [
+        (contract, amount) for contract in lead.contracts
+        if (amount := first_year_revenue(picture, contract, term)) is not None
+    ]  # fmt: skip
+    contract, amount = revenue[0] if revenue else (None, None)
+    shown = text(amount, contract.currency) if contract and amount is not None else None
+    return {"first_year_saas_revenue": shown, "currency": contract.currency if contract else lead.currency}

@@ -112,15 +112,26 @@ def test_registry_has_the_eight_fields_as_they_stand() -> None:
     assert (lost["deal_status"], lost["deal_close_date"]) == ("lost", "2026-04-15")
 
 
-def test_registry_shows_the_revenue_on_which_the_ledger_stands() -> None:
-    earned = [
-        {"partner": "p1", "referral": "r1", "contract": "c1", "basis": "120000.00", "amount": "12000.00",
-         "earned_on": "2026-04-20"},
-        {"partner": "p1", "referral": "r1", "contract": "c1", "basis": "-20000.00", "amount": "-2000.00",
-         "earned_on": "2026-05-20", "kind": "true_up"},
-    ]  # fmt: skip
-    row = only(report("registry", one_network(entries=earned))["leads"], referral="r1")
-    assert row["first_year_saas_revenue"] == "100000.00"
+def test_registry_revenue_is_net_of_credits_and_comes_from_invoices_when_the_contract_has_no_lines() -> None:
+    april, may, march, after = (
+        {"type": "invoice", "id": f"i{day[2:7]}", "account": "a1", "contract": "c1", "issued_on": day, "service_from": day,
+         "currency": "USD", "tax": "800.00",
+         "lines": [{"kind": "saas", "amount": "10000.00"}, {"kind": "services", "amount": "2000.00"}]}
+        for day in ("2026-04-01", "2026-05-01", "2027-03-31", "2027-04-01")
+    )  # fmt: skip
+    credit = {"type": "credit_note", "id": "k1", "invoice": may["id"], "issued_on": "2026-05-20", "amount": "1200.00",
+              "currency": "USD"}  # fmt: skip
+
+    def revenue(as_of: str, *records: Row) -> str:
+        row = only(report("registry", handmade("one-network", records, as_of, ON_CLAIMS))["leads"], referral="r1")
+        return str(row["first_year_saas_revenue"])
+
+    silent = [{**row, "lines": None} if row["id"] == "c1" else row for row in ON]
+    assert revenue("2026-03-31", *silent) == "390000.00"  # nothing is billed yet: its value
+    assert revenue("2026-04-30", *silent, april) == "10000.00"
+    assert revenue("2027-06-30", *silent, april, march, after) == "20000.00"  # the year ends on 31 March 2027
+    assert revenue("2026-05-31", *silent, april, may, credit) == "19000.00"  # of 1,200 credited, 10/12 are SaaS
+    assert revenue("2026-05-31", *ON, may, credit) == "119000.00"
 
 
 def test_registry_keeps_each_months_end_as_it_was_known_then() -> None:
