@@ -34,6 +34,7 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
     ),
     "dispute_decided": ("subject", "outcome", "adjustment", "appeal_note"),
     "dispute_final": ("subject", "outcome"),
+    "lead_offered": ("company", "source", "services", "country", "answer_by"),
     "manager_assigned": ("manager",),
     "monthly_summary": ("month", "submitted", "qualified", "engaged", "proposal", "won", "lost", "earned"),
     "payout_made": ("statement", "amount", "currency"),

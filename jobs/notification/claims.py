@@ -154,7 +154,7 @@ def _earned(picture: Picture, partner: str, month: date) -> str:
     """What was earned in a month and known by its end, a currency each."""
     until = picture.program.calendar.start_of(next_month(month))
     sums: dict[str, Decimal] = {}
-    for row in picture.rows["entries"]:
+    for row in picture.commissions:
         known = picture.posted_at[row["key"]] < until
         if row["partner"] == partner and known and month_start(date.fromisoformat(row["earned_on"])) == month:
             sums[row["currency"]] = sums.get(row["currency"], ZERO) + Decimal(row["amount"])

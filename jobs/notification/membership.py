@@ -1,21 +1,21 @@
 """What partners and applicants are told about their place in the program.
 
-Source: NT-23, ON-18, OP-22, CN-8, CN-10, CN-62, CN-123, CN-128, TC-15, TC-27, TC-34.
+Source: NT-23, ON-18, OP-22, CN-8, CN-10, CN-62, CN-111, CN-123, CN-128, TC-15, TC-27, TC-34.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
 
 from jobs.notification.event import Event
 from jobs.report.picture import Picture
+from rules.clocks import ACCEPTED
+from rules.facts import View
+from rules.lead_sharing import lead_sharing_of
 from rules.money import percent
+from rules.records import Enrollment
 from rules.tiers import TierHistory
-
-ACCEPTED = ("accepted", "approved")
-APPLICATION_DAYS = 5
-"""Business days for the answer to an application (CN-122)."""
 
 
 def membership_events(picture: Picture) -> Iterator[Event]:
@@ -24,6 +24,7 @@ def membership_events(picture: Picture) -> Iterator[Event]:
     yield from _managers(picture)
     yield from _terms(picture)
     yield from _support(picture)
+    yield from _offers(picture)
     for partner, history in picture.tiers.items():
         yield from _tiers(picture, partner, history)
     for name, ticket in picture.facts("ticket").items():
@@ -36,8 +37,10 @@ def _applications(picture: Picture) -> Iterator[Event]:
     calendar = picture.program.calendar
     for name, application in picture.facts("application").items():
         to, applicant = f"applicant:{name}", {"applicant": application.name}
-        answer_by = calendar.business_day_after(application.applied_on, APPLICATION_DAYS)
-        received = {**applicant, "answer_by": f"by {answer_by}"}
+        terms = picture.program.on(application.applied_on).applications
+        days = terms.review_business_days if terms else None
+        answer_by = calendar.business_day_after(application.applied_on, days) if days else None
+        received = {**applicant, "answer_by": f"by {answer_by}" if answer_by else "as soon as it is made"}
         yield Event("application_received", to, name, application.applied_on, received, due_on=answer_by)
         if application.decided_on is not None:
             accepted = (application.outcome or "").casefold() in ACCEPTED
@@ -88,6 +91,30 @@ def _support(picture: Picture) -> Iterator[Event]:
         }
         for to in ("vendor:support", *sorted(each for each in partners if each)):
             yield Event("support_review", to, task["subject"], on, fields)
+
+
+def _offers(picture: Picture) -> Iterator[Event]:
+    """Each partner that a lead of the vendor is offered to, as its turn begins (CN-111, CN-112)."""
+    shared = picture.timelines("shared_lead")
+    if not shared:
+        return
+    enrollments: dict[str, dict[str, Sequence[View[Enrollment]]]] = {}
+    for name, enrollment in picture.facts("enrollment").items():
+        enrollments.setdefault(enrollment.partner, {})[name] = picture.timelines("enrollment")[name]
+    steps = {partner: history.steps for partner, history in picture.tiers.items()}
+    calendar = picture.program.calendar
+    found = lead_sharing_of(picture.program, shared, enrollments, picture.timelines("partner"), steps, picture.until)
+    for hold in found.holds:
+        lead, on = picture.last_known("shared_lead", hold.lead), calendar.date_of(hold.since)
+        terms = picture.program.on(on).lead_sharing
+        if terms is None:
+            continue
+        passes_at = hold.since + timedelta(hours=terms.answer_hours)
+        fields = {
+            "company": lead.company, "source": lead.source, "services": ", ".join(lead.services or ()) or "not given",
+            "country": lead.country or "not given", "answer_by": calendar.local(passes_at),
+        }  # fmt: skip
+        yield Event("lead_offered", hold.partner, hold.lead, on, fields, due_on=calendar.date_of(passes_at))
 
 
 def _tiers(picture: Picture, partner: str, history: TierHistory) -> Iterator[Event]:

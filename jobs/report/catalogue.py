@@ -33,7 +33,7 @@ REPORTS = {
     "pipeline": Report(pipeline.pipeline, (pipeline.DEALS, pipeline.STAGE_ROWS, pipeline.ANALYTICS, pipeline.TREND)),
     "forecast": Report(forecast.forecast, (forecast.SCENARIOS, forecast.DEALS)),
     "kpis": Report(kpis.kpis, (kpis.KPIS,)),
-    "co-op": Report(co_op.co_op, (co_op.REQUESTS,)),
+    "co-op": Report(co_op.co_op, (co_op.FUNDS, co_op.REQUESTS)),
     "benchmark": Report(benchmark.benchmark, (benchmark.METRICS,)),
     "leaderboard": Report(leaderboard.leaderboard, (leaderboard.PLACES,)),
 }

@@ -1,15 +1,24 @@
-"""Requests for co-op funds and how far each is (CN-97..CN-102)."""
+"""Co-op funds by quarter, and the requests for them with how far each is (CN-6, CN-96..CN-102)."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from jobs.report.figures import growth
 from jobs.report.picture import Picture, Row
 from jobs.report.tables import Asked, Table
+from rules.co_op import co_op_of, quarters
+from rules.facts import View
+from rules.ledger import Ledger
 from rules.money import text
 from rules.records import CoOpRequest
 
+FUNDS = Table(
+    "funds",
+    ("program", "partner", "quarter", "currency", "carried", "allocated", "committed", "spent", "expired", "left"),
+    ("program", "partner", "quarter"),
+)
 REQUESTS = Table(
     "requests",
     ("program", "partner", "request", "use", "state", "requested_on", "approved_on", "documents_on", "reimbursed_on",
@@ -19,13 +28,36 @@ REQUESTS = Table(
 
 
 def co_op(picture: Picture, asked: Asked) -> dict[str, list[Row]]:
-    """Every request of the program's partners, when the program has co-op funds."""
-    levels = picture.terms.tiers.levels if picture.terms.tiers else ()
-    if not any(level.co_op for level in levels):
-        return {"requests": []}
-    wanted = picture.partners if asked.partner is None else (asked.partner,)
-    requests = picture.facts("co_op_request").values()
-    return {"requests": [_row(picture, each) for each in requests if each.partner in wanted]}
+    """Every partner's fund and requests, or one's, when the program has co-op funds."""
+    found: dict[str, list[Row]] = {"funds": [], "requests": []}
+    if picture.terms.co_op is None:
+        return found
+    for partner in picture.partners if asked.partner is None else (asked.partner,):
+        found["funds"] += _fund_rows(picture, partner)
+        requests = picture.grouped("co_op_request", "partner").get(partner, {})
+        found["requests"] += [_row(picture, each) for each in requests.values()]
+    return found
+
+
+def _fund_rows(picture: Picture, partner: str) -> Iterator[Row]:
+    """The fund quarter by quarter, replayed by the rule that also posts its reimbursements."""
+    history = picture.tiers.get(partner)
+    fund = co_op_of(
+        picture.program,
+        partner,
+        _of(picture, "co_op_request", partner),
+        _of(picture, "enrollment", partner),
+        history.steps if history else (),
+        Ledger(picture.program.id),
+        picture.as_of,
+    )
+    for quarter in quarters(fund, picture.as_of):
+        yield {"program": picture.program.id, **quarter.row()}
+
+
+def _of(picture: Picture, kind: str, partner: str) -> dict[str, Sequence[View[Any]]]:
+    own = picture.grouped(kind, "partner").get(partner, {})
+    return {name: picture.timelines(kind)[name] for name in own}
 
 
 def state_of(request: CoOpRequest) -> str:

@@ -61,7 +61,7 @@ def partner_rows(picture: Picture, partner: str | None, own: Sequence[Lead]) -> 
     rows = []
     for name in picture.partners if partner is None else (partner,) if partner in picture.partners else ():
         mine = [lead for lead in own if lead.claim["partner"] == name]
-        entries = _by_currency(row for row in picture.rows["entries"] if row["partner"] == name)
+        entries = _by_currency(row for row in picture.commissions if row["partner"] == name)
         statements = _by_currency(row for row in picture.rows["statements"] if row["partner"] == name)
         for currency in sorted({*entries, *statements}) or [picture.program.currency]:
             rows.append(

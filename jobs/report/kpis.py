@@ -133,7 +133,7 @@ def _invoiced(picture: Picture, currency: str, span: Span, accounts: dict[str, d
 
 def _earnings(picture: Picture, now: Span, before: Span) -> Iterator[Row]:
     """What partners earned: on average, the best tenth of them, and its growth."""
-    for currency in sorted({row["currency"] for row in picture.rows["entries"]}):
+    for currency in sorted({row["currency"] for row in picture.commissions}):
         mine, past = (_earned(picture, currency, span) for span in (now, before))
         ranked = sorted(mine.values(), reverse=True)
         top = ranked[: max(1, len(ranked) // TOP_SHARE)]
@@ -151,7 +151,7 @@ def _earnings(picture: Picture, now: Span, before: Span) -> Iterator[Row]:
 
 def _earned(picture: Picture, currency: str, span: Span) -> dict[str, Decimal]:
     found: dict[str, Decimal] = {}
-    for row in picture.rows["entries"]:
+    for row in picture.commissions:
         if row["currency"] == currency and span.holds(row["earned_on"]):
             found[row["partner"]] = found.get(row["partner"], ZERO) + Decimal(row["amount"])
     return found

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import date
-from decimal import Decimal
 
-from jobs.report.leads import Lead, leads
+from jobs.report.leads import leads
 from jobs.report.picture import Picture, Row
 from jobs.report.tables import Asked, Table
 from rules.calendar import quarter_start
 from rules.money import ZERO, text
+from rules.recognition import Rank, Success, ranked
 
 PLACES = Table(
     "places",
@@ -24,39 +24,39 @@ def leaderboard(picture: Picture, asked: Asked) -> dict[str, list[Row]]:
     most = asked.top if asked.top is not None else picture.terms.values.get("top_n")
     if not isinstance(most, int):
         return {"places": []}
-    found: dict[date, dict[str, list[Lead]]] = {}
-    for lead in leads(picture):
-        day = _counts_on(picture, lead)
-        if day is not None:
-            found.setdefault(quarter_start(day), {}).setdefault(lead.claim["partner"], []).append(lead)
-    rows = [row for quarter, partners in found.items() for row in _places(picture, quarter, partners, most)]
-    return {"places": [row for row in rows if asked.partner in (None, row["partner"])]}
+    quarters: dict[date, list[Success]] = {}
+    for success in _successes(picture):
+        quarters.setdefault(quarter_start(success.on), []).append(success)
+    rank_by = str(picture.terms.values.get("rank_by", "successful_referrals"))
+    rows = [
+        _row(picture, quarter, each)
+        for quarter, successes in quarters.items()
+        for each in ranked(successes, rank_by)
+        if each.rank <= most and asked.partner in (None, each.partner)
+    ]
+    return {"places": rows}
 
 
-def _counts_on(picture: Picture, lead: Lead) -> date | None:
-    """The day a referral is successful: signed and under way where tiers count that, else the day it was won."""
-    tiers = picture.terms.tiers
-    return lead.successful_on if tiers and tiers.counts == "successful" else lead.won_on
+def _successes(picture: Picture) -> Iterator[Success]:
+    """The referrals that count for the partners' tiers; where there are no tiers, those that were won."""
+    own = {lead.id: lead for lead in leads(picture)}
+    counted = [(day, own[name]) for history in picture.tiers.values() for day, name in history.counted]
+    if picture.terms.tiers is None:
+        counted = [(lead.won_on, lead) for lead in own.values() if lead.won_on is not None]
+    for day, lead in counted:
+        value = lead.value if lead.currency == picture.program.currency else None
+        yield Success(lead.claim["partner"], day, value or ZERO)
 
 
-def _places(picture: Picture, quarter: date, partners: dict[str, list[Lead]], most: int) -> Iterator[Row]:
+def _row(picture: Picture, quarter: date, place: Rank) -> Row:
     currency = picture.program.currency
-    by_value = picture.terms.values.get("rank_by") == "value"
-    scores: dict[str, tuple[Decimal, ...]] = {}
-    for partner, own in partners.items():
-        value = sum((lead.value for lead in own if lead.value is not None and lead.currency == currency), ZERO)
-        count = Decimal(len(own))
-        scores[partner] = (value, count) if by_value else (count, value)
-    for partner in sorted(scores):
-        rank = 1 + sum(other > scores[partner] for other in scores.values())
-        if rank <= most:
-            yield {
-                "program": picture.program.id,
-                "quarter": quarter.isoformat(),
-                "rank": rank,
-                "partner": partner,
-                "name": picture.name_of(partner),
-                "successful_referrals": len(partners[partner]),
-                "value": text(scores[partner][0 if by_value else 1], currency),
-                "currency": currency,
-            }
+    return {
+        "program": picture.program.id,
+        "quarter": quarter.isoformat(),
+        "rank": place.rank,
+        "partner": place.partner,
+        "name": picture.name_of(place.partner),
+        "successful_referrals": place.count,
+        "value": text(place.value, currency),
+        "currency": currency,
+    }

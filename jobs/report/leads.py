@@ -103,12 +103,6 @@ class Lead:
         return date.fromisoformat(self.claim["won_on"]) if self.claim["won_on"] else None
 
     @property
-    def successful_on(self) -> date | None:
-        """The day a contract of it was signed and its project under way (TC-10)."""
-        days = [max(each.signed_on, each.commenced_on) for each in self.contracts if each.commenced_on]
-        return min(days) if days and self.won_on else None
-
-    @property
     def value(self) -> Decimal | None:
         """What its contracts, without renewals, are worth together; ``None`` when none says."""
         values = [contract_value(each) for each in self.contracts if each.renews is None]

@@ -99,6 +99,11 @@ class Picture:
         enrolled = {fact.partner for fact in self.facts("enrollment").values()}
         return tuple(sorted(enrolled | {claim.partner for claim in self.claims.values()}))
 
+    @cached_property
+    def commissions(self) -> Sequence[Row]:
+        """All entries but co-op reimbursements, which pay a cost back and are no earnings."""
+        return [row for row in self.rows["entries"] if row["kind"] != "co_op"]
+
     def tier_of(self, partner: str) -> str | None:
         """A partner's tier on ``as_of``, as it was known then."""
         history = self.tiers.get(partner)

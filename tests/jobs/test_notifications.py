@@ -164,6 +164,24 @@ def test_payouts_disputes_tickets_and_managers_are_told() -> None:
     assert "Alder Advisers" in told(picture, "manager_assigned")[1]["body"]
 
 
+def test_a_shared_lead_is_offered_to_each_partner_in_its_turn() -> None:
+    records = [
+        row for name, tier in (("p1", "gold"), ("p2", "bronze"), ("p3", "silver"), ("p4", "silver")) for row in (
+            {"type": "partner", "id": name, "name": f"{name} Advisers"},
+            {"type": "enrollment", "id": f"e{name}", "partner": name, "program": "code-ninety", "starts_on": "2026-01-01",
+             "tier": tier},
+        )
+    ] + [{"type": "shared_lead", "id": "l1", "program": "code-ninety", "offered_at": "2026-03-02T09:00:00+05:00",
+          "source": "website", "company": "Client Works", "services": ["retainer"], "offers": ["p1", "p2", "p3", "p4"],
+          "taken_by": "p3", "taken_at": "2026-03-03T15:00:00+05:00"}]  # fmt: skip
+    picture = settled("code-ninety", records, "2026-03-31")
+    # p1 had its 24 hours, p2's tier is too low, p3 took it in its turn, p4 was never asked
+    assert sent(picture, "lead_offered") == [("2026-03-02", "p1", "l1"), ("2026-03-03", "p3", "l1")]
+    first = told(picture, "lead_offered")[0]
+    assert first["due_on"] == "2026-03-03" and "until 2026-03-03T09:00:00+05:00" in first["body"]
+    assert "retainer" in first["body"] and first["clauses"] == ["CN-111", "CN-112"]
+
+
 def test_an_applicant_is_told_of_receipt_and_welcome() -> None:
     picture = code_ninety()
     (received,) = told(picture, "application_received")

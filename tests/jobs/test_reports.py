@@ -305,9 +305,19 @@ def test_kpis_come_from_the_ledger_and_the_invoices() -> None:
     assert {row["partner"] for row in report("kpis", code_ninety(), partner="p1")["kpis"]} == {"p1"}
 
 
-def test_co_op_shows_how_far_each_request_is() -> None:
-    (row,) = report("co-op", code_ninety())["requests"]
+def test_co_op_shows_the_fund_by_quarter_and_how_far_each_request_is() -> None:
+    document = report("co-op", code_ninety())
+    (row,) = document["requests"]
     assert (row["state"], row["spent"], row["leads"], row["return_on_spend"]) == ("documented", "75000.00", 4, "1")
+    figures = ("quarter", "carried", "allocated", "committed", "spent", "expired", "left")
+    funds = [tuple(each[name] for name in figures) for each in document["funds"] if each["partner"] == "p1"]
+    assert funds[-2:] == [
+        ("2026 Q1", "0.00", "100000.00", "80000.00", "0.00", "0.00", "20000.00"),
+        ("2026 Q2", "20000.00", "0.00", "-80000.00", "75000.00", "0.00", "25000.00"),
+    ]
+    assert report("co-op", one_network()) | {"as_of": "", "programs": []} == {
+        "report": "co-op", "as_of": "", "programs": [], "funds": [], "requests": [],
+    }  # fmt: skip
 
 
 def test_benchmark_compares_with_three_or_more_and_names_nobody() -> None:
@@ -326,29 +336,42 @@ def test_benchmark_compares_with_three_or_more_and_names_nobody() -> None:
     assert all(row["tier_average"] is None and row["partners"] is None for row in few["metrics"])
 
 
-def test_leaderboard_ranks_by_successful_referrals_then_value_and_ties_share() -> None:
+def consultants() -> list[Row]:
+    """p1 and p2: two projects each of the same value; p3: two of less; p4: one; p5's is signed but has not begun."""
     program = "technology-consultant"
-    # p1 and p2: two each of the same value; p3: two of less; p4: one; p5 signed, but the project has not begun
     deals = [("p1", "50000.00"), ("p1", "50000.00"), ("p2", "60000.00"), ("p2", "40000.00"), ("p3", "10000.00"),
-             ("p3", "20000.00"), ("p4", "90000.00"), ("p5", "90000.00")]  # fmt: skip
-    records: list[Row] = [row for name in ("p1", "p2", "p3", "p4", "p5") for row in partner(name, program)]
-    claims = []
+             ("p3", "20000.00"), ("p4", "190000.00"), ("p5", "90000.00")]  # fmt: skip
+    records = [row for name in ("p1", "p2", "p3", "p4", "p5") for row in partner(name, program, rate="0.05")]
     for number, (who, value) in enumerate(deals):
         begun = {} if who == "p5" else {"commenced_on": "2026-02-20"}
         records += [
-            account(f"a{number}"), referral(f"r{number}", program, who, "2026-01-05T15:00:00Z", account=f"a{number}"),
+            account(f"a{number}"),
+            referral(f"r{number}", program, who, "2026-01-05T15:00:00Z", account=f"a{number}",
+                     details={"service_type": "cybersecurity", "needs": "an audit"}),
+            {"type": "review", "id": f"v{number}", "referral": f"r{number}", "at": "2026-01-07T15:00:00Z",
+             "outcome": "approved", "by": "Morgan"},
             {**contract(f"c{number}", f"a{number}", "2026-02-01", value, referral=f"r{number}"), "kind": "project", **begun},
         ]  # fmt: skip
-        claims.append({"referral": f"r{number}", "partner": who, "account": f"a{number}",
-                       "through": [("2026-02-01T05:00:00+00:00", "won", "2026-02-01")]})  # fmt: skip
-    places = report("leaderboard", handmade(program, records, "2026-06-30", claims))["places"]
+    return records
+
+
+def test_leaderboard_ranks_by_successful_referrals_then_value_and_ties_share() -> None:
+    picture = settled("technology-consultant", consultants(), "2026-06-30")
+    places = report("leaderboard", picture)["places"]
     assert [(row["rank"], row["partner"], row["successful_referrals"], row["value"]) for row in places] == [
         (1, "p1", 2, "100000.00"), (1, "p2", 2, "100000.00"), (3, "p3", 2, "30000.00"),
     ]  # fmt: skip
-    more = report("leaderboard", handmade(program, records, "2026-06-30", claims), top=9)["places"]
-    assert [row["partner"] for row in more] == ["p1", "p2", "p3", "p4"]
-    by_value = handmade(program, records, "2026-06-30", claims, rank_by="value")
-    assert [row["partner"] for row in report("leaderboard", by_value)["places"]] == ["p1", "p2", "p4"]
+    assert {row["quarter"] for row in places} == {"2026-01-01"}
+    assert [row["partner"] for row in report("leaderboard", picture, top=9)["places"]] == ["p1", "p2", "p3", "p4"]
+    by_value = settled("technology-consultant", consultants(), "2026-06-30", rank_by="value")
+    assert [row["partner"] for row in report("leaderboard", by_value)["places"]] == ["p4", "p1", "p2"]
+    assert report("leaderboard", picture, partner="p3")["places"] == [places[2]]
+
+
+def test_a_program_without_a_number_of_places_has_a_leaderboard_only_when_asked() -> None:
+    picture = settled("next-technik", NT, "2026-06-30")
+    assert report("leaderboard", picture)["places"] == []
+    assert [row["rank"] for row in report("leaderboard", picture, top=3)["places"]] == [1]
 
 
 @pytest.mark.parametrize(
