@@ -19,7 +19,7 @@ import orjson
 from settle import records
 
 from jobs.stored import bring_up_to_date
-from rules.terms import load_program
+from rules.program import load_program
 from sync.store import Store
 
 LINES = 3

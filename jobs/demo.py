@@ -22,7 +22,7 @@ from jobs.problems import UserError
 from jobs.show import console, table
 from jobs.stored import stored_outcome
 from jobs.sync import Synced, sync
-from rules.terms import load_program
+from rules.program import load_program
 from sync.store import Store
 
 FOLDER = Path("referee-demo")

@@ -14,7 +14,7 @@ from jobs.config import Settings, load_settings
 from jobs.connections import Open, open_connection
 from jobs.logs import set_up_logs
 from jobs.problems import UserError
-from rules.terms import SHIPPED, Program, load_program
+from rules.program import SHIPPED, Program, load_program
 from sync.pull import Progress
 from sync.store import Store
 

@@ -1,46 +1,46 @@
 """Job: settle programs, from facts and a date to the outcome: who referred whom, and what they are owed.
 
 Composes claims (``sync``) and rules (``rules``). Pure: no clock, network or database; the same facts give the same
-bytes. A prospect is settled on its own, so a changed fact costs no more than its prospect and its partner's statements.
+bytes. Claims are settled a prospect at a time; tiers follow from all claims of a partner; then each claim's money.
 """
 
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from functools import cached_property
 from typing import Any
 
 import orjson
 
-from rules.commission import Deal, InvoiceFacts, RateDecision, share_of_collections
-from rules.commission import Standing as DealStanding
-from rules.facts import Facts, Rejected, View, comes_true, timelines, views
+from jobs.history import History, first_of, parent_of
+from jobs.standing import (
+    co_op_fund,
+    settle_disputes,
+    shared_referrals,
+    successes_of,
+    tasks_of_partner,
+    tasks_of_program,
+)  # fmt: skip
+from rules.calendar import Period
+from rules.co_op import CoOpFund
+from rules.deal import Deal, InvoiceFacts, RateDecision, Standing
+from rules.earning import earn
+from rules.facts import Facts, Rejected, View, views
 from rules.ledger import Ledger, entry_row
-from rules.records import Decision
-from rules.statements import Hold, Money, Statements, astray, cut
+from rules.program import Program
+from rules.replay import last_day_of
+from rules.statements import Hold, Statements, astray, cut
 from rules.support import Handover, SupportFacts, SupportRow, support_of
-from rules.tasks import Task, TaskLog, Wanted, names_task
-from rules.terms import Program
+from rules.tasks import Task, TaskLog, names_task
+from rules.tiers import Mark, Step, TierHistory, tier_history
 from sync.claims import ProspectFacts, replay
-from sync.intake import checked, standing_at
-from sync.prospects import Prospect, Prospects, resolve
+from sync.prospects import Prospect, Prospects
 from sync.verdicts import Claim
 
 Views = Mapping[str, Sequence[View[Any]]]
-ANSWERED = {
-    "claim_review",
-    "conflict",
-    "commission_review",
-    "rate_missing",
-    "support_review",
-    "mediation",
-    "reallocation",
-}
-"""Kinds of tasks that only a certain fact or choice answers; ``done`` says nothing about them."""
 LISTS = ("claims", "tiers", "entries", "statements", "support", "tasks", "rejected")
 
 
@@ -56,6 +56,12 @@ class Settled:
     support: list[SupportRow] = field(default_factory=list)
     tasks: list[Task] = field(default_factory=list)
     holds: list[Hold] = field(default_factory=list)
+    tiers: dict[str, TierHistory] = field(default_factory=dict)
+    """The tiers of each partner, where the program has tiers."""
+    funds: dict[str, CoOpFund] = field(default_factory=dict)
+    """The co-op fund of each partner."""
+    wakes: list[date] = field(default_factory=list)
+    """Dates to come on which something changes by time alone."""
 
     def rows(self) -> dict[str, list[dict[str, Any]]]:
         """The program's rows of the outcome, each list sorted by its first fields."""
@@ -64,7 +70,7 @@ class Settled:
             "claims": sorted(
                 (c.row(self.program.id) for c in self.claims), key=lambda r: (r["referral"], r["program"])
             ),
-            "tiers": [],
+            "tiers": self.tier_rows(),
             "entries": sorted(
                 (entry_row(entry, standings[key]) for key, entry in self.ledger.entries.items()), key=lambda r: r["key"]
             ),
@@ -72,6 +78,11 @@ class Settled:
             "support": sorted((s.row() for s in self.support), key=lambda r: (r["account"], r["partner"], r["since"])),
             "tasks": sorted(one_of_each(t.row(self.as_of) for t in self.tasks), key=lambda r: r["key"]),
         }
+
+    def tier_rows(self) -> list[dict[str, Any]]:
+        """The partners' tiers, by partner."""
+        seen_at = self.program.calendar.end_of(self.as_of)
+        return [self.tiers[name].row(self.program.id, name, self.as_of, seen_at) for name in sorted(self.tiers)]
 
     def rows_of_prospect(self) -> Iterator[tuple[str, str, dict[str, Any]]]:
         """Rows that the store keeps for a prospect: (list, key, row)."""
@@ -122,7 +133,12 @@ def outcome(settled: Sequence[Settled], as_of: date, rejected: Sequence[Rejected
     for each in settled:
         for name, rows in each.rows().items():
             document[name] += rows
-    keys = {"claims": ("referral", "program"), "support": ("account", "partner", "since"), "statements": ("id",)}
+    keys = {
+        "claims": ("referral", "program"),
+        "tiers": ("program", "partner"),
+        "support": ("account", "partner", "since"),
+        "statements": ("id",),
+    }
     for name in LISTS[:-1]:
         names = keys.get(name, ("key",))
         document[name].sort(key=lambda row, names=names: tuple(row[n] for n in names))
@@ -141,208 +157,47 @@ def as_bytes(document: Mapping[str, Any]) -> bytes:
 def settle_program(program: Program, facts: Facts, as_of: date) -> Settled:
     """Settle one program from all facts that were true and known by the end of ``as_of``."""
     history = History.of(program, facts, as_of)
+    history.shared_referrals = shared_referrals(history)
     settled = Settled(program, as_of, ledger=Ledger(program.id))
     prospects = history.prospects()
     for name in sorted(prospects.by_id):
-        settle_prospect(history, prospects, prospects.by_id[name], settled)
-    settled.tasks += history.standing_tasks()
-    settled.statements = cut(program, settled.ledger, settled.holds, history.views["partner"], history.money(), as_of)
+        settle_claims(history, prospects, prospects.by_id[name], settled)
+    marks = marks_of(history, settled.claims)
+    settled.tiers = tiers_of(history, marks)
+    before = len(settled.tasks)
+    for claim in settled.claims:
+        settle_money(history, claim, settled)
+    settled.holds += standing_holds(history)
+    settle_standing(history, settled)
+    history.tick_off(settled.tasks[before:])
+    settled.statements = cut(
+        program, settled.ledger, settled.holds, history.views["partner"], history.money(), as_of,
+        enrollments=history.enrollments,
+    )  # fmt: skip
     settled.statements.tasks += astray(program, settled.statements.statements, history.money())
     history.tick_off(settled.statements.tasks)
     settled.tasks += settled.statements.tasks
     return settled
 
 
-@dataclass
-class History:
-    """A program's facts as views over time, with the look-ups that settling needs."""
-
-    program: Program
-    as_of: date
-    until: datetime
-    views: dict[str, dict[str, list[View[Any]]]]
-    by_account: dict[str, dict[str, dict[str, list[View[Any]]]]]
-    reviews: dict[str, dict[str, list[View[Any]]]]
-    decisions: dict[str, dict[str, list[View[Decision]]]]
-    enrollments: dict[str, dict[str, list[View[Any]]]]
-    contracts_named: dict[str, dict[str, list[View[Any]]]]
-    by_contract: dict[str, dict[str, list[View[Any]]]]
-    by_invoice: dict[str, dict[str, dict[str, list[View[Any]]]]]
-    """Payments, credit notes and refunds: by type and invoice."""
-    coming: dict[str, date] = field(default_factory=dict)
-    """For an account, referral or partner: the next date on which a record about it reads otherwise by time alone."""
-
-    @cached_property
-    def children(self) -> Mapping[str, list[str]]:
-        """The accounts right below each account in the corporate tree."""
-        below: dict[str, list[str]] = {}
-        for account in self.views["account"]:
-            parent = _parent(self, account)
-            if parent is not None:
-                below.setdefault(parent, []).append(account)
-        return below
-
-    @cached_property
-    def of_partner(self) -> Mapping[str, Mapping[str, Mapping[str, list[View[Any]]]]]:
-        """Enrollments and certifications: by type and every partner that any version of theirs names."""
-        found: dict[str, dict[str, dict[str, list[View[Any]]]]] = {"enrollment": {}, "certification": {}}
-        for kind, records in found.items():
-            for identity, timeline in self.views[kind].items():
-                for partner in {view.fact.partner for view in timeline if view.fact}:
-                    records.setdefault(partner, {})[identity] = timeline
-        return found
-
-    @classmethod
-    def of(cls, program: Program, facts: Facts, as_of: date, until: datetime | None = None) -> History:
-        """Arrange facts for a program; what is not true or known by the end of ``as_of`` (or ``until``) is left out."""
-        calendar = program.calendar
-        until = until or calendar.end_of(as_of)
-        seen: dict[str, dict[str, list[View[Any]]]] = {}
-        for kind in facts.versions:
-            records = facts.of(kind)
-            if kind in ("referral", "enrollment"):
-                records = {
-                    name: versions for name, versions in records.items() if versions[0].fact.program == program.id
-                }
-            seen[kind] = timelines(records, calendar, until)
-        history = cls(program, as_of, until, seen, {}, {}, {}, {}, {}, {}, {})
-        history._arrange()
-        return history
-
-    def look_ahead(self, facts: Facts) -> None:
-        """Fill ``coming``; only who settles again later needs it."""
-        calendar = self.program.calendar
-        for kind in facts.versions:
-            for versions in facts.of(kind).values():
-                day = comes_true(versions, calendar, self.until)
-                if day is None:
-                    continue
-                fact = versions[0].fact
-                invoice = getattr(fact, "invoice", None)
-                owner = facts.of("invoice")[invoice][0].fact if isinstance(invoice, str) else fact
-                for name in ("account", "referral", "partner"):
-                    subject = getattr(owner, name, None)
-                    if subject is not None:
-                        self.coming[subject] = min(day, self.coming.get(subject, day))
-
-    def _arrange(self) -> None:
-        for kind in ("opportunity", "contract", "case", "concern"):
-            for identity, timeline in self.views[kind].items():
-                for account in {view.fact.account for view in timeline if view.fact}:
-                    self.by_account.setdefault(account, {}).setdefault(kind, {})[identity] = timeline
-        for identity, timeline in self.views["contract"].items():
-            for named in self._referrals_of_contract(timeline):
-                self.contracts_named.setdefault(named, {})[identity] = timeline
-        for identity, timeline in self.views["review"].items():
-            self.reviews.setdefault(_first(timeline).referral, {})[identity] = timeline
-        for identity, timeline in self.views["enrollment"].items():
-            self.enrollments.setdefault(_first(timeline).partner, {})[identity] = timeline
-        for identity, timeline in self.views["decision"].items():
-            about = _first(timeline).about
-            for subject in {about, subject_of(about, self.program.id)}:
-                self.decisions.setdefault(subject, {})[identity] = timeline
-        for kind in ("payment", "credit_note", "refund"):
-            self.by_invoice[kind] = _by_owner(self.views[kind], _invoice_of)
-        self.by_contract = _by_owner(self.views["invoice"], self._contract_of)
-
-    def _referrals_of_contract(self, timeline: Sequence[View[Any]]) -> set[str]:
-        named = {view.fact.referral for view in timeline if view.fact and view.fact.referral}
-        for view in timeline:
-            deal = self.views["opportunity"].get(view.fact.opportunity) if view.fact and view.fact.opportunity else None
-            named |= {each.fact.referral for each in deal or () if each.fact and each.fact.referral}
-        return named
-
-    def _contract_of(self, known_at: datetime, view: View[Any]) -> str | None:
-        """The contract an invoice belongs to: the one it names, else its account's latest signed before it was issued.
-
-        A contract that becomes known later takes no invoice from one that was known in time.
-        """
-        invoice: Any = view.fact
-        if invoice.contract is not None:
-            return str(invoice.contract)
-        contracts = self.by_account.get(invoice.account, {}).get("contract", {})
-        signed = [
-            (max(timeline[0].at, known_at), _first(timeline).signed_on, identity)
-            for identity, timeline in contracts.items()
-            if _first(timeline).signed_on <= invoice.issued_on
-        ]
-        in_time = min((at for at, _, _ in signed), default=None)
-        return max(one for one in signed if one[0] == in_time)[2] if signed else None
-
-    def prospects(self, merges: Iterable[tuple[datetime, str, str]] = ()) -> Prospects:
-        """Every referral tied to its prospect; ``merges`` as for ``resolve``."""
-        calendar = self.program.calendar
-
-        def is_complete(referral: Any) -> bool:
-            day = calendar.date_of(referral.submitted_at)
-            timeline = self.views["partner"].get(referral.partner)
-            partner = _last(timeline) if timeline else None
-            enrollments = [
-                standing_at(t, referral.submitted_at) for t in self.enrollments.get(referral.partner, {}).values()
-            ]
-            intake = checked(referral, partner, [e for e in enrollments if e], day, self.program.on(day))
-            return not intake.failed
-
-        linking = [view for t in self.views["decision"].values() for view in t]
-        return resolve(self.program, self.views["referral"], self.views["account"], linking, is_complete, merges)
-
-    def about(self, *subjects: str | None) -> dict[str, list[View[Decision]]]:
-        """Decisions about any of these subjects (or about a task on them)."""
-        found: dict[str, list[View[Decision]]] = {}
-        for subject in subjects:
-            if subject is not None:
-                found |= self.decisions.get(subject, {})
-        return found
-
-    def money(self) -> Money:
-        """Partner invoices and payouts by statement, as they read at the end."""
-        invoices: dict[str, list[Any]] = {}
-        payouts: dict[str, list[Any]] = {}
-        for kind, found in (("partner_invoice", invoices), ("payout", payouts)):
-            for timeline in self.views[kind].values():
-                fact = _last(timeline)
-                if fact is not None:
-                    found.setdefault(fact.statement, []).append(fact)
-        return Money(invoices, payouts)
-
-    def standing_tasks(self) -> list[Task]:
-        """Entitlements of each enrollment (NT-11), closed by a decision ``done``."""
-        log = TaskLog(self.program.id)
-        tasks: list[Task] = []
-        calendar = self.program.calendar
-        for partner in sorted(self.enrollments):
-            starts = [(t[0].at, _first(t)) for t in self.enrollments[partner].values() if t[0].fact]
-            if not starts:
-                continue
-            opened = min(max(fact.starts_on, calendar.date_of(at)) for at, fact in starts)
-            if opened > self.as_of:
-                continue
-            roles = {fact.role for _, fact in starts}
-            terms = self.program.on(opened)
-            per_person = terms.values.get("login_scope") == "person"
-            for term in terms.entitlements:
-                if term.roles and not roles & set(term.roles):
-                    continue
-                label = (per_person and term.label_per_person) or term.label
-                log.update(opened, [Wanted(term.kind, partner, term.clauses, label)])
-                task = log.tasks.pop()
-                log = TaskLog(self.program.id)
-                tasks.append(task)
-        self.tick_off(tasks)
-        return tasks
-
-    def tick_off(self, tasks: Iterable[Task]) -> None:
-        """Close open tasks that a person reported ``done``; those that a fact or a choice must answer stay open."""
-        for task in tasks:
-            if task.done_on is None and task.kind not in ANSWERED:
-                done = [v.at for t in self.about(task.key).values() for v in t if v.fact and v.fact.choice == "done"]
-                task.done_on = self.program.calendar.date_of(min(done)) if done else None
+def settle_standing(history: History, settled: Settled) -> None:
+    """What stands beside the deals: duties and benefits, co-op funds, shared leads, disputes."""
+    steps: dict[str, Sequence[Step]] = {name: tier.steps for name, tier in settled.tiers.items()}
+    for partner in sorted(history.enrollments):
+        settled.tasks += tasks_of_partner(history, partner, steps.get(partner, ()))
+        settled.funds[partner] = co_op_fund(history, partner, steps.get(partner, ()), settled.ledger)
+        settled.tasks += settled.funds[partner].tasks
+    successes = successes_of(history, settled.tiers, settled.claims)
+    settled.tasks += tasks_of_program(history, steps, successes)
+    disputes = settle_disputes(history, settled.claims, settled.ledger, settled.holds)
+    settled.holds += disputes.holds
+    settled.tasks += disputes.tasks
 
 
-def settle_prospect(
+def settle_claims(
     history: History, prospects: Prospects, prospect: Prospect, settled: Settled, kin: Sequence[str] | None = None
 ) -> None:
-    """Settle one prospect: its claims, the deals they won, its support; append to ``settled``.
+    """Judge the claims to one prospect and append them, with their tasks, to ``settled``.
 
     ``kin`` are claimed accounts of the same corporate tree; looked up among ``prospects`` when not given.
     """
@@ -350,9 +205,12 @@ def settle_prospect(
     accounts = [account for _, account in prospect.accounts]
     contracts: dict[str, Sequence[View[Any]]] = {}
     opportunities: dict[str, Sequence[View[Any]]] = {}
+    activities: dict[str, Sequence[View[Any]]] = {}
     for account in accounts:
-        contracts |= history.by_account.get(account, {}).get("contract", {})
-        opportunities |= history.by_account.get(account, {}).get("opportunity", {})
+        at_account = history.by_account.get(account, {})
+        contracts |= at_account.get("contract", {})
+        opportunities |= at_account.get("opportunity", {})
+        activities |= at_account.get("activity", {})
     for referral in prospect.referrals:
         contracts |= history.contracts_named.get(referral, {})
     for timeline in contracts.values():
@@ -360,68 +218,226 @@ def settle_prospect(
             if view.fact and view.fact.opportunity in history.views["opportunity"]:
                 opportunities[view.fact.opportunity] = history.views["opportunity"][view.fact.opportunity]
     accounts += sorted({v.fact.account for t in contracts.values() for v in t if v.fact} - set(accounts))
-    partners = {_first(history.views["referral"][r]).partner for r in prospect.referrals}
-    decisions = history.about(*prospect.referrals, *accounts)
-    claims, tasks = replay(
+    partners = {first_of(history.views["referral"][r]).partner for r in prospect.referrals}
+
+    def about(kind: str) -> dict[str, Sequence[View[Any]]]:
+        return {k: v for r in prospect.referrals for k, v in history.about_referral.get(r, {}).get(kind, {}).items()}
+
+    judged = replay(
         program,
         prospect,
         {name: prospects.ties[name] for name in prospect.referrals},
         ProspectFacts(
             referrals={name: history.views["referral"][name] for name in prospect.referrals},
-            reviews={k: v for name in prospect.referrals for k, v in history.reviews.get(name, {}).items()},
-            decisions=decisions,
+            reviews=about("review"),
+            decisions=history.about(*prospect.referrals, *accounts),
             opportunities=opportunities,
             contracts=contracts,
             enrollments={k: v for p in partners for k, v in history.enrollments.get(p, {}).items()},
             partners={p: history.views["partner"][p] for p in partners if p in history.views["partner"]},
+            accounts={a: history.views["account"][a] for a in accounts if a in history.views["account"]},
+            activities=activities,
+            introductions=about("introduction"),
+            fraud=about("fraud_finding"),
             kin=_kin(history, prospects, prospect) if kin is None else kin,
         ),
         until,
     )
-    settled.claims += claims
-    before = len(settled.tasks)
-    settled.tasks += tasks.tasks
-    for claim in claims:
-        _settle_claim(history, claim, settled)
-    history.tick_off(settled.tasks[before:])
+    settled.claims += judged.claims
+    settled.wakes += judged.wakes
+    history.tick_off(judged.tasks.tasks)
+    settled.tasks += judged.tasks.tasks
 
 
-def _settle_claim(history: History, claim: Claim, settled: Settled) -> None:
+def settle_money(history: History, claim: Claim, settled: Settled) -> None:
     """The money and the support of one claim."""
-    contracts = list(dict.fromkeys(v.contract for _, v in claim.verdicts if v.contract is not None))
     settled.holds += _holds(claim)
-    if not contracts:
+    if all(verdict.won_on is None for _, verdict in claim.verdicts):
         return
     reallocations = _support(history, claim, settled)
-    payments, credits, refunds = (history.by_invoice[kind] for kind in ("payment", "credit_note", "refund"))
-    none: dict[str, Any] = {}
-    for contract in contracts:
-        standings = [
-            DealStanding(at, verdict.approved_at if verdict.contract == contract else None, verdict.held)
-            for at, verdict in claim.verdicts
-        ]
-        referral = _first(history.views["referral"][claim.referral])
-        deal = Deal(
-            program=history.program,
-            referral=claim.referral,
-            partner=claim.partner,
-            submitted_on=history.program.calendar.date_of(referral.submitted_at),
-            contract_id=contract,
-            contract=history.views["contract"][contract],
-            standings=standings,
-            enrollments=history.enrollments.get(claim.partner, {}),
-            rate_decisions=list(_rates(history, contract, claim.referral)),
-            reallocations=reallocations,
-            invoices={
-                name: InvoiceFacts(timeline, payments.get(name, none), credits.get(name, none), refunds.get(name, none))
-                for name, timeline in history.by_contract.get(contract, none).items()
-            },
-        )
-        found = share_of_collections(deal, settled.ledger)
+    deal = _deal(history, claim, settled.tiers.get(claim.partner))
+    deal.reallocations = reallocations
+    for found in earn(deal, settled.ledger):
         log = TaskLog(history.program.id)
         for at, wanted in found.tasks:
             log.update(history.program.calendar.date_of(at), wanted)
         settled.tasks += log.tasks
+        settled.wakes += found.wakes
+
+
+def _deal(history: History, claim: Claim, tiers: TierHistory | None) -> Deal:
+    """What a claim won, with all that decides what it earns."""
+    contracts = list(dict.fromkeys(name for _, v in claim.verdicts for name in v.contracts))
+    accounts = list(dict.fromkeys(v.account for _, v in claim.verdicts if v.account is not None))
+    referral = first_of(history.views["referral"][claim.referral])
+    none: dict[str, Any] = {}
+    invoices: dict[str, Sequence[View[Any]]] = {}
+    contract_of: dict[str, str] = {}
+    by_account = any(getattr(t, "scope", "") == "account" for v in history.program.versions for t in v.commission)
+    for account in accounts if by_account else ():
+        invoices |= history.by_account.get(account, none).get("invoice", none)
+    for contract in contracts:
+        own = history.by_contract.get(contract, none)
+        invoices |= own
+        contract_of |= dict.fromkeys(own, contract)
+    payments, credits, refunds = (history.by_invoice[kind] for kind in ("payment", "credit_note", "refund"))
+    opportunities = {
+        view.fact.opportunity: history.views["opportunity"][view.fact.opportunity]
+        for contract in contracts
+        for view in history.views["contract"][contract]
+        if view.fact and view.fact.opportunity in history.views["opportunity"]
+    }
+    roles = [verdict.role for _, verdict in claim.verdicts if verdict.role is not None]
+    return Deal(
+        program=history.program,
+        referral=claim.referral,
+        partner=claim.partner,
+        submitted_on=history.program.calendar.date_of(referral.submitted_at),
+        until=history.until,
+        contracts={name: history.views["contract"][name] for name in contracts},
+        standings=[Standing(at, v.approved_at, v.held, v.won_on, v.contracts) for at, v in claim.verdicts],
+        enrollments=history.enrollments.get(claim.partner, {}),
+        rate_decisions=list(_rates(history, contracts, claim.referral)),
+        reallocations=(),
+        invoices={
+            name: InvoiceFacts(timeline, payments.get(name, none), credits.get(name, none), refunds.get(name, none))
+            for name, timeline in invoices.items()
+        },
+        role=roles[-1] if roles else None,
+        contract_of=contract_of,
+        opportunities=opportunities,
+        fraud=history.about_referral.get(claim.referral, none).get("fraud_finding", none),
+        tiers=tiers,
+        fx=history.fx,
+    )
+
+
+def marks_of(history: History, claims: Iterable[Claim]) -> dict[str, list[Mark]]:
+    """For each partner, which of its claims count for its tier, since when (CN-A3, TC-15)."""
+    marks: dict[str, list[Mark]] = {}
+    for claim in claims:
+        day = history.program.calendar.date_of(claim.verdicts[0][0])
+        terms = history.program.on(day)
+        if terms.tiers is None:
+            continue
+        if claim.referral in history.shared_referrals and not terms.values.get("shared_counts_for_tier"):
+            continue
+        counts = "successful" if terms.tiers.counts == "successful" else str(terms.values["tier_counts"])
+        marks.setdefault(claim.partner, []).extend(_marks(history, claim, counts))
+    return marks
+
+
+def _marks(history: History, claim: Claim, counts: str) -> Iterator[Mark]:
+    """Each instant at which a claim begins to count, or counts no more."""
+    counted: date | None = None
+    moments: list[tuple[datetime, date | None]] = []
+    for at, verdict in claim.verdicts:
+        moments.append((at, _counts_from(history, claim, verdict, counts, at)))
+    if counts in ("won", "successful"):
+        later = {at for _, v in claim.verdicts for name in v.contracts for at in _changes_of(history, name)}
+        later |= {view.at for t in _fraud(history, claim).values() for view in t}
+        for at in sorted(later):
+            last = [v for since, v in claim.verdicts if since <= at]
+            if last:
+                moments.append((at, _counts_from(history, claim, last[-1], counts, at)))
+    for at, day in sorted(moments, key=lambda moment: moment[0]):
+        if day != counted:
+            yield Mark(at, claim.referral, day)
+            counted = day
+
+
+def _counts_from(history: History, claim: Claim, verdict: Any, counts: str, at: datetime) -> date | None:
+    """The day since which a claim counts as it stands at an instant, or ``None``."""
+    calendar = history.program.calendar
+    if counts == "submitted":
+        out = ("incomplete", "inadmissible", "superseded", "withdrawn", "conflict")
+        waits_behind = verdict.state in ("submitted", "in_review") and verdict.rank != 1
+        return None if verdict.state in out or waits_behind else calendar.date_of(claim.verdicts[0][0])
+    if counts == "qualified":
+        return (
+            calendar.date_of(verdict.activated_at) if verdict.activated_at and verdict.state != "superseded" else None
+        )
+    if verdict.state != "won" or verdict.won_on is None or _is_fraud(history, claim, at):
+        return None
+    terms = history.program.on(verdict.won_on)
+    contracts = [
+        fact for name in verdict.contracts if (fact := _as_read(history.views["contract"][name], at)) is not None
+    ]
+    if counts == "won":
+        gone = [c for c in contracts if _is_reversed(terms, c)]
+        return None if contracts and len(gone) == len(contracts) else verdict.won_on
+    if verdict.failed:
+        return None
+    days = [
+        max(c.signed_on, c.commenced_on) for c in contracts if c.commenced_on is not None and c.cancelled_on is None
+    ]
+    return min(days, default=None)
+
+
+def _is_reversed(terms: Any, contract: Any) -> bool:
+    """Whether a contract was cancelled so soon that all it earned is taken back."""
+    if terms.clawback is None or contract.cancelled_on is None:
+        return False
+    last = last_day_of(terms, contract.signed_on, Period(days=terms.clawback.within_days))
+    return bool(contract.cancelled_on <= last)
+
+
+def _is_fraud(history: History, claim: Claim, at: datetime) -> bool:
+    return any(_as_read(timeline, at) is not None for timeline in _fraud(history, claim).values())
+
+
+def _fraud(history: History, claim: Claim) -> Mapping[str, Sequence[View[Any]]]:
+    return history.about_referral.get(claim.referral, {}).get("fraud_finding", {})
+
+
+def _changes_of(history: History, contract: str) -> Iterator[datetime]:
+    yield from (view.at for view in history.views["contract"][contract])
+
+
+def _as_read(timeline: Sequence[View[Any]], at: datetime) -> Any:
+    found = None
+    for view in timeline:
+        if view.at <= at:
+            found = view.fact
+    return found
+
+
+def tiers_of(history: History, marks: Mapping[str, Sequence[Mark]]) -> dict[str, TierHistory]:
+    """The tiers of every partner in the program by now, where the program has tiers."""
+    terms = history.program.on(history.as_of)
+    if terms.tiers is None:
+        return {}
+    return {
+        partner: tier_history(
+            terms,
+            marks.get(partner, ()),
+            history.enrollments[partner].values(),
+            history.program.calendar,
+            history.as_of,
+        )
+        for partner in sorted(history.enrollments)
+        if any(v.fact and v.fact.starts_on <= history.as_of for t in history.enrollments[partner].values() for v in t)
+    }
+
+
+def standing_holds(history: History) -> Iterator[Hold]:
+    """A partner's money waits while it is not in good standing, where the program asks for that (TC-2, TC-A9)."""
+    terms = history.program.on(history.as_of)
+    if not any(condition.kind == "good_standing" for condition in terms.claims.conditions):
+        return
+    for partner in sorted(history.enrollments):
+        instants = sorted({view.at for t in history.enrollments[partner].values() for view in t})
+        since: datetime | None = None
+        for at in instants:
+            facts = [f for t in history.enrollments[partner].values() if (f := _as_read(t, at)) is not None]
+            is_bad = bool(facts) and all(fact.standing == "suspended" for fact in facts)
+            if is_bad and since is None:
+                since = at
+            elif not is_bad and since is not None:
+                yield Hold("partner", partner, since, at)
+                since = None
+        if since is not None:
+            yield Hold("partner", partner, since, None)
 
 
 def _support(history: History, claim: Claim, settled: Settled) -> list[Any]:
@@ -464,19 +480,29 @@ def _holds(claim: Claim) -> Iterator[Hold]:
         if verdict.held and since is None:
             since = at
         elif not verdict.held and since is not None:
-            yield Hold(claim.referral, since, at)
+            yield Hold("referral", claim.referral, since, at)
             since = None
     if since is not None:
-        yield Hold(claim.referral, since, None)
+        yield Hold("referral", claim.referral, since, None)
 
 
-def _rates(history: History, contract: str, referral: str) -> Iterator[RateDecision]:
-    found = history.about(contract, referral)
-    for timeline in sorted(found.values(), key=lambda t: (t[0].at, _first(t).id)):
-        decision = _first(timeline)
-        named = names_task(decision.about, history.program.id, "rate_missing") or decision.about
-        if decision.choice == "set" and decision.rate is not None and named in (contract, referral):
-            yield RateDecision(timeline[0].at, decision.rate, decision.by, decision.reason)
+_RATE_TASKS = ("rate_missing", "rate_out_of_limits", "bonus_amount")
+
+
+def _rates(history: History, contracts: Sequence[str], referral: str) -> Iterator[RateDecision]:
+    """Rates and amounts that people set for these contracts, or for the whole referral."""
+    found = history.about(*contracts, referral)
+    for timeline in sorted(found.values(), key=lambda t: (t[0].at, first_of(t).id)):
+        decision = first_of(timeline)
+        task = next((k for k in _RATE_TASKS if names_task(decision.about, history.program.id, k)), None)
+        named = names_task(decision.about, history.program.id, task) if task else decision.about
+        if decision.choice != "set" or named not in (*contracts, referral):
+            continue
+        contract = named if named in contracts else None
+        yield RateDecision(
+            timeline[0].at, decision.rate, decision.by, decision.reason, contract, decision.amount,
+            overrides=task == "rate_out_of_limits",
+        )  # fmt: skip
 
 
 def _kin(history: History, prospects: Prospects, prospect: Prospect) -> list[str]:
@@ -485,19 +511,13 @@ def _kin(history: History, prospects: Prospects, prospect: Prospect) -> list[str
     if values.get("parent_subsidiary") != "separate_with_warning":
         return []
     own = {account for _, account in prospect.accounts}
-    near = {_parent(history, account) for account in own}
+    near = {parent_of(history, account) for account in own}
     near |= {child for account in own for child in history.children.get(account, ())}
     return sorted(
         account
         for account in near - own
         if account and f"account:{account}" in prospects.by_id and f"account:{account}" != prospect.id
     )
-
-
-def _parent(history: History, account: str) -> str | None:
-    timeline = history.views["account"].get(account)
-    fact = _last(timeline) if timeline else None
-    return fact.parent if fact else None
 
 
 def unknown_statements(settled: Settled, facts: Facts, file: str) -> list[Rejected]:
@@ -517,65 +537,3 @@ def unknown_statements(settled: Settled, facts: Facts, file: str) -> list[Reject
                 )
                 bad.append(Rejected(file, versions[-1].line, kind, identity, "statement", f'"{statement}"', allowed))
     return bad
-
-
-def subject_of(about: str, program: str) -> str:
-    """The subject of a task key of this program, else ``about`` itself."""
-    prefix = f"{program}:"
-    if not about.startswith(prefix):
-        return about
-    _, _, rest = about[len(prefix) :].partition(":")
-    return rest.rpartition(":")[0] or about
-
-
-def _invoice_of(_known_at: datetime, view: View[Any]) -> str:
-    fact: Any = view.fact
-    return str(fact.invoice)
-
-
-def _by_owner(
-    records: Mapping[str, list[View[Any]]], owner_of: Callable[[datetime, View[Any]], str | None]
-) -> dict[str, dict[str, list[View[Any]]]]:
-    """Records by what they belong to; ``owner_of`` is given the instant of a record's first view, and the view.
-
-    While a record belongs to something else, it reads as absent there.
-    """
-    found: dict[str, dict[str, list[View[Any]]]] = {}
-    for identity, timeline in records.items():
-        if len(timeline) > 1:
-            for each, own in _apart(timeline, owner_of).items():
-                if each is not None:
-                    found.setdefault(each, {})[identity] = own
-            continue
-        view = timeline[0]
-        owner = owner_of(view.at, view)
-        if owner in found:
-            found[owner][identity] = timeline
-        elif owner is not None:
-            found[owner] = {identity: timeline}
-    return found
-
-
-def _apart(
-    timeline: list[View[Any]], owner_of: Callable[[datetime, View[Any]], str | None]
-) -> dict[str | None, list[View[Any]]]:
-    since = timeline[0].at
-    owners = [(view.fact is not None, owner_of(since, view) if view.fact is not None else None) for view in timeline]
-    names = {owner for is_there, owner in owners if is_there}
-    if len(names) == 1:
-        return dict.fromkeys(names, timeline)
-    return {
-        name: [
-            view if owner == (True, name) else View(view.at, None, view.number)
-            for owner, view in zip(owners, timeline, strict=True)
-        ]
-        for name in names
-    }
-
-
-def _first(timeline: Sequence[View[Any]]) -> Any:
-    return next(view.fact for view in timeline if view.fact is not None)
-
-
-def _last(timeline: Sequence[View[Any]]) -> Any:
-    return timeline[-1].fact

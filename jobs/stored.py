@@ -17,19 +17,22 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection
 
-from jobs.settle import History, Settled, settle_prospect
-from rules.calendar import Period, add_months
+from jobs.history import History
+from jobs.settle import Settled, marks_of, settle_claims, settle_money, standing_holds, tiers_of
+from jobs.standing import tasks_of_partner
+from rules.dues import due_for, payable_from, period_end, period_start
 from rules.facts import Facts
 from rules.ledger import Entry, Ledger, Posting, posting
 from rules.money import Money as Amount
 from rules.money import text
+from rules.program import Program
 from rules.statements import Resumed, Statement, astray, cut, match_money
 from rules.tasks import Task
-from rules.terms import Program
+from rules.tiers import Mark
 from sync.book import Book, NewFacts, entry_of, posting_body
 from sync.matching import RULESET
 from sync.prospects import Prospect, Prospects
-from sync.tables import micros
+from sync.tables import instant, micros
 
 _BATCH = 200
 """Prospects whose facts are held in memory together."""
@@ -61,6 +64,7 @@ class _Settling:
         self._today = program.calendar.date_of(now)
         self._now = now
         self._book = Book(db, program.id, program.calendar)
+        self._has_tiers = program.on(self._today).tiers is not None
 
     def run(self) -> Brought:
         terms = hashlib.sha256(self._program.model_dump_json().encode()).hexdigest()
@@ -72,7 +76,11 @@ class _Settling:
         touched: set[str] = set()
         if new.identity or state is None:
             touched |= self._tie()
+        if new.rates and any("payout_currency" in version.settings for version in self._program.versions):
+            touched |= self._book.all_prospects()
         touched |= self._book.all_prospects() if other_terms else self._book.prospects_of(new, self._today)
+        if self._has_tiers:
+            touched |= self._mark(touched)
         partners, count = self._settle_prospects(touched)
         self._store_entitlements(new)
         partners |= self._partners_of(new)
@@ -81,6 +89,8 @@ class _Settling:
         cut_now: list[str] = []
         for start in range(0, len(ordered := sorted(partners)), _BATCH):
             cut_now += self._settle_statements(set(ordered[start : start + _BATCH]), new)
+        if self._has_tiers:
+            self._store_tiers()
         self._book.set_state(terms=terms, fact_row=new.last_row, as_of=self._today, at=self._now)
         return Brought(self._program.id, len(touched), count, tuple(cut_now), tuple(sorted(partners)))
 
@@ -105,33 +115,97 @@ class _Settling:
         ordered = sorted(names)
         for start in range(0, len(ordered), _BATCH):
             prospects = self._book.prospects(ordered[start : start + _BATCH])
-            accounts = {account for prospect in prospects.by_id.values() for account in prospect.everyone}
-            referrals = {referral for prospect in prospects.by_id.values() for referral in prospect.referrals}
-            facts = self._book.facts_for(accounts, referrals)
-            history = self._history(facts)
-            history.look_ahead(facts)
+            history = self._history_of(prospects)
             fresh: list[tuple[str, Entry, str | None]] = []
             rows: list[tuple[str, str, str, Any]] = []
             stored = self._stored(prospects.by_id)
             for name in sorted(prospects.by_id):
                 settled = self._settled(history, prospects, prospects.by_id[name])
                 fresh += self._difference(name, settled, stored.get(name, {}))
+                self._book.set_releases(_released_since(settled, stored.get(name, {})))
                 partners |= {claim.partner for claim in settled.claims if claim.last.contract}
                 rows += [(kind, key, name, row) for kind, key, row in settled.rows_of_prospect()]
                 rows += _hold_rows(name, settled)
-                self._book.set_wake(name, self._wake(history, prospects.by_id[name]))
+                self._book.set_wake(name, self._wake(history, prospects.by_id[name], settled))
             self._book.add_entries(fresh)
             self._book.replace_rows(prospects.by_id.keys(), rows)
             partners |= {entry.partner for _, entry, _ in fresh}
             count += len(fresh)
         return partners, count
 
-    def _settled(self, history: History, prospects: Prospects, prospect: Prospect) -> Settled:
+    def _mark(self, names: Collection[str]) -> set[str]:
+        """Store which claims count for tiers; returns the prospects of partners for whom that changed."""
+        moved: set[str] = set()
+        ordered = sorted(names)
+        for start in range(0, len(ordered), _BATCH):
+            prospects = self._book.prospects(ordered[start : start + _BATCH])
+            history = self._history_of(prospects)
+            rows: list[tuple[str, str, str, Any]] = []
+            for name in sorted(prospects.by_id):
+                settled = self._claims(history, prospects, prospects.by_id[name])
+                for partner, marks in sorted(marks_of(history, settled.claims).items()):
+                    rows.append(
+                        (
+                            "marks",
+                            f"{partner}:{name}",
+                            f"marks:{name}",
+                            {"partner": partner, "marks": _mark_rows(marks)},
+                        )
+                    )
+            before = self._book.owned([f"marks:{name}" for name in prospects.by_id])
+            after = {key: body for _, key, _, body in rows}
+            keys = {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
+            moved |= {
+                key.removesuffix(f":{name}") for key in keys for name in prospects.by_id if key.endswith(f":{name}")
+            }
+            self._book.replace_rows([f"marks:{name}" for name in prospects.by_id], rows)
+        return self._book.prospects_of_partners(moved)
+
+    def _history_of(self, prospects: Prospects) -> History:
+        accounts = {account for prospect in prospects.by_id.values() for account in prospect.everyone}
+        referrals = {referral for prospect in prospects.by_id.values() for referral in prospect.referrals}
+        facts = self._book.facts_for(accounts, referrals)
+        history = self._history(facts)
+        history.look_ahead(facts)
+        return history
+
+    def _claims(self, history: History, prospects: Prospects, prospect: Prospect) -> Settled:
         settled = Settled(self._program, self._today, ledger=Ledger(self._program.id))
         prospect.referrals = [r for r in prospect.referrals if r in history.views["referral"]]
         kin = self._book.kin([account for _, account in prospect.accounts])
-        settle_prospect(history, prospects, prospect, settled, kin)
+        settle_claims(history, prospects, prospect, settled, kin)
         return settled
+
+    def _settled(self, history: History, prospects: Prospects, prospect: Prospect) -> Settled:
+        settled = self._claims(history, prospects, prospect)
+        if self._has_tiers:
+            partners = sorted({claim.partner for claim in settled.claims})
+            settled.tiers = tiers_of(history, self._marks(partners))
+        before = len(settled.tasks)
+        for claim in settled.claims:
+            settle_money(history, claim, settled)
+        history.tick_off(settled.tasks[before:])
+        return settled
+
+    def _marks(self, partners: Collection[str]) -> dict[str, list[Mark]]:
+        found: dict[str, list[Mark]] = {partner: [] for partner in partners}
+        for partner in partners:
+            for row in self._book.marks(partner):
+                found[partner] += [
+                    Mark(instant(at), name, date.fromisoformat(day) if day else None) for at, name, day in row
+                ]
+        return found
+
+    def _store_tiers(self) -> None:
+        """The tiers of every partner as of today: they change by time alone, too."""
+        history = self._history(self._book.enrollment_facts())
+        tiers = tiers_of(history, self._marks(sorted(history.enrollments)))
+        seen_at = self._calendar.end_of(self._today)
+        rows = [
+            ("tiers", partner, "tiers", tiers[partner].row(self._program.id, partner, self._today, seen_at))
+            for partner in sorted(tiers)
+        ]
+        self._book.replace_rows(["tiers"], rows)
 
     def _stored(self, names: Collection[str]) -> dict[str, dict[str, Any]]:
         found: dict[str, dict[str, Any]] = {}
@@ -167,6 +241,8 @@ class _Settling:
     def _adjustment(self, row: Any, amount: Decimal, number: int) -> Entry:
         original = entry_of(orjson.loads(row.body))
         short = hashlib.sha256(original.key.encode()).hexdigest()[:12]
+        terms = self._program.on(self._today)
+        released = payable_from(terms, self._today)
         key = f"{self._program.id}:{original.referral}:adjustment:recalculation:{short}:{number}"
         because = (
             f"{original.key} is computed as {text(original.amount + amount, original.currency)} {original.currency} now "
@@ -174,28 +250,18 @@ class _Settling:
         )
         return replace(
             original, key=key, kind="adjustment", source=("entry", original.key), basis=None, amount=amount,
-            earned_on=self._today, posted_at=self._now, states_on=self._today,
-            releases_on=add_months(self._today.replace(day=1), 1), corrects=original.key, because=because,
+            earned_on=self._today, posted_at=self._now, states_on=self._today, releases_on=released,
+            due_on=due_for(terms, self._calendar, released), corrects=original.key, because=because,
         )  # fmt: skip
 
-    def _wake(self, history: History, prospect: Prospect) -> date | None:
+    def _wake(self, history: History, prospect: Prospect, settled: Settled) -> date | None:
         """The next date on which something of the prospect comes true, or a claim changes, by time alone."""
         partners = {
             view.fact.partner for name in prospect.referrals for view in history.views["referral"][name] if view.fact
         }
         subjects = {*prospect.referrals, *prospect.everyone, *partners}
         days = [history.coming[name] for name in sorted(subjects) if name in history.coming]
-        for name in prospect.referrals:
-            fact = next((view.fact for view in history.views["referral"][name] if view.fact), None)
-            if fact is None:
-                continue
-            start = self._calendar.date_of(fact.submitted_at)
-            values = self._program.on(start).values
-            stale, expiry = values.get("stale_days"), values.get("claim_expiry")
-            if isinstance(stale, int):
-                days.append(start + timedelta(days=stale))
-            if isinstance(expiry, Period):
-                days.append(expiry.after(start) + timedelta(days=1))
+        days += settled.wakes
         later = [day for day in days if day > self._today]
         return min(later) if later else None
 
@@ -206,10 +272,18 @@ class _Settling:
             some = names[start : start + _BATCH]
             history = self._history(self._book.partner_facts(some))
             rows = [
-                ("tasks", task.key, f"partner:{task.subject}", task.row(self._today))
-                for task in history.standing_tasks()
+                ("tasks", task.key, f"partner:{partner}", task.row(self._today))
+                for partner in sorted(history.enrollments)
+                for task in self._partner_tasks(history, partner)
             ]
             self._book.replace_rows([f"partner:{name}" for name in some], rows)
+
+    def _partner_tasks(self, history: History, partner: str) -> list[Task]:
+        marks = self._marks([partner]) if self._has_tiers else {}
+        tier = tiers_of(history, marks).get(partner)
+        tasks = tasks_of_partner(history, partner, tier.steps if tier else ())
+        history.tick_off(tasks)
+        return tasks
 
     def _partners_of(self, new: NewFacts) -> set[str]:
         """Partners whose statements these facts name, or whose withholding may have changed."""
@@ -229,9 +303,12 @@ class _Settling:
         ledger = Ledger(self._program.id)
         for entry, _ in unstated:
             ledger.entries[entry.key] = entry
-        held = self._book.holds({entry.referral for entry, _ in unstated})
-        holds = [hold for each in held.values() for hold in each]
-        result = cut(self._program, ledger, holds, history.views["partner"], history.money(), self._today, resumed)
+        held = self._book.holds({entry.referral for entry, _ in unstated if entry.referral is not None})
+        holds = [hold for each in held.values() for hold in each] + list(standing_holds(history))
+        result = cut(
+            self._program, ledger, holds, history.views["partner"], history.money(), self._today, resumed,
+            history.enrollments,
+        )  # fmt: skip
         postings = [posting(*move) for move in ledger.moves]
         saved, journaled, tasks = [], [], list(result.tasks)
         for statement in result.statements:
@@ -272,22 +349,26 @@ class _Settling:
 
     def _coming_ids(self, lasts: Collection[Any], unstated: Collection[tuple[Entry, Any]]) -> set[str]:
         """Ids of the statements that may be cut or open now."""
-        starts = {(row.partner, row.currency): add_months(date.fromisoformat(row.period_from), 1) for row in lasts}
+        starts = {(row.partner, row.currency): self._next_period(row) for row in lasts}
         for entry, _ in unstated:
-            if entry.states_on is not None and (entry.partner, entry.currency) not in starts:
-                starts[entry.partner, entry.currency] = entry.states_on.replace(day=1)
-            elif entry.states_on is not None:
-                name = (entry.partner, entry.currency)
-                starts[name] = min(starts[name], entry.states_on.replace(day=1))
+            if entry.states_on is None:
+                continue
+            name = (entry.partner, entry.currency)
+            first = period_start(self._program.on(entry.states_on), entry.states_on)
+            starts[name] = min(starts.get(name, first), first)
         ids = set()
-        for (partner, currency), month in starts.items():
-            while month <= self._today:
-                ids.add(f"{self._program.id}:{partner}:{month.isoformat()}:{currency}")
-                month = add_months(month, 1)
+        for (partner, currency), day in starts.items():
+            while day <= self._today:
+                ids.add(f"{self._program.id}:{partner}:{day.isoformat()}:{currency}")
+                day = period_end(self._program.on(day), day) + timedelta(days=1)
         return ids
 
+    def _next_period(self, row: Any) -> date:
+        """The first day after the period of a cut statement."""
+        return date.fromisoformat(orjson.loads(row.row)["period_to"]) + timedelta(days=1)
+
     def _resume(self, row: Any) -> Resumed:
-        period = add_months(date.fromisoformat(row.period_from), 1)
+        period = self._next_period(row)
         opening = Amount.of_minor(row.carried_minor, row.currency).amount
         carried: list[Entry] = []
         if opening or not row.payable_minor:
@@ -383,7 +464,7 @@ def stored_outcome(db: Connection, programs: Collection[Program], as_of: Mapping
     }
     for program in programs:
         book = Book(db, program.id, program.calendar)
-        for name in ("claims", "entries", "statements", "support", "tasks"):
+        for name in ("claims", "tiers", "entries", "statements", "support", "tasks"):
             lists[name] += book.rows(name)
         today = as_of[program.id].isoformat()
         for task in lists["tasks"]:
@@ -396,6 +477,23 @@ def stored_outcome(db: Connection, programs: Collection[Program], as_of: Mapping
     }
 
 
+def _released_since(settled: Settled, stored: Mapping[str, Any]) -> list[Entry]:
+    """Entries that stand on no statement yet and were released, or placed on another statement, since they were stored."""
+    found = []
+    for key, row in stored.items():
+        entry = settled.ledger.entries.get(key)
+        if entry is None or row.statement is not None or row.replaces is not None:
+            continue
+        before = entry_of(orjson.loads(row.body))
+        if (before.states_on, before.releases_on, before.due_on) != (entry.states_on, entry.releases_on, entry.due_on):
+            found.append(replace(before, states_on=entry.states_on, releases_on=entry.releases_on, due_on=entry.due_on))
+    return found
+
+
+def _mark_rows(marks: Collection[Mark]) -> list[list[Any]]:
+    return [[micros(mark.at), mark.name, mark.day.isoformat() if mark.day else None] for mark in marks]
+
+
 def _partner_of(statement: str) -> str:
     """The partner in a statement's id, ``program:partner:period_from:currency``."""
     return ":".join(statement.split(":")[1:-2])
@@ -405,7 +503,7 @@ def _hold_rows(owner: str, settled: Settled) -> list[tuple[str, str, str, Any]]:
     """When each referral's entries are held; kept beside the outcome, for statements that are cut later."""
     held: dict[str, list[Any]] = {}
     for hold in settled.holds:
-        held.setdefault(hold.referral, []).append(
+        held.setdefault(hold.subject, []).append(
             [micros(hold.since), None if hold.until is None else micros(hold.until)]
         )
     return [("holds", referral, owner, instants) for referral, instants in held.items()]

@@ -18,7 +18,7 @@ from jobs.clock import Clock
 from jobs.connections import Open
 from jobs.leasing import SECONDS, take
 from jobs.stored import Brought, bring_up_to_date, stored_outcome
-from rules.terms import Program
+from rules.program import Program
 from sync import leases, mapping_versions, runs
 from sync.delivery import Delivered
 from sync.outbox import Outbox

@@ -11,7 +11,7 @@ from rich.markup import escape
 
 from connectors.registry import load
 from jobs.connections import mapping_of
-from jobs.explain import rows_about
+from jobs.explain import KEYS, rows_about
 from jobs.installation import Installation
 from jobs.problems import UserError
 from jobs.show import console, table
@@ -20,8 +20,6 @@ from sync import mapping_versions, runs
 from sync.plan_items import Ref
 from sync.tracing import Trace, Write, writes
 
-_LISTS = ("claims", "entries", "statements", "support", "tasks")
-_KEYS = {"claims": "referral", "entries": "key", "statements": "id", "support": "account", "tasks": "key"}
 _OWN = ("type", "id")
 """Members of a fact's body that are told apart from its fields."""
 
@@ -90,14 +88,14 @@ def _decided(here: Installation, facts: Iterable[tuple[str, str]]) -> list[tuple
     found: dict[tuple[str, str], dict[str, Any]] = {}
     for _, identity in facts:
         for which, row in rows_about(outcome, identity):
-            found[which, row[_KEYS[which]]] = row
+            found[which, row[KEYS[which]]] = row
     entries = {key for which, key in found if which == "entries"}
     for row in outcome["statements"]:
         if entries & set(row["entries"]):
             found["statements", row["id"]] = row
     return [
         (which, row)
-        for (which, _), row in sorted(found.items(), key=lambda item: (_LISTS.index(item[0][0]), item[0][1]))
+        for (which, _), row in sorted(found.items(), key=lambda item: (list(KEYS).index(item[0][0]), item[0][1]))
     ]
 
 
@@ -209,7 +207,7 @@ def show_trace(found: Mapping[str, Any]) -> None:
     out.print(f"[bold]{escape(found['key'])}[/]" + (f" is here {escape(facts)}" if facts else ""))
     happened = [(one["at"][:19].replace("T", " "), one["what"], one.get("run"), _told(one)) for one in found["events"]]
     decided = [
-        (one["list"], one[_KEYS[one["list"]]], one.get("state"), one.get("because") or one.get("reason"))
+        (one["list"], one[KEYS[one["list"]]], one.get("state"), one.get("because") or one.get("reason"))
         for one in found["decided"]
     ]
     tables: tuple[tuple[str, tuple[str, ...], list[tuple[Any, ...]]], ...] = (

@@ -88,6 +88,11 @@ def quarter_start(day: date) -> date:
     return date(day.year, day.month - (day.month - 1) % 3, 1)
 
 
+def quarter_end(day: date) -> date:
+    """The last day of the calendar quarter."""
+    return month_end(add_months(quarter_start(day), 2))
+
+
 @dataclass(frozen=True)
 class Calendar:
     """The days of one program: its time zone, weekend and holidays.

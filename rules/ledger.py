@@ -34,7 +34,7 @@ class Entry:
     key: str
     program: str
     partner: str
-    referral: str
+    referral: str | None
     contract: str | None
     kind: EntryKind
     source: tuple[str, str]
@@ -50,9 +50,11 @@ class Entry:
     corrects: str | None
     clauses: tuple[str, ...]
     because: str
+    paid_on: date | None = None
+    """When it was paid by itself, outside of any statement (a co-op reimbursement)."""
 
 
-Event = Literal["accrued", "held", "freed", "released", "stated", "paid"]
+Event = Literal["accrued", "held", "freed", "released", "stated", "disputed", "resumed", "paid"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,8 @@ _ACCOUNTS = {
     "freed": ("held", "accrued"),
     "released": ("accrued", "payable"),
     "stated": ("payable", "stated"),
+    "disputed": ("stated", "held"),
+    "resumed": ("held", "stated"),
     "paid": ("stated", "cash"),
 }
 """For each event the account debited and the account credited; all but ``expense`` and ``cash`` are the partner's."""
@@ -117,9 +121,9 @@ class Ledger:
         made.sort(key=lambda each: (each.at, each.entry))
         return made
 
-    def next_key(self, referral: str, kind: str, source: tuple[str, str]) -> str:
-        """``program:referral:kind:source_type:source_id:n`` with n from 1 in posting order."""
-        name = f"{self.program}:{referral}:{kind}:{source[0]}:{source[1]}"
+    def next_key(self, referral: str | None, kind: str, source: tuple[str, str]) -> str:
+        """``program:referral:kind:source_type:source_id:n`` with n from 1 in posting order; ``-`` for no referral."""
+        name = f"{self.program}:{referral or '-'}:{kind}:{source[0]}:{source[1]}"
         number = self._numbers[name] = self._numbers.get(name, 0) + 1
         return f"{name}:{number}"
 

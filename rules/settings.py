@@ -14,7 +14,7 @@ from typing import Any
 
 from rules.calendar import Period
 from rules.errors import ProgramError, RuleError
-from rules.money import ROUNDINGS
+from rules.money import EXPONENTS, ROUNDINGS
 
 Value = str | bool | int | Decimal | Period | None | tuple[str, ...]
 
@@ -64,6 +64,26 @@ def _whole_or_none(text: str) -> Value:
     return None if text == "none" else _whole(1)[0](text)
 
 
+def _period(text: str) -> Value:
+    return Period.parse(text)
+
+
+def _limits(text: str) -> Value:
+    """Two percentages such as ``3..8``, the lowest and the highest; as fractions in text."""
+    low, dots, high = text.partition("..")
+    if not dots or not 0 <= Decimal(low) <= Decimal(high) <= 100:
+        raise ValueError
+    return str(Decimal(low) / 100), str(Decimal(high) / 100)
+
+
+def _minimums(text: str) -> Value:
+    """Whole numbers such as ``6/16/30``, never falling: one for each tier above the first."""
+    numbers = tuple(text.split("/"))
+    if not all(n.isdigit() for n in numbers) or sorted(numbers, key=int) != list(numbers):
+        raise ValueError
+    return numbers
+
+
 def _period_or_none(text: str) -> Value:
     return None if text == "none" else Period.parse(text)
 
@@ -73,6 +93,21 @@ def _amount(text: str) -> Value:
     if not value.is_finite() or value < 0:
         raise ValueError
     return value
+
+
+TIERS = ("bronze", "silver", "gold", "platinum")
+"""Tiers from the lowest to the highest; a program uses as many of them as it lists."""
+
+
+def _share(text: str) -> Value:
+    value = Decimal(text)
+    if not 0 <= value <= 1:
+        raise ValueError
+    return value
+
+
+def _refuse() -> Value:
+    raise ValueError
 
 
 FLAG = (_flag, "true, false")
@@ -111,8 +146,18 @@ CATALOGUE: Mapping[str, Setting] = {
     ),
     "cadence": Setting(*_one_of("inherit_customer", "monthly"), "Whether statements follow the customer's billing."),
     "release": Setting(
-        *_one_of("proportional_to_collected", "invoice_fully_paid"),
-        "What part of the customer's payment releases commission.",
+        *_one_of(
+            "proportional_to_collected",
+            "invoice_fully_paid",
+            "full_on_first_receipt",
+            "as_collected",
+            "invoiced",
+            "collected",
+            "first_client_payment",
+            "completed",
+            "all_12_months",
+        ),
+        "What makes commission payable.",
     ),
     "late_partner_invoice": Setting(*_one_of("next_run"), "When a late partner invoice is paid."),
     "partner_invoice_expiry_days": Setting(*WHOLE_OR_NONE, "Days after which a missing partner invoice is escalated."),
@@ -130,6 +175,142 @@ CATALOGUE: Mapping[str, Setting] = {
     ),
     "claim_expiry": Setting(*PERIOD_OR_NONE, "How long a claim lasts when no contract is signed."),
     "stale_days": Setting(*WHOLE_OR_NONE, "Days without a contract after which somebody is reminded."),
+    "window": Setting(_period, "a length such as P12M", "How long a registration is protected."),
+    "window_anchor": Setting(
+        *_one_of(
+            "approved_at",
+            "submitted_at",
+            "first_paid_invoice_issue_date",
+            "first_invoice_issue_date",
+            "closed_on",
+        ),
+        "What a window of time is counted from.",
+    ),
+    "first_year_anchor": Setting(
+        *_one_of("subscription_start", "signature", "first_invoice", "first_receipt"),
+        "What the first year is counted from.",
+    ),
+    "true_up": Setting(
+        *_one_of("at_first_year_end", "none"), "Whether the first year's commission is corrected at its end."
+    ),
+    "due_days": Setting(*_whole(0), "Days after the release on which commission is due at the latest."),
+    "due_roll": Setting(
+        *_one_of("none", "previous_business_day", "next_business_day"), "What happens to a due date on a closed day."
+    ),
+    "first_year_includes_amendments": Setting(*FLAG, "Whether what is added to the contract in its first year counts."),
+    "rank_by": Setting(
+        *_one_of("received_at", "approved_at", "successful_referrals", "value"),
+        "What puts claims or referrers in order.",
+    ),
+    "extension_allowed": Setting(*FLAG, "Whether a window may be extended without an override."),
+    "platinum_min": Setting(*_whole(1), "Referrals from which a partner is platinum."),
+    "retention": Setting(
+        _minimums, "whole numbers such as 6/16/30", "Referrals a year that keep each tier above the first."
+    ),
+    "tier_counts": Setting(*_one_of("won", "qualified", "submitted"), "Which referrals count for the tier."),
+    "grace": Setting(*_one_of("P6M", "one_quarter", "none"), "How long a partner may be below its tier's minimum."),
+    "quarter_min": Setting(*_one_of("ceil(annual/4)"), "The quarterly minimum, from the yearly one."),
+    "demotion": Setting(*_one_of("one_step", "to_earned_tier"), "How far a partner drops."),
+    "promotion": Setting(*_one_of("to_earned_tier", "one_step"), "How far a partner rises at once."),
+    "tier_on_jan_1": Setting(*_one_of("carry", "reset"), "What happens to the tier when the count starts anew."),
+    "rate_applies": Setting(
+        *_one_of("new_accruals_from_tier_date", "new_deals_only", "retroactive_year"),
+        "What a higher tier's rate applies to.",
+    ),
+    "downgrade_applies": Setting(
+        *_one_of("new_deals_only", "new_accruals_from_tier_date"), "What a lower tier's rate applies to."
+    ),
+    "payout": Setting(*_one_of("quarterly", "monthly"), "How often commission is paid."),
+    "fixed_price_release": Setting(
+        *_one_of("on_completion", "immediate"),
+        "When a fixed price's commission is paid: with the period's run, or at once.",
+    ),
+    "accrual_base": Setting(*_one_of("invoiced", "contract_value"), "What recurring commission accrues on."),
+    "bad_debt_days": Setting(*WHOLE_OR_NONE, "Days after which an unpaid invoice takes its commission back."),
+    "recurring_until": Setting(*_one_of("client_retained", "contract_end"), "How long recurring commission runs."),
+    "retention_gap_days": Setting(*_whole(0), "Days without billing after which a client is not retained."),
+    "clawback_anchor": Setting(
+        *_one_of("contract_signed", "contract_start", "first_invoice"), "What the clawback window is counted from."
+    ),
+    "cancel_date": Setting(*_one_of("effective", "notice"), "Which date of a cancellation counts."),
+    "hold_until_clawback_window_ends": Setting(*FLAG, "Whether commission waits until it can no more be taken back."),
+    "clawback_applies_to": Setting(
+        *_one_of("all", "recurring", "one_time"), "Which contracts the clawback window is for."
+    ),
+    "clawback_days": Setting(
+        *WHOLE_OR_NONE, "Days after release within which a refund takes commission back; none: always."
+    ),
+    "phone_min_tier": Setting(*_one_of(*TIERS), "The tier from which support answers the phone."),
+    "lead_share_min_tier": Setting(*_one_of(*TIERS), "The tier from which a partner is offered the vendor's leads."),
+    "account_manager_min_tier": Setting(*_one_of(*TIERS), "The tier from which a partner has an account manager."),
+    "offer_mode": Setting(*_one_of("sequential", "parallel"), "Whether a lead is offered to one partner at a time."),
+    "shared_lead_rate": Setting(*_one_of("tier", "none"), "The rate on a lead that the vendor shared."),
+    "shared_counts_for_tier": Setting(*FLAG, "Whether a lead that the vendor shared counts for the tier."),
+    "coop_on_promotion": Setting(
+        *_one_of("top_up_difference", "prorate", "next_year"), "What a promotion in mid-year does to the co-op fund."
+    ),
+    "lead_sla": Setting(*_one_of("clock", "business_hours"), "How the hours of a lead's review are counted."),
+    "appeal_within_days": Setting(*_whole(1), "Days after a decision within which it may be appealed."),
+    "payout_currency": Setting(
+        lambda text: text if text == "invoice" or text in EXPONENTS else _refuse(),
+        "invoice, or an ISO 4217 code",
+        "The currency in which commission is owed.",
+    ),
+    "threshold_on": Setting(
+        *_one_of("balance_before_withholding", "balance_after_withholding"),
+        "The balance that the minimum is compared with.",
+    ),
+    "final_payout_ignores_threshold": Setting(*FLAG, "Whether a partner that left is paid whatever is left."),
+    "post_termination": Setting(
+        *_one_of("continue_for_contract_term", "stop", "continue_lifetime"), "What a partner that left goes on earning."
+    ),
+    "negative_balance": Setting(
+        *_one_of("carry_forward", "invoice_partner", "write_off"), "What happens to a balance below zero."
+    ),
+    "notice_days": Setting(*_whole(0), "Days between announcing changed terms and their start."),
+    "earned": Setting(
+        *_one_of("signed_and_commenced", "signed", "completed"), "What earns the commission of a contract."
+    ),
+    "rate_hard_limits": Setting(_limits, "two percentages such as 3..8", "Rates outside are refused."),
+    "commission_base": Setting(
+        *_one_of("contract_amount", "project_value", "invoiced_revenue"), "The amount that the rate is applied to."
+    ),
+    "bonus_base": Setting(
+        *_one_of("cumulative_invoiced_revenue", "contract_amount"),
+        "The amount that the bonus threshold is compared with.",
+    ),
+    "bonus_reversible": Setting(*FLAG, "Whether a bonus is taken back when revenue falls below its threshold."),
+    "tier_period": Setting(
+        *_one_of("lifetime", "calendar_year"), "The time over which referrals are counted for the tier."
+    ),
+    "tier_uplift.silver": Setting(_share, "a share from 0 to 1 such as 0.01", "Added to the rate at silver."),
+    "tiers_cumulative": Setting(*FLAG, "Whether a higher tier keeps what the lower ones give."),
+    "tier_rate_applies": Setting(
+        *_one_of("next_referral", "this_referral", "new_accruals"), "From when a new tier's rate applies."
+    ),
+    "release_amount": Setting(
+        *_one_of("full_on_first_payment", "as_collected"), "How much of the commission the first payment releases."
+    ),
+    "top_n": Setting(*_whole(1), "How many referrers are recognised."),
+    "in_window_by": Setting(
+        *_one_of("invoice_date", "service_period", "payment_date", "12_invoices"),
+        "What puts an invoice inside the window.",
+    ),
+    "spanning_invoice": Setting(
+        *_one_of("prorate_by_service_days", "full", "none"), "What counts of an invoice across the window's end."
+    ),
+    "base": Setting(
+        *_one_of("net_of_tax_and_credit", "net_of_tax", "gross"), "What of an invoice the rate is applied to."
+    ),
+    "upsell_reward": Setting(
+        _share, "a share from 0 to 1 such as 0.05", "The rate on up-sell to customers of the vendor."
+    ),
+    "affiliate_first_plan": Setting(*_one_of("starter", "any"), "The plan on which a client is to start."),
+    "lookback": Setting(_period, "a length such as P1Y", "How far back activity counts as being engaged already."),
+    "program_conflict": Setting(
+        *_one_of("earliest_valid", "split"), "What happens to claims by partners of two roles."
+    ),
+    "min_trained_staff": Setting(*_whole(0), "Trained people a partner needs."),
     "engaged_lookback": Setting(*PERIOD_OR_NONE, "How far back activity counts as being engaged already."),
 }
 
@@ -149,3 +330,9 @@ def read_setting(key: str, text: str, *, known: Mapping[str, Any], where: str) -
         return setting.read(text)
     except (ValueError, KeyError, InvalidOperation, RuleError):
         raise ProgramError(f"{where}: setting {key}: found {text!r}; allowed: {setting.allowed}") from None
+
+
+def require_allowed(key: str, text: str, allowed: tuple[str, ...], *, where: str) -> None:
+    """Refuse a value that the setting could have but this program does not foresee. Raises: ``ProgramError``."""
+    if allowed and text not in allowed:
+        raise ProgramError(f"{where}: setting {key}: found {text!r}; allowed: {', '.join(allowed)}")

@@ -6,28 +6,57 @@ late fact is an entry on the next open statement. Source: NT-15..NT-18, NT-A3..N
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Literal
 
-from rules.calendar import Calendar, add_months, month_end, month_start
+from rules.calendar import Calendar, month_end
+from rules.dues import due_after, due_with_statement, period_end, period_start
 from rules.facts import View
 from rules.ledger import Entry, Ledger, Standing, State
 from rules.money import EXACT, ZERO, rounded, text
-from rules.records import Partner, PartnerInvoice, Payout
+from rules.program import Program
+from rules.records import Enrollment, Partner, PartnerInvoice, Payout
 from rules.tasks import Task
-from rules.terms import Program, StatementTerms, Terms
+from rules.terms import StatementTerms, Terms
+
+HoldKind = Literal["referral", "entry", "contract", "partner", "statement"]
 
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """The entries of a referral wait from ``since`` until ``until`` (``None``: still)."""
+    """What is about the subject waits from ``since`` until ``until`` (``None``: still).
 
-    referral: str
+    A hold that came after a statement was cut does not reach what stands on it, unless it is ``disputed``.
+    """
+
+    kind: HoldKind
+    subject: str
     since: datetime
     until: datetime | None
+    disputed: bool = False
+
+
+class Holds:
+    """All holds, by what they are about."""
+
+    def __init__(self, holds: Iterable[Hold]) -> None:
+        self._by_subject: dict[tuple[str, str], list[Hold]] = {}
+        for hold in holds:
+            self._by_subject.setdefault((hold.kind, hold.subject), []).append(hold)
+
+    def of(self, entry: Entry, statement: str | None = None) -> list[Hold]:
+        """The holds that are about an entry."""
+        if not self._by_subject:
+            return []
+        names = [("entry", entry.key), ("partner", entry.partner)]
+        names += [("referral", entry.referral)] if entry.referral is not None else []
+        names += [("contract", entry.contract)] if entry.contract is not None else []
+        names += [("statement", statement)] if statement is not None else []
+        found = [hold for name in names for hold in self._by_subject.get(name, ())]
+        return sorted(found, key=lambda hold: (hold.since, hold.kind, hold.subject))
 
 
 @dataclass(slots=True)
@@ -118,96 +147,152 @@ def cut(
     money: Money,
     as_of: date,
     resumed: Mapping[tuple[str, str], Resumed] | None = None,
+    enrollments: Mapping[str, Mapping[str, Sequence[View[Enrollment]]]] | None = None,
 ) -> Statements:
     """Cut every statement up to a date, match invoices and payouts, and post what happened to each entry.
 
     With ``resumed`` (by partner and currency) the ledger holds only entries that stand on no cut statement yet.
-    Raises: nothing; an invoice that does not fit, or a payout without one, is a task (NT-16).
+    ``enrollments`` are each partner's, which tell when it left. Raises: nothing; an invoice that does not fit, or a
+    payout without one, is a task (NT-16).
     """
     going_on = resumed or {}
     calendar = program.calendar
-    held: dict[str, list[Hold]] = {}
-    for hold in holds:
-        held.setdefault(hold.referral, []).append(hold)
+    held = Holds(holds)
     accounts: dict[tuple[str, str], list[Entry]] = {name: [] for name in going_on}
     for entry in ledger.entries.values():
-        accounts.setdefault((entry.partner, entry.currency), []).append(entry)
+        if entry.kind != "co_op":  # its own payout (CN-100)
+            accounts.setdefault((entry.partner, entry.currency), []).append(entry)
     result = Statements([], {}, [])
     for (partner, currency), entries in sorted(accounts.items()):
-        start = going_on.get((partner, currency))
-        known = partners.get(partner, ())
-        for statement in _statements_of(program, partner, currency, entries, held, known, as_of, start):
+        cutter = _Cutter(
+            program, partner, currency, held, partners.get(partner, ()), (enrollments or {}).get(partner, {}), as_of
+        )
+        for statement in cutter.statements(entries, going_on.get((partner, currency))):
             result.statements.append(statement)
             if statement.cut_at is not None and (money.invoices or money.payouts):
                 result.tasks += match_money(program, statement, money, calendar)
+        result.tasks += cutter.tasks
     _stand(program, ledger, result, held, as_of)
     return result
 
 
-def _statements_of(
-    program: Program, partner: str, currency: str, entries: list[Entry], held: Mapping[str, list[Hold]],
-    known: Sequence[View[Partner]], as_of: date, resumed: Resumed | None,
-) -> Iterable[Statement]:  # fmt: skip
-    calendar = program.calendar
-    waiting = sorted(entries, key=lambda entry: (entry.states_on or date.max, entry.posted_at, entry.key))
-    if resumed is not None:
-        period_from, opening, carried = resumed.period_from, resumed.opening, list(resumed.carried)
-    elif waiting and waiting[0].states_on is not None:
-        period_from, opening, carried = month_start(waiting[0].states_on), ZERO, []
-    else:
-        return
-    kept: list[Entry] = []
-    taken = 0
-    while period_from <= as_of:
-        period_to = month_end(period_from)
-        cut_at = calendar.end_of(period_to)
-        is_cut = period_to < as_of
-        seen_at = cut_at if is_cut else calendar.end_of(as_of)
-        ripe: list[Entry] = []
-        due, kept = kept, []
-        while taken < len(waiting) and (waiting[taken].states_on or date.max) <= period_to:
-            due.append(waiting[taken])
-            taken += 1
-        for entry in due:
-            is_held = entry.referral in held and _is_held(held[entry.referral], seen_at)
-            (kept if is_held else ripe).append(entry)
-        if ripe or opening:
-            terms = program.on(period_from).statements
-            statement = _statement(
-                program, terms, partner, currency, period_from, period_to, ripe, opening, known, seen_at
-            )
-            statement.cut_at = cut_at if is_cut else None
-            statement.state = "issued" if is_cut else "open"
-            statement.covers = [*carried, *ripe]
-            carried = [] if statement.payable else statement.covers
-            opening = statement.carried_forward
-            yield statement
-        if not kept and taken == len(waiting) and not opening:
+class _Cutter:
+    """Cuts the statements of one partner in one currency."""
+
+    def __init__(
+        self, program: Program, partner: str, currency: str, held: Holds, known: Sequence[View[Partner]],
+        enrollments: Mapping[str, Sequence[View[Enrollment]]], as_of: date,
+    ) -> None:  # fmt: skip
+        self._program = program
+        self._partner = partner
+        self._currency = currency
+        self._held = held
+        self._known = known
+        self._enrollments = enrollments
+        self._as_of = as_of
+        self.tasks: list[Task] = []
+
+    def statements(self, entries: list[Entry], resumed: Resumed | None) -> Iterator[Statement]:
+        """Period by period until nothing is left to state."""
+        calendar = self._program.calendar
+        waiting = [entry for entry in entries if entry.states_on is not None]
+        waiting.sort(key=lambda entry: (entry.states_on or date.max, entry.posted_at, entry.key))
+        if resumed is not None:
+            period_from, opening, carried = resumed.period_from, resumed.opening, list(resumed.carried)
+        elif waiting and waiting[0].states_on is not None:
+            day = waiting[0].states_on
+            period_from, opening, carried = period_start(self._program.on(day), day), ZERO, []
+        else:
             return
-        period_from = add_months(period_from, 1)
+        kept: list[Entry] = []
+        taken = 0
+        while period_from <= self._as_of:
+            period_to = period_end(self._program.on(period_from), period_from)
+            cut_at = calendar.end_of(period_to)
+            is_cut = period_to < self._as_of
+            seen_at = cut_at if is_cut else calendar.end_of(self._as_of)
+            ripe: list[Entry] = []
+            due, kept = kept, []
+            while taken < len(waiting) and (waiting[taken].states_on or date.max) <= period_to:
+                due.append(waiting[taken])
+                taken += 1
+            for entry in due:
+                (kept if _is_held(self._held.of(entry), seen_at) else ripe).append(entry)
+            if ripe or opening:
+                statement = self._statement(period_from, period_to, ripe, opening, seen_at)
+                statement.cut_at = cut_at if is_cut else None
+                statement.state = "issued" if is_cut else "open"
+                statement.covers = [*carried, *ripe]
+                carried = [] if statement.payable else statement.covers
+                opening = statement.carried_forward
+                if is_cut:
+                    self._look_at_negative(statement)
+                yield statement
+            if not kept and taken == len(waiting) and not opening:
+                return
+            period_from = period_to + timedelta(days=1)
+
+    def _statement(
+        self, period_from: date, period_to: date, entries: list[Entry], opening: Decimal, seen_at: datetime
+    ) -> Statement:
+        version = self._program.on(period_from)
+        terms, values, currency = version.statements, version.values, self._currency
+        balance = opening + sum((entry.amount for entry in entries), ZERO)
+        rate = ZERO
+        for view in self._known:
+            if view.at < seen_at and view.fact is not None:
+                rate = view.fact.withholding_rate or ZERO
+        tested = balance
+        if values.get("threshold_on") == "balance_after_withholding":
+            tested -= rounded(EXACT.multiply(balance, rate), currency)
+        minimum = terms.minimum
+        if minimum and values.get("final_payout_ignores_threshold") and self._has_left(period_to, seen_at):
+            minimum = ZERO
+        payable = balance if balance > 0 and tested >= minimum else ZERO
+        due_on, pay_by = self._deadlines(version, period_to, entries)
+        return Statement(
+            self._program.id, self._partner, currency, period_from, period_to, due_on=due_on, pay_by=pay_by,
+            entries=entries, opening=opening, withheld=rounded(EXACT.multiply(payable, rate), currency),
+            payable=payable, carried_forward=balance - payable, cut_at=None,
+        )  # fmt: skip
+
+    def _deadlines(self, version: Terms, period_to: date, entries: Sequence[Entry]) -> tuple[date, date]:
+        """The last day for sending a statement, and for paying it."""
+        terms, calendar = version.statements, self._program.calendar
+        if terms.pay_by == "end_of_following_month":
+            pay_by = month_end(period_to + timedelta(days=1))
+        elif terms.pay_by == "first_due_entry":
+            latest = due_after(version, calendar, period_to)
+            pay_by = max(min((e.due_on for e in entries if e.due_on), default=latest), period_to + timedelta(days=1))
+        else:
+            pay_by = due_with_statement(version, period_to)
+        if terms.due_business_day is not None:
+            return calendar.business_day_after(period_to, terms.due_business_day), pay_by
+        return pay_by, pay_by
+
+    def _has_left(self, period_to: date, seen_at: datetime) -> bool:
+        """Whether the partner is in the program no more at the end of a period (CN-A32)."""
+        known = [[view.fact for view in timeline if view.at < seen_at] for timeline in self._enrollments.values()]
+        facts = [versions[-1] for versions in known if versions and versions[-1] is not None]
+        return bool(facts) and all(
+            fact.standing == "terminated" or (fact.ends_on is not None and fact.ends_on <= period_to) for fact in facts
+        )
+
+    def _look_at_negative(self, statement: Statement) -> None:
+        """A balance below zero is carried on, or brought before a person (CN-A35)."""
+        version = self._program.on(statement.period_from)
+        how = version.values.get("negative_balance", "carry_forward")
+        if statement.carried_forward >= 0 or how == "carry_forward":
+            return
+        asked = "invoice the partner for it" if how == "invoice_partner" else "approve writing it off"
+        shown = f"{text(statement.carried_forward, self._currency)} {self._currency}"
+        because = f"the balance of statement {statement.id} is {shown}; {asked}"
+        day, clauses = statement.period_to + timedelta(days=1), version.clauses_of("negative_balance")
+        self.tasks.append(Task(self._program.id, "negative_balance", statement.id, day, None, clauses, because))
 
 
 def _is_held(holds: Iterable[Hold], seen_at: datetime) -> bool:
     return any(hold.since < seen_at and (hold.until is None or hold.until >= seen_at) for hold in holds)
-
-
-def _statement(
-    program: Program, terms: StatementTerms, partner: str, currency: str, period_from: date, period_to: date,
-    entries: list[Entry], opening: Decimal, known: Sequence[View[Partner]], seen_at: datetime,
-) -> Statement:  # fmt: skip
-    balance = opening + sum((entry.amount for entry in entries), ZERO)
-    payable = balance if balance > 0 and balance >= terms.minimum else ZERO
-    rate = ZERO
-    for view in known:
-        if view.at < seen_at and view.fact is not None:
-            rate = view.fact.withholding_rate or ZERO
-    return Statement(
-        program.id, partner, currency, period_from, period_to,
-        due_on=program.calendar.business_day_after(period_to, terms.due_business_day),
-        pay_by=month_end(add_months(period_from, 1)),
-        entries=entries, opening=opening, withheld=rounded(EXACT.multiply(payable, rate), currency),
-        payable=payable, carried_forward=balance - payable, cut_at=None,
-    )  # fmt: skip
 
 
 def match_money(program: Program, statement: Statement, money: Money, calendar: Calendar) -> list[Task]:
@@ -315,7 +400,7 @@ def _misfits(
         )  # fmt: skip
 
 
-def _stand(program: Program, ledger: Ledger, result: Statements, held: Mapping[str, list[Hold]], as_of: date) -> None:
+def _stand(program: Program, ledger: Ledger, result: Statements, held: Holds, as_of: date) -> None:
     """Post what happened to each entry in time order, and read how it stands from that."""
     end = program.calendar.end_of(as_of)
     paid: dict[str, datetime] = {e.key: s.paid_at for s in result.statements if s.paid_at is not None for e in s.covers}
@@ -329,20 +414,41 @@ def _stand(program: Program, ledger: Ledger, result: Statements, held: Mapping[s
     for key, entry in ledger.entries.items():
         cut_at, name = on.get(key, (None, ""))
         free_from: datetime | None = entry.posted_at
-        if entry.referral in held:
-            free_from = _free_from(ledger, entry, held[entry.referral], cut_at)
+        holds = held.of(entry, name or None)
+        if holds:
+            free_from = _free_from(ledger, entry, holds, cut_at)
         released = None if free_from is None else _released(program.calendar, ledger, entry, free_from, end)
         state: State = "held" if free_from is None else "payable" if released else "accrued"
         if cut_at is not None:
             state = "stated"
             moves.append((entry, "stated", cut_at, name))
-            if key in paid and paid[key] < end:
+            if holds and (key not in paid or paid[key] >= end) and _is_disputed(ledger, entry, holds, cut_at):
+                state = "held"
+            elif key in paid and paid[key] < end:
                 state = "paid"
                 moves.append((entry, "paid", paid[key], name))
+        elif entry.paid_on is not None and released and program.calendar.start_of(entry.paid_on) < end:
+            state = "paid"
+            moves.append((entry, "stated", program.calendar.start_of(entry.paid_on), ""))
+            moves.append((entry, "paid", program.calendar.start_of(entry.paid_on), ""))
         standing = alike.get((state, released))
         if standing is None:
             standing = alike[state, released] = Standing(state, released)
         standings[key] = standing
+
+
+def _is_disputed(ledger: Ledger, entry: Entry, holds: Iterable[Hold], cut_at: datetime) -> bool:
+    """Whether a stated entry waits for the answer to a dispute that was raised after its statement was cut."""
+    waits = False
+    for hold in holds:
+        if not hold.disputed or hold.since < cut_at:
+            continue
+        ledger.moves.append((entry, "disputed", hold.since, ""))
+        if hold.until is None:
+            waits = True
+        else:
+            ledger.moves.append((entry, "resumed", hold.until, ""))
+    return waits
 
 
 def _free_from(ledger: Ledger, entry: Entry, holds: Iterable[Hold], cut_at: datetime | None) -> datetime | None:

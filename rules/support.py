@@ -13,11 +13,12 @@ from datetime import date, datetime
 from typing import Any
 
 from rules.calendar import BEGINNING, Calendar, Period
-from rules.commission import Reallocation
+from rules.deal import Reallocation
 from rules.facts import View
+from rules.program import Program
 from rules.records import Case, Certification, Concern, Contract, Decision, Enrollment, Partner
 from rules.tasks import TaskLog, Wanted, names_task
-from rules.terms import Program, SupportTerms, Terms
+from rules.terms import SupportTerms, Terms
 
 
 @dataclass(slots=True)

@@ -6,21 +6,18 @@ its own.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import date
+from collections.abc import Iterator, Mapping
+from datetime import date, timedelta
 from decimal import Decimal
 from functools import cached_property
-from importlib.resources import files
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, ClassVar, Literal
 
-import orjson
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from rules.calendar import Calendar, Period
-from rules.errors import ProgramError, RuleError
-from rules.records import Amount, Currency, Day, LineKind
-from rules.settings import CATALOGUE, Value, read_setting
+from rules.calendar import Period
+from rules.errors import RuleError
+from rules.records import Amount, ContractKind, Currency, Day, LineKind, Rate, Tier
+from rules.settings import TIERS, Value, read_setting
 
 ClauseId = Annotated[str, Field(pattern=r"^[A-Z]+-[A-Z]?[0-9]+$", description="id of a clause, such as NT-14")]
 Clauses = Annotated[tuple[ClauseId, ...], Field(min_length=1, description="the clauses this term comes from")]
@@ -38,6 +35,9 @@ class SettingTerm(Term):
     """One setting of the program: its value as text, and the clause that leaves it open."""
 
     value: str
+    allowed: tuple[str, ...] = Field(
+        (), description="the values this program foresees; empty: all that the setting has"
+    )
     clauses: Clauses
 
 
@@ -55,17 +55,130 @@ class RequiredField(Term):
     """A value that a referral must have to be complete; any one of ``any_of`` will do."""
 
     any_of: tuple[str, ...] = Field(min_length=1, description="record fields or details.NAME")
-    check: Literal["text", "website", "count", "one_of", "list", "partner_name"] = "text"
+    check: Literal["text", "website", "count", "one_of", "list", "partner_name", "given", "amount"] = "text"
     values: tuple[str, ...] = Field((), description="allowed values, for one_of")
     label: str = Field(description="what a partner calls it")
     clauses: Clauses
 
 
+def _a_length(text: str) -> str:
+    try:
+        Period.parse(text)
+    except RuleError:
+        raise ValueError("a length such as P6M, P60D or P1Y") from None
+    return text
+
+
+Length = Annotated[str, AfterValidator(_a_length), Field(description="a length such as P6M, P60D or P1Y")]
+
+
+class WindowTerm(Term):
+    """By when a contract must be signed for the claim to earn; the last day counts unless ``window_end`` says otherwise.
+
+    Its length is ``length`` or the value of ``setting``; ``none`` there means without end.
+    """
+
+    anchor: Literal["submission", "approval", "window_anchor"] = Field(
+        description="the day it is counted from; window_anchor: as that setting says"
+    )
+    length: Length | None = None
+    setting: str | None = Field(None, description="the setting that holds the length")
+    roles: tuple[str, ...] = Field((), description="enrollment roles it is for; empty: all")
+    clauses: Clauses
+
+    @model_validator(mode="after")
+    def _one_length(self) -> WindowTerm:
+        if (self.length is None) == (self.setting is None):
+            raise ValueError("either length or setting")
+        return self
+
+
+class NotEngaged(Term):
+    """The vendor's own sales are not in touch with the prospect already, when it is submitted."""
+
+    kind: Literal["not_engaged"]
+    lookback: str | None = Field(
+        None, description="the setting that says how far back two-way activity counts; none: it does not"
+    )
+    customers: bool = Field(False, description="whether being a customer already counts")
+    roles: tuple[str, ...] = ()
+    clauses: Clauses
+
+
+class GoodStanding(Term):
+    """The partner's enrollment is in good standing at the submission; while it is not, its money is held."""
+
+    kind: Literal["good_standing"]
+    roles: tuple[str, ...] = ()
+    clauses: Clauses
+
+
+class AgreementSigned(Term):
+    """The partner has signed the program's contract before its claim becomes active."""
+
+    kind: Literal["agreement_signed"]
+    roles: tuple[str, ...] = ()
+    clauses: Clauses
+
+
+class TrainedStaff(Term):
+    """The partner has as many trained people as the setting ``min_trained_staff`` asks for."""
+
+    kind: Literal["trained_staff"]
+    warn_below: int = Field(0, description="fewer than this are mentioned, but enough")
+    roles: tuple[str, ...] = ()
+    clauses: Clauses
+
+
+Condition = Annotated[NotEngaged | GoodStanding | AgreementSigned | TrainedStaff, Field(discriminator="kind")]
+"""What must hold for a claim to become active."""
+
+
+class Introduced(Term):
+    """The partner introduced a decision maker before the signature; without it the claim is won and earns nothing."""
+
+    kind: Literal["introduced"]
+    clauses: Clauses
+
+
+class EnrolledAtSignature(Term):
+    """The partner is still in the program on the day of the signature."""
+
+    kind: Literal["enrolled_at_signature"]
+    clauses: Clauses
+
+
+class FirstPlan(Term):
+    """The client starts on the plan of the setting ``affiliate_first_plan``, unless an approver let another one pass."""
+
+    kind: Literal["first_plan"]
+    roles: tuple[str, ...] = ()
+    clauses: Clauses
+
+
+MoneyCondition = Annotated[Introduced | EnrolledAtSignature | FirstPlan, Field(discriminator="kind")]
+"""What must hold for a won claim to earn."""
+
+
 class ClaimTerms(Term):
     """How a referral becomes a claim to a prospect."""
 
-    required: tuple[RequiredField, ...]
-    activation: Literal["submission", "review"] = Field(description="what makes the first complete claim active")
+    needs: ClassVar[tuple[str, ...]] = ("conflict_policy", "tie_window_ms", "match_keys")
+
+    required: tuple[RequiredField, ...] = ()
+    activation: Literal["submission", "review"] = Field(
+        description="what makes the first complete claim active: its submission, or an approving review"
+    )
+    conditions: tuple[Condition, ...] = ()
+    money_conditions: tuple[MoneyCondition, ...] = ()
+    windows: tuple[WindowTerm, ...] = ()
+    won_by: tuple[Literal["contract", "opportunity"], ...] = ("contract",)
+    won_kinds: tuple[ContractKind, ...] = Field((), description="contract kinds that win a claim; empty: all")
+    contracts: Literal["first", "all"] = Field("first", description="which contracts of the account earn")
+    registers_again: bool = Field(
+        False, description="whether the same partner may register a customer again after it was won"
+    )
+    review_within_hours: int | None = Field(None, description="hours for the review of a submission")
     channel_clauses: Clauses
     enrollment_clauses: Clauses
     first_party_clauses: Clauses
@@ -73,71 +186,314 @@ class ClaimTerms(Term):
     review_clauses: Clauses
     won_clauses: Clauses
     expiry_clauses: Clauses
+    again_clauses: tuple[ClauseId, ...] = ()
+    fraud_clauses: tuple[ClauseId, ...] = Field(
+        (), description="given: a fraud finding takes back all the claim earned"
+    )
+
+
+class RateBand(Term):
+    """The rate from a contract value on, up to the next band."""
+
+    from_value: Amount
+    rate: Rate
 
 
 class RateTerm(Term):
     """Where the rate comes from, in this order; none of them: a task, never a default."""
 
-    sources: tuple[Literal["decision", "enrollment"], ...]
+    sources: tuple[Literal["decision", "enrollment", "tier", "bands", "role", "fixed"], ...]
+    fixed: Rate | None = None
+    by_role: dict[str, Rate] = Field(default_factory=dict)
+    bands: tuple[RateBand, ...] = ()
+    uplift_tiers: bool = Field(False, description="whether tiers add the settings tier_uplift.NAME to the rate")
+    limits: bool = Field(False, description="whether rates outside the setting rate_hard_limits are refused")
+    limit_clauses: tuple[ClauseId, ...] = ()
     clauses: Clauses
+
+    @model_validator(mode="after")
+    def _rising_bands(self) -> RateTerm:
+        starts = [band.from_value for band in self.bands]
+        if starts != sorted(set(starts)):
+            raise ValueError("bands with rising from_value, each only once (a band ends where the next begins)")
+        return self
+
+
+When = Annotated[
+    dict[str, str],
+    Field(default_factory=dict, description="settings with the values under which this term is in force"),
+]
 
 
 class ShareOfCollections(Term):
     """A share of what the customer paid on the won contract, in proportion to what was collected."""
 
+    needs: ClassVar[tuple[str, ...]] = ("statement_basis", "cadence", "commission_on_reallocation", "release")
+
     kind: Literal["share_of_collections"]
+    when: When
     rate: RateTerm
     excluded_lines: tuple[LineKind, ...] = Field((), description="line kinds that earn nothing")
+    first_year_only: bool = Field(False, description="whether only invoices of the first year earn")
     renewals: bool = Field(False, description="whether invoices of renewals earn too")
-    released: Literal["first_of_following_month"]
-    due: Literal["end_of_release_month"]
+    released: Literal["first_of_following_month", "receipt"]
+    due: Literal["end_of_release_month", "due_days"]
     clauses: Clauses
+
+
+class ShareOfInvoices(Term):
+    """A share of each invoice of the customer, one entry an invoice: when it is issued, or when it is fully paid."""
+
+    kind: Literal["share_of_invoices"]
+    when: When
+    rate: RateTerm
+    earned: Literal["issued", "fully_paid"]
+    released: Literal["earned", "fully_paid"] = "earned"
+    scope: Literal["contracts", "account"] = Field(
+        description="invoices of the claim's contracts, or all of its account"
+    )
+    contract_kinds: tuple[ContractKind, ...] = Field(
+        (), description="kinds of contracts whose invoices earn; empty: all"
+    )
+    excluded_lines: tuple[LineKind, ...] = ()
+    window: Length | None = Field(
+        None, description="only invoices this long from the anchor of the setting window_anchor"
+    )
+    retained: bool = Field(False, description="whether it ends when the client is no more retained")
+    retained_clauses: tuple[ClauseId, ...] = ()
+    due: Literal["due_days", "end_of_quarter"]
+    clauses: Clauses
+
+
+class ShareOfContract(Term):
+    """A share of what a contract is worth, once."""
+
+    kind: Literal["share_of_contract"]
+    when: When
+    rate: RateTerm
+    basis: Literal["first_year", "value"] = Field(
+        description="its first year's revenue of included lines, or its value"
+    )
+    included_lines: tuple[LineKind, ...] = Field((), description="for first_year: line kinds that count")
+    contract_kinds: tuple[ContractKind, ...] = ()
+    earned: Literal["first_receipt", "signed_and_commenced", "completion"] = Field(
+        description="the fact that earns it; the setting `earned`, where a program has it, goes before"
+    )
+    released: Literal["earned", "first_receipt"]
+    corrections: Literal["true_up", "reversal", "none"] = Field(
+        description="credits and refunds: corrected at the first year's end, at once, or not at all"
+    )
+    due: Literal["due_days", "end_of_quarter"]
+    true_up_clauses: tuple[ClauseId, ...] = ()
+    clauses: Clauses
+
+
+class MilestoneBonus(Term):
+    """An amount that a person chooses within limits, once for each contract whose revenue goes above a threshold."""
+
+    kind: Literal["milestone_bonus"]
+    when: When
+    above: Amount
+    currency: Currency
+    lowest: Amount
+    highest: Amount
+    due: Literal["due_days"]
+    amount_clauses: Clauses
+    clauses: Clauses
+
+
+CommissionTerm = Annotated[
+    ShareOfCollections | ShareOfInvoices | ShareOfContract | MilestoneBonus, Field(discriminator="kind")
+]
+
+
+class ClawbackTerm(Term):
+    """A contract cancelled soon after its start gives back all that it earned."""
+
+    within_days: int = Field(ge=1)
+    clauses: Clauses
+
+
+class TierLevel(Term):
+    """One tier: from how many referrals, what it pays, what keeps it."""
+
+    tier: Tier
+    from_count: int = Field(ge=0)
+    rate: Rate | None = None
+    co_op: Amount = Field(Decimal(0), description="its yearly co-op fund in the program's currency")
+    sla_hours: int | None = None
+
+
+class TierTerms(Term):
+    """Tiers by the number of referrals, in a calendar year or for ever."""
+
+    levels: tuple[TierLevel, ...] = Field(min_length=1)
+    counts: Literal["tier_counts", "successful"] = Field(
+        description="what the setting tier_counts says, or contracts that are signed and commenced"
+    )
+    kept_by_year: bool = Field(description="whether each year's count must keep the tier")
+    clauses: Clauses
+    keep_clauses: tuple[ClauseId, ...] = ()
+    override_clauses: tuple[ClauseId, ...] = ()
+
+    @model_validator(mode="after")
+    def _rising(self) -> TierTerms:
+        names = [level.tier for level in self.levels]
+        counts = [level.from_count for level in self.levels]
+        if names != [tier for tier in TIERS if tier in names] or counts != sorted(set(counts)):
+            raise ValueError("tiers from the lowest to the highest, each from more referrals than the one before")
+        return self
 
 
 class StatementTerms(Term):
     """When statements are cut, sent and paid."""
 
-    period: Literal["month"]
-    due_business_day: int = Field(ge=1, description="last business day of the next period for sending it")
-    pay_by: Literal["end_of_following_month"]
+    period: Literal["month", "quarter", "payout"] = Field(description="payout: as the setting of that name says")
+    due_business_day: int | None = Field(None, ge=1, description="last business day of the next period for sending it")
+    due_days: int | None = Field(None, ge=0, description="days after the period's end for sending it")
+    pay_by: Literal["end_of_following_month", "due", "first_due_entry"] = Field(
+        description="last day for paying it: as said, with the statement itself, or when its first entry is due"
+    )
     minimum: Amount = Field(Decimal(0), description="smallest payable amount; less is carried forward")
     needs_partner_invoice: bool
     clauses: Clauses
+    minimum_clauses: tuple[ClauseId, ...] = ()
     invoice_clauses: tuple[ClauseId, ...] = ()
+
+
+class DisputeTerms(Term):
+    """Until when something may be disputed, and when the answer is due."""
+
+    needs: ClassVar[tuple[str, ...]] = ("appeal_within_days",)
+
+    statement_days: int = Field(description="days after a statement was cut")
+    registration_days: int = Field(description="days after a contract was signed")
+    decision_days: int
+    final_days: int
+    statement_clauses: Clauses
+    registration_clauses: Clauses
+    decision_clauses: Clauses
+    final_clauses: Clauses
 
 
 class SupportTerms(Term):
     """Who gives first-level support to the customers a partner brought."""
 
+    needs: ClassVar[tuple[str, ...]] = ("case_count", "commission_on_reallocation")
+
     roles: tuple[str, ...] = Field(description="enrollment roles whose approved referrals are partner-managed")
     handover_clauses: Clauses
     capability_clauses: Clauses
     case_limit: int = Field(ge=1, description="more counted cases than this trigger a review")
-    case_window: str = Field(description="rolling length, e.g. P6M")
+    case_window: Length
     counted_levels: tuple[int, ...]
     case_clauses: Clauses
     remedy_clauses: Clauses
     mediation_clauses: Clauses
     reallocation_clauses: Clauses
 
-    @field_validator("case_window")
-    @classmethod
-    def _a_length(cls, text: str) -> str:
-        try:
-            Period.parse(text)
-        except RuleError:
-            raise ValueError("a length such as P6M, P60D or P1Y") from None
-        return text
-
 
 class Entitlement(Term):
-    """A benefit or duty that opens a task for every enrollment of the given roles."""
+    """A benefit or duty: a task for every partner in a role and at a tier, from the day on which both hold."""
 
     kind: str
-    roles: tuple[str, ...] = ()
+    roles: tuple[str, ...] = Field((), description="enrollment roles that have it; empty: all")
+    from_tier: Tier | None = Field(None, description="the lowest tier that has it; none, and no setting: all partners")
+    from_tier_setting: Literal["account_manager_min_tier", "lead_share_min_tier", "phone_min_tier"] | None = Field(
+        None, description="the setting that names the lowest tier"
+    )
+    every: Literal["month", "quarter", "year"] | None = Field(
+        None, description="a duty that comes again in each calendar month, quarter or year, due on its last day"
+    )
+    answered_by: Literal["decision", "manager", "agreement", "certification", "trained_staff", "existing_customer"] = (
+        Field(
+            "decision",
+            description="what makes it done: a decision `done`, or the enrollment's manager, signed agreement, trained "
+            "staff or existing_customer, or a certification record",
+        )
+    )
+    staff: int | None = Field(
+        None, ge=1, description="trained people that answer it; none: as the setting min_trained_staff says"
+    )
     label: str
     label_per_person: str | None = Field(None, description="what it is called instead when `login_scope` is `person`")
     clauses: Clauses
+
+    @model_validator(mode="after")
+    def _one_tier(self) -> Entitlement:
+        if self.from_tier is not None and self.from_tier_setting is not None:
+            raise ValueError("from_tier or from_tier_setting, not both")
+        if self.every is not None and self.answered_by != "decision":
+            raise ValueError("answered_by decision for a duty that comes again")
+        return self
+
+    @property
+    def needs(self) -> Iterator[str]:
+        """Settings without which this cannot be answered."""
+        if self.from_tier_setting is not None:
+            yield self.from_tier_setting
+        if self.answered_by == "trained_staff" and self.staff is None:
+            yield "min_trained_staff"
+
+
+class CoOpTerms(Term):
+    """Marketing funds by tier: a year's amount, used up within the year, spent on approved campaigns and reimbursed."""
+
+    needs: ClassVar[tuple[str, ...]] = ("coop_on_promotion",)
+
+    uses: dict[str, tuple[str, ...]] = Field(
+        min_length=1, description="what the fund may be spent on, each with further names that mean it"
+    )
+    reimburse_days: int = Field(ge=0, description="days after the documents for paying the reimbursement")
+    allocation_clauses: Clauses
+    carry_clauses: Clauses
+    use_clauses: Clauses
+    approval_clauses: Clauses
+    reimbursement_clauses: Clauses
+    report_clauses: Clauses
+
+
+class LeadSharingTerms(Term):
+    """The vendor's own leads are offered to partners, each for so many hours."""
+
+    needs: ClassVar[tuple[str, ...]] = (
+        "lead_share_min_tier", "offer_mode", "shared_counts_for_tier", "shared_lead_rate",
+    )  # fmt: skip
+
+    answer_hours: int = Field(ge=1, description="hours a partner has for its answer")
+    eligibility_clauses: Clauses
+    match_clauses: Clauses
+    turn_clauses: Clauses
+    answer_clauses: Clauses
+    handover_clauses: Clauses
+    outcome_clauses: Clauses
+
+
+class TicketTerms(Term):
+    """Support tickets of partners wait for a first response, for as many hours as the partner's tier says, if it does."""
+
+    roles: tuple[str, ...] = ()
+    clauses: Clauses
+
+
+class ApplicationTerms(Term):
+    """Who applies to join is answered, and welcomed when accepted."""
+
+    review_business_days: int | None = Field(None, ge=1, description="business days for the answer; none: no limit")
+    asks: tuple[str, ...] = Field((), description="values of `details` that an application should give")
+    asks_clauses: tuple[ClauseId, ...] = ()
+    review_clauses: Clauses
+    welcome_clauses: tuple[ClauseId, ...] = Field((), description="given: an accepted applicant is to be welcomed")
+
+
+class RecognitionTerms(Term):
+    """The partners with the most successful referrals are honoured, each quarter and each year."""
+
+    needs: ClassVar[tuple[str, ...]] = ("rank_by", "top_n")
+
+    quarter_clauses: Clauses
+    opportunity_clauses: Clauses
+    year_clauses: Clauses
 
 
 class Terms(Term):
@@ -145,12 +501,23 @@ class Terms(Term):
 
     effective_from: Day
     effective_to: Day | None = None
+    announced_on: Day | None = Field(
+        None, description="the day on which all participants were told; without it each one's notice is a task"
+    )
     settings: dict[str, SettingTerm]
     business_calendar: BusinessCalendar = Field(default_factory=lambda: BusinessCalendar.model_validate({}))
     claims: ClaimTerms
-    commission: tuple[ShareOfCollections, ...]
+    commission: tuple[CommissionTerm, ...]
+    clawback: ClawbackTerm | None = None
+    tiers: TierTerms | None = None
     statements: StatementTerms
+    disputes: DisputeTerms | None = None
     support: SupportTerms | None = None
+    co_op: CoOpTerms | None = None
+    lead_sharing: LeadSharingTerms | None = None
+    tickets: TicketTerms | None = None
+    applications: ApplicationTerms | None = None
+    recognition: RecognitionTerms | None = None
     entitlements: tuple[Entitlement, ...] = ()
     recorded: dict[ClauseId, str] = Field(
         default_factory=dict, description="clauses that need no rule: what records them, in words"
@@ -164,210 +531,40 @@ class Terms(Term):
             for key, term in self.settings.items()
         }
 
+    @property
+    def needed_settings(self) -> Iterator[str]:
+        """Settings without which the rules of these terms cannot answer; nothing is assumed for them."""
+        yield from ("terms_pin_at", "rounding", "window_end", "net_excludes")
+        for term in (
+            self.claims,
+            *self.commission,
+            self.disputes,
+            self.support,
+            self.co_op,
+            self.lead_sharing,
+            self.recognition,
+        ):
+            yield from getattr(term, "needs", ())
+        for entitlement in self.entitlements:
+            yield from entitlement.needs
+        for term in self.commission:
+            yield from term.when
+            if getattr(term, "due", None) == "due_days":
+                yield "due_days"
+        if self.statements.needs_partner_invoice:
+            yield from ("invoice_match", "invoice_tolerance")
+
+    def in_force(self) -> Iterator[CommissionTerm]:
+        """The commission terms whose ``when`` holds under the settings."""
+        for term in self.commission:
+            if all(self.settings[key].value == value for key, value in term.when.items()):
+                yield term
+
+    def last_day_of_notice(self, starts: date) -> date | None:
+        """The last day for announcing terms that replace these from a date on; ``None``: no notice is promised."""
+        days = self.values.get("notice_days")
+        return starts - timedelta(days=days) if isinstance(days, int) else None
+
     def clauses_of(self, setting: str) -> tuple[str, ...]:
         """The clauses behind a setting."""
         return self.settings[setting].clauses
-
-
-class Program(Term):
-    """A partner program: its identity, calendar and versions of terms."""
-
-    id: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
-    name: str
-    time_zone: str
-    currency: Currency
-    roles: tuple[str, ...]
-    versions: tuple[Terms, ...] = Field(min_length=1)
-
-    @field_validator("time_zone")
-    @classmethod
-    def _a_zone(cls, name: str) -> str:
-        try:
-            Calendar(name)
-        except RuleError:
-            raise ValueError("an IANA name such as Australia/Sydney") from None
-        return name
-
-    @model_validator(mode="after")
-    def _versions_in_order(self) -> Program:
-        for number, version in enumerate(self.versions):
-            place = ("versions", number)
-            if number and version.effective_from <= self.versions[number - 1].effective_from:
-                raise ProgramError(
-                    f"versions.{number}.effective_from: found {version.effective_from}; "
-                    "allowed: each effective_from later than the one before",
-                    (*place, "effective_from"),
-                )
-            for key, term in version.settings.items():
-                try:
-                    read_setting(key, term.value, known=CATALOGUE, where=f"version {version.effective_from}")
-                except ProgramError as error:
-                    raise ProgramError(str(error), (*place, "settings", key)) from None
-            missing = [key for key in REQUIRED if key not in version.settings]
-            if missing:
-                raise ProgramError(
-                    f"version {version.effective_from}: setting {missing[0]}: found nothing; allowed: {CATALOGUE[missing[0]].allowed}",
-                    (*place, "settings"),
-                )
-        return self
-
-    @cached_property
-    def calendar(self) -> Calendar:
-        """The program's days; the latest version's business calendar (computed deadlines keep their own date, E24)."""
-        term = self.versions[-1].business_calendar
-        return Calendar(
-            time_zone=self.time_zone,
-            weekend=frozenset(WEEKDAYS.index(day) for day in term.weekend),
-            country=term.country,
-            subdivision=term.subdivision,
-            closed=frozenset(term.closed),
-        )
-
-    def on(self, day: date) -> Terms:
-        """The version in force on a day; days before the first version fall under the first."""
-        found = self.versions[0]
-        for version in self.versions[1:]:
-            if version.effective_from <= day:
-                found = version
-        return found
-
-    def label_on(self, day: date) -> str:
-        """``id@effective_from`` of the version in force on a day."""
-        return f"{self.id}@{self.on(day).effective_from.isoformat()}"
-
-    def changed(self, overrides: Mapping[str, str]) -> Program:
-        """The same program under other settings, in every version (what-if). Raises: ``ProgramError``."""
-        if not overrides:
-            return self
-        body = self.model_dump(mode="json")
-        for version in body["versions"]:
-            for key, text in overrides.items():
-                read_setting(key, text, known=version["settings"], where="--set")
-                version["settings"][key]["value"] = text
-        return Program.model_validate_json(orjson.dumps(body))
-
-
-REQUIRED = (
-    "channels", "terms_pin_at", "rounding", "net_excludes", "conflict_policy", "tie_window_ms", "match_keys", "release",
-    "statement_basis", "cadence", "invoice_match", "invoice_tolerance", "case_count", "commission_on_reallocation",
-)  # fmt: skip
-"""Settings without which the rules cannot answer; nothing is assumed for them."""
-
-SHIPPED = ("next-technik",)
-
-
-def load_program(name_or_path: str, overrides: Mapping[str, str] | None = None) -> Program:
-    """Load a shipped program by name, or a program file by path.
-
-    Raises: ``ProgramError`` naming file, line, key, what was found and what is allowed.
-    """
-    if name_or_path in SHIPPED:
-        text = (files("rules") / "programs" / f"{name_or_path}.yaml").read_text("utf-8")
-        return parse_program(text, f"{name_or_path}.yaml").changed(overrides or {})
-    path = Path(name_or_path)
-    if not path.is_file():
-        raise ProgramError(
-            f"program: found {name_or_path!r}; allowed: {', '.join(SHIPPED)}, or the path of a program file"
-        )
-    try:
-        text = path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ProgramError(f"{path}: cannot be read as UTF-8 text: {error}") from None
-    return parse_program(text, str(path)).changed(overrides or {})
-
-
-def parse_program(text: str, file: str) -> Program:
-    """Read a program file's text. Raises: ``ProgramError`` with file, line, key, found, allowed."""
-    from ruamel.yaml import YAML
-    from ruamel.yaml.constructor import RoundTripConstructor
-    from ruamel.yaml.error import MarkedYAMLError, YAMLError
-
-    class AsWritten(RoundTripConstructor):
-        """Dates stay text, so that one that does not exist is told with its place."""
-
-    AsWritten.add_constructor("tag:yaml.org,2002:timestamp", lambda _, node: node.value)
-    yaml = YAML(typ="rt")
-    yaml.Constructor = AsWritten
-    try:
-        tree = yaml.load(text)
-        if not isinstance(tree, dict):
-            found = "nothing" if tree is None else "a list" if isinstance(tree, list) else repr(tree)[:80]
-            raise ProgramError(f"{file}:1: found {found}; allowed: keys with values, from `id:` to `versions:`")
-        body = orjson.dumps(_plain(tree))
-    except MarkedYAMLError as error:
-        line = (error.problem_mark.line + 1) if error.problem_mark else 1
-        raise ProgramError(f"{file}:{line}: not YAML: {error.problem}") from None
-    except (YAMLError, TypeError, ValueError, RecursionError) as error:
-        raise ProgramError(f"{file}: not a program file: {error}") from None
-    try:
-        return Program.model_validate_json(body)
-    except ProgramError as error:
-        raise ProgramError(f"{file}:{line_of(tree, list(error.path))}: {error}") from None
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        path = [part for part in first["loc"] if part != "share_of_collections"]
-        found = "nothing" if first["type"] == "missing" else repr(first["input"])[:80]
-        raise ProgramError(
-            f"{file}:{line_of(tree, path)}: {'.'.join(map(str, path))}: found {found}; allowed: {_allowed(first)}"
-        ) from None
-
-
-_IN_WORDS = {
-    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$": "a date, YYYY-MM-DD",
-    r"^[A-Z]+-[A-Z]?[0-9]+$": "a clause id such as NT-14",
-    r"^[a-z0-9][a-z0-9-]*$": "small letters, digits and hyphens",
-}
-
-
-def _allowed(error: Any) -> str:
-    if error["type"] == "literal_error" and error["loc"][-1] == "currency":
-        return "an ISO 4217 currency code such as 'AUD'"
-    if error["type"] == "extra_forbidden":
-        return "the keys that `referee schema program` lists"
-    if (pattern := error.get("ctx", {}).get("pattern")) in _IN_WORDS:
-        return _IN_WORDS[pattern]
-    message = str(error["msg"]).removeprefix("Value error, ")
-    return message[:1].lower() + message[1:]
-
-
-def _plain(node: Any) -> Any:
-    if isinstance(node, dict):
-        return {str(key): _plain(value) for key, value in node.items()}
-    if isinstance(node, list):
-        return [_plain(value) for value in node]
-    if isinstance(node, bool) or node is None:
-        return node
-    if isinstance(node, int):
-        return int(node)
-    if isinstance(node, float):
-        return float(node)
-    if isinstance(node, date):
-        return node.isoformat()
-    return str(node)
-
-
-def line_of(tree: Any, path: list[Any]) -> int:
-    """The line (from 1) of the deepest part of the path that stands in a YAML tree read with its places."""
-    line = 1
-    for part in path:
-        try:
-            places = tree.lc
-            line = (places.key(part) if isinstance(part, str) else places.item(part))[0] + 1
-            tree = tree[part]
-        except (KeyError, IndexError, TypeError, AttributeError):
-            break
-    return line
-
-
-def program_schema() -> dict[str, Any]:
-    """JSON Schema of a program file, for editors; settings carry their meaning and allowed values."""
-    schema = Program.model_json_schema()
-    schema["$defs"]["Terms"]["properties"]["settings"] = {
-        "type": "object",
-        "additionalProperties": False,
-        "properties": {
-            key: {"$ref": "#/$defs/SettingTerm", "description": f"{setting.meaning} Allowed: {setting.allowed}."}
-            for key, setting in CATALOGUE.items()
-        },
-    }
-    return schema

@@ -36,6 +36,8 @@ class NewFacts:
 
     last_row: int
     identity: bool = False
+    rates: bool = False
+    """Whether rates of exchange are among them."""
     accounts: set[str] = field(default_factory=set)
     referrals: set[str] = field(default_factory=set)
     partners: set[str] = field(default_factory=set)
@@ -98,6 +100,8 @@ class Book:
                 found.identity |= body.get("choice") == "award"  # an award may settle which account a claim is about
             elif row.type in ("partner_invoice", "payout") and body.get("statement"):
                 found.statements.add(str(body["statement"]))
+            elif row.type == "fx_rate":
+                found.rates = True
             if row.type == "contract" and body.get("referral"):
                 found.referrals.add(str(body["referral"]))
         for some in _slices(sorted(invoices)):
@@ -168,7 +172,12 @@ class Book:
         partners.discard(None)
         self._take_ids(rows, {("partner", p) for p in partners})
         self._take_subjects(rows, {f"partner:{p}" for p in partners})
+        self._take(rows, select(f).where(f.c.type.in_(("fx_rate", "shared_lead"))))
         return self._facts(rows.values())
+
+    def enrollment_facts(self) -> Facts:
+        """All enrollments."""
+        return self._facts(self._db.execute(select(tables.fact).where(tables.fact.c.type == "enrollment")))
 
     def partner_facts(self, partners: Collection[str]) -> Facts:
         """Partners with their enrollments, and the decisions about their tasks."""
@@ -207,6 +216,7 @@ class Book:
         rows: dict[int, Any] = {}
         self._take_subjects(rows, {f"statement:{name}" for name in statements})
         self._take_ids(rows, {("partner", p) for p in partners})
+        self._take_subjects(rows, {f"partner:{p}" for p in partners})
         return self._facts(rows.values())
 
     def _take(self, rows: dict[int, Any], query: Select[Any]) -> None:
@@ -333,6 +343,32 @@ class Book:
             self._db.execute(select(t.prospect.c.prospect).where(t.prospect.c.program == self.program)).scalars()
         )
 
+    def prospects_of_partners(self, partners: Collection[str]) -> set[str]:
+        """The prospects that these partners claim."""
+        found: set[str] = set()
+        for some in _slices(sorted(partners)):
+            query = select(t.tie.c.prospect).where(t.tie.c.program == self.program, t.tie.c.partner.in_(some))
+            found |= set(self._db.execute(query).scalars())
+        return found
+
+    def marks(self, partner: str) -> list[Any]:
+        """Which claims of a partner count for its tier, a row for each prospect."""
+        o = t.outcome_row
+        query = select(o.c.row).where(
+            o.c.program == self.program, o.c.list == "marks", o.c.key.like(f"{_escaped(partner)}:%", escape="\\")
+        )
+        rows = [orjson.loads(row) for row in self._db.execute(query.order_by(o.c.key)).scalars()]
+        return [row["marks"] for row in rows if row["partner"] == partner]
+
+    def owned(self, owners: Collection[str]) -> dict[str, Any]:
+        """Outcome rows of these owners, by key."""
+        o = t.outcome_row
+        found: dict[str, Any] = {}
+        for some in _slices(sorted(owners)):
+            query = select(o.c.key, o.c.row).where(o.c.program == self.program, o.c.owner.in_(some))
+            found |= {row.key: orjson.loads(row.row) for row in self._db.execute(query)}
+        return found
+
     def prospects(self, names: Collection[str]) -> Prospects:
         """These prospects as stored."""
         by_id: dict[str, Prospect] = {}
@@ -387,7 +423,7 @@ class Book:
             query = select(o.c.key, o.c.row).where(o.c.program == self.program, o.c.list == "holds", o.c.key.in_(some))
             for row in self._db.execute(query):
                 found[row.key] = [
-                    Hold(row.key, instant(since), None if until is None else instant(until))
+                    Hold("referral", row.key, instant(since), None if until is None else instant(until))
                     for since, until in orjson.loads(row.row)
                 ]
         return found
@@ -466,7 +502,7 @@ class Book:
         self.journal([("entry", entry.key, entry_body(entry)) for _, entry, _ in entries])
         self.journal([("posting", e.key, posting_body(posting(e, "accrued", e.posted_at))) for _, e, _ in entries])
         values = [
-            {"key": entry.key, "program": self.program, "prospect": owner, "partner": entry.partner, "referral": entry.referral,
+            {"key": entry.key, "program": self.program, "prospect": owner, "partner": entry.partner, "referral": entry.referral or "",
              "currency": entry.currency, "amount_minor": Money(entry.amount, entry.currency).minor,
              "states_on": _iso(entry.states_on), "releases_on": _iso(entry.releases_on), "state": "accrued",
              "released_on": None, "statement": None, "replaces": replaces,
@@ -474,6 +510,22 @@ class Book:
             for owner, entry, replaces in entries
         ]  # fmt: skip
         self._db.execute(insert(t.entry_head), values)
+
+    def set_releases(self, entries: Sequence[Entry]) -> None:
+        """Entries were released since they were posted: where and when they are stated and due."""
+        e = t.entry_head
+        change = (
+            update(e)
+            .where(e.c.key == bindparam("entry"))
+            .values(states_on=bindparam("stated"), releases_on=bindparam("released"), body=bindparam("now"))
+        )
+        values = [
+            {"entry": each.key, "stated": _iso(each.states_on), "released": _iso(each.releases_on),
+             "now": orjson.dumps(entry_body(each), option=orjson.OPT_SORT_KEYS).decode()}
+            for each in entries
+        ]  # fmt: skip
+        if values:
+            self._db.execute(change, values)
 
     def unstated(self, partners: Collection[str]) -> list[tuple[Entry, Any]]:
         """Entries that stand on no cut statement, with their heads."""
@@ -503,7 +555,7 @@ class Book:
         )
         if settled_to is not None and (settled_to.year, settled_to.month) == (today.year, today.month):
             return set(self._db.execute(released.distinct()).scalars())
-        month = today.replace(day=1).isoformat()
+        month = today.replace(day=1).isoformat()  # a period begins with a month
         opened = select(s.c.partner).where(s.c.program == self.program, s.c.cut.is_(false()), s.c.period_from < month)
         carried = select(s.c.partner).where(s.c.program == self.program, s.c.carried_minor != 0)
         unstated = select(e.c.partner).where(
@@ -670,6 +722,11 @@ def _task_subject(about: str, program: str) -> str:
     if not about.startswith(f"{program}:"):
         return about
     return ":".join(about.split(":")[2:-1]) or about
+
+
+def _escaped(text: str) -> str:
+    """Text as it stands, for a pattern of LIKE."""
+    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
 
 
 def _iso(day: date | None) -> str | None:

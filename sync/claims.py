@@ -8,17 +8,29 @@ holds the prospect; nothing a later claimant does changes that order; a person's
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
 from typing import Any
 
-from rules.calendar import Calendar, Period
+from rules.calendar import Calendar
 from rules.facts import View
-from rules.records import Contract, Decision, Enrollment, Opportunity, Partner, Referral, Review
+from rules.program import Program
+from rules.records import (
+    Account,
+    Activity,
+    Contract,
+    Decision,
+    Enrollment,
+    FraudFinding,
+    Introduction,
+    Opportunity,
+    Partner,
+    Referral,
+    Review,
+)  # fmt: skip
 from rules.tasks import TaskLog, Wanted
-from rules.terms import Program
 from sync.intake import checked, standing_at
-from sync.line import Line, last_day
+from sync.line import REMINDED, Line, Memory, failed_checks, last_day, windows_of
 from sync.prospects import Prospect, Tie
 from sync.snapshot import END, Candidate, Snapshot
 from sync.verdicts import Claim, Verdict
@@ -38,16 +50,30 @@ class ProspectFacts:
     enrollments: Mapping[str, Sequence[View[Enrollment]]]
     """Enrollments of the claiming partners in this program."""
     partners: Mapping[str, Sequence[View[Partner]]]
+    accounts: Mapping[str, Sequence[View[Account]]] = field(default_factory=dict)
+    activities: Mapping[str, Sequence[View[Activity]]] = field(default_factory=dict)
+    introductions: Mapping[str, Sequence[View[Introduction]]] = field(default_factory=dict)
+    fraud: Mapping[str, Sequence[View[FraudFinding]]] = field(default_factory=dict)
     kin: Sequence[str] = ()
     """Accounts above or below this prospect's account in the corporate tree that others claim."""
 
 
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """The claims to a prospect in order of receipt, the tasks they call for, and the dates to come on which a claim
+    changes by time alone."""
+
+    claims: list[Claim]
+    tasks: TaskLog
+    wakes: list[date]
+
+
 def replay(
     program: Program, prospect: Prospect, ties: Mapping[str, Sequence[Tie]], facts: ProspectFacts, until: datetime
-) -> tuple[list[Claim], TaskLog]:
+) -> Judged:
     """Judge every claim to one prospect at every instant before ``until``.
 
-    Returns the claims in order of receipt and the tasks that they call for. Source: NT-1..NT-9, NT-13, NT-14, G-7, G-9.
+    Source: NT-1..NT-9, NT-13, NT-14, ON-2..ON-5, ON-14, ON-22, CN-44, CN-48, TC-22, OP-18..OP-20, G-7, G-9.
     """
     return _Replay(program, prospect, ties, facts).run(until)
 
@@ -66,12 +92,14 @@ class _Replay:
         self._learned: dict[str, dict[str, datetime]] = {}
         self._part: dict[str, str] = {}
         self._number: dict[str, int] = {}
-        self._approved: set[str] = set()
+        self._memory = Memory()
+        self._changed_at: dict[str, datetime] = {}
         self._tasks = TaskLog(program.id)
 
-    def run(self, until: datetime) -> tuple[list[Claim], TaskLog]:
+    def run(self, until: datetime) -> Judged:
         changes = sorted(self._changes(), key=lambda change: (change[0], change[1], change[2]))
-        timers = self._timers(until)
+        every = self._timers()
+        timers = [timer for timer in every if timer < until]
         index = 0
         while index < len(changes) or timers:
             instant = min([c[0] for c in changes[index : index + 1]] + timers[:1])
@@ -83,7 +111,8 @@ class _Replay:
                 self._see(kind, name, view)
                 index += 1
             self._judge(instant)
-        return sorted(self._claims.values(), key=self._order), self._tasks
+        wakes = [self._calendar.date_of(timer) for timer in every if timer >= until]
+        return Judged(sorted(self._claims.values(), key=self._order), self._tasks, wakes)
 
     def _order(self, claim: Claim) -> tuple[datetime, str]:
         return self._rank_at.get(claim.referral, END), claim.referral
@@ -91,9 +120,13 @@ class _Replay:
     def _changes(self) -> Iterator[tuple[datetime, str, str, View[Any]]]:
         facts = self._facts
         timelines: tuple[tuple[str, Mapping[str, Sequence[View[Any]]]], ...] = (
+            ("account", facts.accounts),
+            ("activity", facts.activities),
             ("contract", facts.contracts),
             ("decision", facts.decisions),
             ("enrollment", facts.enrollments),
+            ("fraud_finding", facts.fraud),
+            ("introduction", facts.introductions),
             ("opportunity", facts.opportunities),
             ("partner", facts.partners),
             ("referral", facts.referrals),
@@ -107,23 +140,34 @@ class _Replay:
             for tie in ties:
                 yield tie.at, "tie", name, View(tie.at, None)
 
-    def _timers(self, until: datetime) -> list[datetime]:
-        """Instants at which a claim changes by the passing of time alone: its expiry and its reminder."""
+    def _timers(self) -> list[datetime]:
+        """Instants at which a claim changes by the passing of time alone: its expiry and its reminders."""
         instants = set()
-        for views in self._facts.referrals.values():
+        approvals: dict[str, set[date]] = {}
+        for reviews in self._facts.reviews.values():
+            for seen in reviews:
+                if seen.fact is not None and seen.fact.outcome == "approved":
+                    approvals.setdefault(seen.fact.referral, set()).add(self._calendar.date_of(seen.fact.at))
+        for decisions in self._facts.decisions.values():
+            for said in decisions:
+                if said.fact is not None and said.fact.choice == "extend" and said.fact.until is not None:
+                    instants.add(self._calendar.end_of(said.fact.until))
+        for name, views in self._facts.referrals.items():
             for view in views:
                 if view.fact is None:
                     continue
-                terms = self._program.on(self._calendar.date_of(view.fact.submitted_at))
-                day = self._calendar.date_of(max(view.fact.submitted_at, view.at))
-                for start in {day, self._calendar.date_of(view.fact.submitted_at)}:
-                    expiry = terms.values.get("claim_expiry")
-                    if isinstance(expiry, Period):
-                        instants.add(self._calendar.end_of(last_day(terms, start, expiry)))
+                submitted = self._calendar.date_of(view.fact.submitted_at)
+                terms = self._program.on(submitted)
+                starts = {submitted, self._calendar.date_of(max(view.fact.submitted_at, view.at))}
+                for start in starts | approvals.get(name, set()):
+                    for _, length in windows_of(terms, None):
+                        last = last_day(terms, start, length)
+                        instants.add(self._calendar.end_of(last))
+                        instants.add(self._calendar.start_of(last - REMINDED))
                     stale = terms.values.get("stale_days")
                     if isinstance(stale, int):
                         instants.add(self._calendar.start_of(start + timedelta(days=stale)))
-        return sorted(instant for instant in instants if instant < until)
+        return sorted(instants)
 
     def _see(self, kind: str, name: str, view: View[Any]) -> None:
         if kind == "tie":
@@ -134,6 +178,7 @@ class _Replay:
         self._seen.now[kind][name] = view.fact
         if kind == "referral":
             self._number[name] = view.number
+            self._changed_at[name] = view.at
 
     def _judge(self, instant: datetime) -> None:
         today = self._calendar.date_of(instant)
@@ -152,7 +197,7 @@ class _Replay:
             else:
                 valid.append(candidate)
         for group in self._parted(valid, instant):
-            line = Line(self._seen, instant, group, self._approved)
+            line = Line(self._seen, instant, group, self._memory)
             line.judge()
             verdicts |= line.verdicts
             wanted += line.wanted
@@ -196,6 +241,11 @@ class _Replay:
             )
             review = reviews[-1] if reviews else None
             override = review if review and review.outcome == "approved" and review.override else None
+            ended = review.outcome if review and review.outcome in ENDED else None
+            if ended == "returned" and self._by_review(referral) and self._changed_at[name] > review.at:  # type: ignore[union-attr]
+                ended, review = None, None  # sent in again with what was missing
+            approved = review if review and review.outcome == "approved" and self._by_review(referral) else None
+            failed = failed_checks(approved) if approved and override is None else ()
             if override is not None:
                 self._rank_at.setdefault(name, override.at)
             found.append(
@@ -205,12 +255,18 @@ class _Replay:
                     self._rank_at.get(name, instant),
                     intake,
                     review,
-                    ended=review.outcome if review and review.outcome in ENDED else None,
+                    approval=approved.at if approved and not failed else None,
+                    failed_checks=failed,
+                    ended=ended,
                     overridden=override,
                     tie=self._tie_of(name, instant),
                 )  # fmt: skip
             )
         return found
+
+    def _by_review(self, referral: Referral) -> bool:
+        terms = self._program.on(self._calendar.date_of(referral.submitted_at))
+        return terms.claims.activation == "review"
 
     def _enrollments_of(self, referral: Referral) -> Iterator[Enrollment]:
         """The partner's enrollments, each in the standing it had at the submission: leaving later undoes no claim."""

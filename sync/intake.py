@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from rules.facts import View
@@ -25,6 +26,13 @@ class Intake:
     missing: tuple[str, ...]
     inadmissible: tuple[str, ...]
     because: str
+    enrollment: Enrollment | None = None
+    """The partner's enrollment that covers the submission."""
+
+    @property
+    def role(self) -> str | None:
+        """The partner's role in the program at the submission."""
+        return self.enrollment.role if self.enrollment else None
 
     @property
     def failed(self) -> tuple[str, ...]:
@@ -42,12 +50,12 @@ def checked(
     missing: list[str] = []
     inadmissible: list[str] = []
     why: list[str] = []
-    channels = terms.values["channels"]
-    assert isinstance(channels, tuple)
-    if referral.channel not in channels:
+    channels = terms.values.get("channels")
+    if isinstance(channels, tuple) and referral.channel not in channels:
         inadmissible += terms.claims.channel_clauses
         why.append(f"came by {referral.channel}; allowed: {', '.join(channels)}")
-    if not any(covers(enrollment, day) for enrollment in enrollments):
+    covering = [enrollment for enrollment in enrollments if covers(enrollment, day)]
+    if not covering:
         inadmissible += terms.claims.enrollment_clauses
         why.append(f"the partner had no enrollment in the program on {day}")
     for term in terms.claims.required:
@@ -55,7 +63,8 @@ def checked(
             missing += term.clauses
             allowed = f" (allowed: {', '.join(term.values)})" if term.values else ""
             why.append(f"{term.label} is missing or not usable{allowed}")
-    return Intake(tuple(dict.fromkeys(missing)), tuple(dict.fromkeys(inadmissible)), "; ".join(why))
+    latest = max(covering, key=lambda enrollment: (enrollment.starts_on, enrollment.id), default=None)
+    return Intake(tuple(dict.fromkeys(missing)), tuple(dict.fromkeys(inadmissible)), "; ".join(why), latest)
 
 
 def covers(enrollment: Enrollment, day: date) -> bool:
@@ -75,6 +84,17 @@ def standing_at(timeline: Sequence[View[Enrollment]], submitted_at: datetime) ->
     return next((view.fact for view in timeline if view.fact is not None and view.at > submitted_at), None)
 
 
+def _is_amount(value: Any) -> bool:
+    """An amount above zero: a whole number or a decimal string."""
+    if isinstance(value, bool) or not isinstance(value, (int, str)):
+        return False
+    try:
+        amount = Decimal(value)
+    except InvalidOperation:
+        return False
+    return amount.is_finite() and amount > 0
+
+
 def _value(referral: Referral, partner: Partner | None, path: str) -> Any:
     if path == "partner.name":
         return partner.name if partner else None
@@ -92,7 +112,11 @@ def _is_given(term: RequiredField, value: Any) -> bool:
     if term.check == "one_of":
         return isinstance(value, str) and value in term.values
     if term.check == "list":
-        return isinstance(value, list) and bool(value)
+        return isinstance(value, list) and any(isinstance(each, str) and each.strip() for each in value)
+    if term.check == "amount":
+        return _is_amount(value)
+    if term.check == "given" and not isinstance(value, str):
+        return bool(value) and not isinstance(value, bool)
     if term.check == "website":
         return isinstance(value, str) and _HOST.match(value.strip()) is not None
     return isinstance(value, str) and bool(value.strip())

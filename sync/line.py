@@ -1,13 +1,15 @@
 """The line: the valid claims to one prospect in order of receipt, and where each of them stands at an instant.
 
-Judged in steps: who has left the line (returned, rejected, beaten by own sales, expired), whom a person must look at
-first (doubtful identity, same instant), who holds the prospect, and what the others are to the holder.
-Source: NT-7, NT-9, NT-13, NT-14, NT-A1, NT-A11, G-7, G-9.
+Judged in steps: who has left the line (returned, rejected, failing a condition, expired), whom a person must look at
+first (doubtful identity, same instant), who holds the prospect, and what the others are to the holder. Where a review
+makes claims active, the earliest waits for it and the others wait behind.
+Source: NT-7, NT-9, NT-13, NT-14, NT-A1, NT-A11, ON-2..ON-5, ON-14, ON-15, ON-22, CN-44, CN-48, CN-A28, TC-22, TC-A11,
+OP-18..OP-20, OP-A10, G-7, G-9.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -15,20 +17,35 @@ from typing import Any
 from rules.calendar import Calendar, Period
 from rules.records import Review
 from rules.tasks import Wanted
-from rules.terms import Terms
+from rules.terms import Terms, WindowTerm
 from sync.snapshot import Candidate, Snapshot
+from sync.standards import failures, money_failures, warnings
 from sync.verdicts import Verdict
+
+REMINDED = timedelta(days=30)
+"""How long before its end a person is reminded of a window."""
+
+
+@dataclass(slots=True)
+class Memory:
+    """What earlier instants decided for good about the claims of a prospect."""
+
+    approved: set[str] = field(default_factory=set)
+    """Claims whose commission was approved: own sales found later change nothing for them."""
+    activated: dict[str, tuple[datetime, datetime]] = field(default_factory=dict)
+    """Claims that a review made active: since when, and the instant of that review."""
+    earning: set[str] = field(default_factory=set)
+    """Won claims that met the conditions for money."""
 
 
 @dataclass
 class Line:
-    """Judges the claims of one company. ``approved`` are claims whose commission was approved before: own sales found
-    later change nothing for them; newly approved ones are added."""
+    """Judges the claims of one company at an instant."""
 
     seen: Snapshot
     instant: datetime
     claims: Sequence[Candidate]
-    approved: set[str]
+    memory: Memory
     verdicts: dict[str, Verdict] = field(default_factory=dict)
     wanted: list[Wanted] = field(default_factory=list)
 
@@ -38,6 +55,7 @@ class Line:
         self.claims = sorted(self.claims, key=lambda c: c.place)
         self._ranks = {c.id: number for number, c in enumerate(self.claims, 1)}
         self._terms = {c.id: self.seen.program.on(self._calendar.date_of(c.referral.submitted_at)) for c in self.claims}
+        self._next_round: dict[str, date] = {}
 
     def judge(self) -> None:
         """Fill ``verdicts`` (one for each claim) and ``wanted`` (tasks for people)."""
@@ -46,18 +64,47 @@ class Line:
         line = [c for c in line if c.id not in expired]
         awarded = self.seen.award(line)
         standing = self._looked_at(line, awarded)
-        if standing:
-            self._award(standing, awarded)
+        for number, group in enumerate(self._rounds(standing)):
+            if self._by_review(group[0]):
+                self._review(group, awarded if awarded in group else None)
+            else:
+                self._award(group, awarded if number == 0 else None)
         owner = next((c for c in standing if self.verdicts[c.id].state in ("active", "won")), None)
         for claim in self.claims:
             if claim.id in expired:
                 self._expire(claim, expired[claim.id], owner, owner is not None and owner is awarded)
 
+    def _by_review(self, c: Candidate) -> bool:
+        return self._terms[c.id].claims.activation == "review"
+
+    def _rounds(self, standing: list[Candidate]) -> Iterator[list[Candidate]]:
+        """The claims that compete with each other: a customer that was won may be registered again by its partner."""
+        rest = standing
+        while rest:
+            group, rest = rest, []
+            holder = next((c for c in group if c.id in self.memory.activated), None)
+            won_on = (
+                self._won(holder).get("won_on") if holder and self._terms[holder.id].claims.registers_again else None
+            )
+            if holder is not None and won_on is not None:
+                rest = [c for c in group if self._is_again(c, holder, won_on)]
+                group = [c for c in group if c not in rest]
+                started = [self.memory.activated[c.id][0] for c in rest if c.id in self.memory.activated]
+                if started:
+                    self._next_round[holder.id] = self._calendar.date_of(min(started))
+            yield group
+
+    def _is_again(self, c: Candidate, holder: Candidate, won_on: date) -> bool:
+        submitted = self._calendar.date_of(c.referral.submitted_at)
+        return c is not holder and c.referral.partner == holder.referral.partner and submitted >= won_on
+
     def _verdict(self, c: Candidate, state: str, because: str, failed: tuple[str, ...] = (), **more: Any) -> None:
-        self.verdicts[c.id] = Verdict(state, self._ranks[c.id], self.seen.account_of(c), failed, because, **more)
+        self.verdicts[c.id] = Verdict(
+            state, self._ranks[c.id], self.seen.account_of(c), failed, because, role=c.intake.role, **more
+        )
 
     def _has_left(self, c: Candidate) -> bool:
-        """Whether a person or the vendor's own sales put the claim out of the line; its verdict is given then."""
+        """Whether a person, or a condition that does not hold, put the claim out of the line; its verdict is given then."""
         terms = self._terms[c.id]
         decision = self.seen.decision_on(c, "claim_review")
         if c.ended:
@@ -65,14 +112,108 @@ class Line:
             reason = f": {c.review.reason}" if c.review.reason else ""
             failed = failed_checks(c.review) or terms.claims.review_clauses
             self._verdict(c, c.ended, f"{c.ended} by {c.review.by}{reason}", failed)
-        elif decision is not None and decision.choice == "reject":
+            return True
+        if decision is not None and decision.choice == "reject":
             why = f"rejected by {decision.by}: {decision.reason}"
             self._verdict(c, "rejected", why, terms.claims.conflict_clauses)
-        elif c.id not in self.approved and (sold := self.seen.own_sales(c, terms)):
-            self._verdict(c, "rejected", sold, terms.claims.first_party_clauses)
-        else:
+            return True
+        if c.id in self.memory.approved or c.id in self.memory.activated or c.overridden:
             return False
+        if c.failed_checks:
+            assert c.review is not None
+            reason = f": {c.review.reason}" if c.review.reason else ""
+            self._verdict(c, "rejected", f"not met, found {c.review.by}{reason}", c.failed_checks)
+            return True
+        return self._fails(c, terms)
+
+    def _fails(self, c: Candidate, terms: Terms) -> bool:
+        """Whether a condition keeps the claim from becoming active; what may still be mended waits for its review."""
+        found = failures(self.seen, c, terms, self._today, is_again=self._won_before(c))
+        if not found:
+            return False
+        clauses = tuple(dict.fromkeys(clause for failure in found for clause in failure.clauses))
+        because = "; ".join(failure.because for failure in found)
+        waits = self._by_review(c) and c.approval is None
+        state = "in_review" if waits and all(failure.may_be_mended for failure in found) else "rejected"
+        self._verdict(c, state, because, clauses)
+        if waits:
+            self._want_review(c, because)
         return True
+
+    def _won_before(self, c: Candidate) -> bool:
+        """Whether its partner had won this prospect before it was submitted again (ON-22)."""
+        if not self._terms[c.id].claims.registers_again:
+            return False
+        return any(
+            other.id in self.memory.activated
+            and (won_on := self._won(other).get("won_on")) is not None
+            and self._is_again(c, other, won_on)
+            for other in self.claims
+        )
+
+    def _want_review(self, c: Candidate, because: str) -> None:
+        """A person reviews the registration, by when the program says so (ON-14, CN-44, OP-18)."""
+        claims = self._terms[c.id].claims
+        due = None
+        if claims.review_within_hours is not None:
+            due = review_due(self._terms[c.id], self._calendar, c.rank_at, claims.review_within_hours)
+        self.wanted.append(Wanted("claim_review", c.id, claims.review_clauses, because, due))
+
+    def _review(self, group: Sequence[Candidate], awarded: Candidate | None) -> None:
+        """The earliest approved claim becomes active; while an earlier one waits for its review the others wait too."""
+        by_approval = self._terms[group[0].id].values.get("rank_by") == "approved_at"
+        started = [c for c in group if c.id in self.memory.activated]
+        holder = awarded or min(started, key=lambda c: (self.memory.activated[c.id][0], *c.place), default=None)
+        if holder is None:
+            ready = [c for c in group if self._approval_of(c) is not None]
+            if by_approval and ready:
+                holder = min(ready, key=lambda c: (self._approval_of(c), *c.place))
+            else:
+                holder = min(group, key=lambda c: c.place)
+        approval = self._approval_of(holder)
+        if approval is None and awarded is holder and started:
+            approval = self.seen.award_instant(holder)  # the award moves from a claim that had been let in
+        if approval is None:
+            for c in group:
+                first = "" if c is holder else f"; the earlier claim {holder.id} waits too"
+                self._verdict(c, "submitted", f"waits for its review{first}")
+                self._want_review(c, self._evidence(c))
+            return
+        self.memory.activated.setdefault(holder.id, (self.instant, approval))
+        self._take(group, holder, awarded)
+
+    def _take(self, group: Sequence[Candidate], holder: Candidate, awarded: Candidate | None) -> None:
+        """The holder has the prospect; a claim received earlier that became known later awaits a decision."""
+        terms = self._terms[holder.id]
+        since = self.memory.activated[holder.id][0]
+        late = [] if awarded or terms.values.get("rank_by") == "approved_at" else [
+            c for c in self._newcomers(group, holder, awarded) if c.learned_at > since and c.place < holder.place
+        ]  # fmt: skip
+        for c in group:
+            if c is not holder and c not in late:
+                self._verdict(c, "superseded", _owned_by(holder), terms.claims.first_party_clauses)
+        if not late:
+            self._hold(holder, terms, held=False, by_decision=awarded is holder)
+            return
+        for c in late:
+            because = f"{holder.referral.partner} was given this prospect before this earlier claim became known"
+            self._verdict(c, "conflict", because)
+        self._want_decision(holder, late, terms)
+        because = (
+            "another partner's claim was received earlier but became known later; the vendor decides who is awarded"
+        )
+        won = self._won(holder)
+        self._verdict(
+            holder, "conflict", because, terms.claims.first_party_clauses, held=True, **self._window(holder), **won
+        )
+
+    def _approval_of(self, c: Candidate) -> datetime | None:
+        """The instant of the review that let the claim in."""
+        return self.memory.activated[c.id][1] if c.id in self.memory.activated else c.approval
+
+    def _evidence(self, c: Candidate) -> str:
+        warned = "; ".join(warnings(c, self._terms[c.id]))
+        return f"{c.referral.partner} registered {c.referral.company}{'; note: ' + warned if warned else ''}"
 
     def _looked_at(self, line: list[Candidate], awarded: Candidate | None) -> list[Candidate]:
         """The claims that need no look of a person first, and stand behind none that does."""
@@ -93,12 +234,17 @@ class Line:
             behind = [c for c in standing if any(p.place < c.place for p in pending)]
             for c in behind:
                 self._verdict(c, "submitted", "an earlier claim to the same prospect waits for a person")
+                if self._by_review(c) and self._approval_of(c) is None:
+                    self._want_review(c, self._evidence(c))
             standing = [c for c in standing if c not in behind]
         return standing
 
     def _in_review(self, c: Candidate, evidence: str, because: str, clauses: tuple[str, ...]) -> None:
         self._verdict(c, "in_review", because)
-        self.wanted.append(Wanted("claim_review", c.id, clauses, evidence))
+        if self._by_review(c):
+            self._want_review(c, evidence)
+        else:
+            self.wanted.append(Wanted("claim_review", c.id, clauses, evidence))
 
     def _tied(self, standing: Sequence[Candidate]) -> list[Candidate]:
         """Claims of different partners received so close together that nobody can say who was first (G-7)."""
@@ -131,7 +277,7 @@ class Line:
             late = "another partner's claim was received earlier but became known later"
             why = late if earlier else "several partners claim this prospect"
             why += "; the vendor decides who is awarded"
-            won = self.seen.won(holder)
+            won = self._won(holder)
             self._verdict(holder, "conflict", why, self._not_first(holder, newcomers, terms), held=True, **won)
             return
         held = contested and bool(terms.values.get("hold_on_conflict"))
@@ -172,32 +318,80 @@ class Line:
 
     def _hold(self, holder: Candidate, terms: Terms, held: bool, *, by_decision: bool) -> None:
         """The holder is active, or won once a contract is signed."""
-        window = self._window(holder, terms)
-        won = self.seen.won(holder)
+        window = self._window(holder)
+        won = self._won(holder)
         if won:
             self._win(holder, terms, held, {**window, **won})
             return
-        self._want_reminder(holder, terms)
+        self._want_reminder(holder, terms, window["protected_until"])
         why = "awarded by a person" if by_decision else "first complete submission received"
         if holder.overridden:
             why = f"accepted by {holder.overridden.by}: {holder.overridden.reason}"
+        elif holder.review is not None and self._by_review(holder):
+            why += f", approved by {holder.review.by}"
         kin = self.seen.kin
         warning = f"; note: {', '.join(kin)} in the same corporate tree is claimed too" if kin else ""
-        self._verdict(holder, "active", why + warning, held=held, **window)
+        activated = self.memory.activated.get(holder.id, (None, None))[1]
+        self._verdict(holder, "active", why + warning, held=held, activated_at=activated, **window)
+
+    def _won(self, c: Candidate) -> dict[str, Any]:
+        """What won the claim, and since when it earns; nothing while it is not won."""
+        terms = self._terms[c.id]
+        last = self._window(c)["protected_until"]
+        won = self.seen.won(
+            c, terms, not_before=self._not_before(c), last=last, before=self._next_round.get(c.id)
+        )  # fmt: skip
+        if not won:
+            return {}
+        if not self._by_review(c):
+            return {**won, "approved_at": self.seen.approval(c, won["contract"])}
+        since, activated = self.memory.activated.get(c.id, (None, None))
+        earns = since is not None and c.id in self.memory.earning
+        return {**won, "activated_at": activated, "approved_at": activated if earns else None}
+
+    def _not_before(self, c: Candidate) -> date | None:
+        """The first day on which a signature can win the claim: of its approval, where its window starts then."""
+        anchors = {self._anchor(c, window) for window, _ in windows_of(self._terms[c.id], c.intake.role)}
+        approval = self._approval_of(c) if self._by_review(c) else None
+        return self._calendar.date_of(approval) if approval is not None and "approval" in anchors else None
 
     def _win(self, holder: Candidate, terms: Terms, held: bool, facts: dict[str, Any]) -> None:
         because = f"won: contract {facts['contract']} was signed on {facts['won_on']}"
+        if facts["contract"] is None:
+            because = f"won: its opportunity was closed on {facts['won_on']}"
         failed: tuple[str, ...] = ()
-        if facts["approved_at"] is None:
+        if self._by_review(holder):
+            found = money_failures(self.seen, holder, terms, facts["won_on"], facts["contract"])
+            if not found:
+                self.memory.earning.add(holder.id)
+            if holder.id in self.memory.earning:
+                facts = {**facts, "approved_at": facts["activated_at"]}
+            else:
+                failed = tuple(dict.fromkeys(clause for failure in found for clause in failure.clauses))
+                because += "; " + "; ".join(failure.because for failure in found)
+        elif facts["approved_at"] is None:
             failed = failed_checks(holder.review)
             task = f"contract {facts['contract']} was signed on {facts['won_on']}; review the referral"
             self.wanted.append(Wanted("commission_review", holder.id, terms.claims.review_clauses, task))
             because += "; the commission waits for its review"
         else:
-            self.approved.add(holder.id)
+            self.memory.approved.add(holder.id)
+        fraud = sorted(
+            (f for f in self.seen.now["fraud_finding"].values() if f.referral == holder.id), key=lambda f: f.id
+        )
+        if fraud and terms.claims.fraud_clauses:
+            failed += terms.claims.fraud_clauses
+            because += f"; fraud found on {fraud[0].found_on} by {fraud[0].by}: {fraud[0].reason}"
+        elif fraud:
+            task = f"fraud found on {fraud[0].found_on} by {fraud[0].by}: {fraud[0].reason}; decide what becomes of its money"
+            self.wanted.append(Wanted("fraud_review", holder.id, ("G-9",), task))
         self._verdict(holder, "won", because, failed, held=held, **facts)
 
-    def _want_reminder(self, holder: Candidate, terms: Terms) -> None:
+    def _want_reminder(self, holder: Candidate, terms: Terms, last: date | None) -> None:
+        if last is not None and self._today >= last - REMINDED:
+            because = f"the claim runs out after {last}; no contract is signed yet"
+            clauses = terms.claims.expiry_clauses
+            self.wanted.append(Wanted("claim_expiring", holder.id, clauses, because, last, last - REMINDED))
         started = self._calendar.date_of(holder.rank_at)
         stale = terms.values.get("stale_days")
         if isinstance(stale, int) and self._today >= (opens := started + timedelta(days=stale)):
@@ -205,21 +399,48 @@ class Line:
             clauses = terms.clauses_of("stale_days")
             self.wanted.append(Wanted("stale_claim", holder.id, clauses, because, opened_on=opens))
 
-    def _window(self, c: Candidate, terms: Terms) -> dict[str, Any]:
-        """The first and the last day on which the claim holds its prospect."""
+    def _window(self, c: Candidate) -> dict[str, Any]:
+        """The first and the last day on which the claim holds its prospect; ``None`` for what is not known yet."""
+        terms = self._terms[c.id]
         started = self._calendar.date_of(c.rank_at)
-        expiry = terms.values.get("claim_expiry")
-        last = last_day(terms, started, expiry) if isinstance(expiry, Period) else None
-        return {"protected_from": started, "protected_until": last}
+        approval = self._approval_of(c) if self._by_review(c) else None
+        first, lasts = started, []
+        for window, length in windows_of(terms, c.intake.role):
+            start = started
+            if self._anchor(c, window) == "approval":
+                if approval is None:
+                    return {"protected_from": None, "protected_until": None}
+                first = start = self._calendar.date_of(approval)
+            lasts.append(last_day(terms, start, length))
+        last = min(lasts, default=None)
+        return {"protected_from": first, "protected_until": self._extended(c, terms, last) if last else None}
+
+    def _anchor(self, c: Candidate, window: WindowTerm) -> str:
+        """What a window is counted from: the submission or the approval (ON-A1)."""
+        if window.anchor != "window_anchor":
+            return window.anchor
+        return "approval" if self._terms[c.id].values["window_anchor"] == "approved_at" else "submission"
+
+    def _extended(self, c: Candidate, terms: Terms, last: date) -> date:
+        """The window's last day after extensions that a person made in time, where the program, or an override, allows
+        them (ON-A8, E30)."""
+        for decision in self.seen.decisions_on(c):
+            if decision.choice != "extend" or decision.until is None or self._calendar.date_of(decision.at) > last:
+                continue
+            overrides = isinstance(decision.detail, dict) and decision.detail.get("override") is True
+            if terms.values.get("extension_allowed") or overrides:
+                last = max(last, decision.until)
+        return last
 
     def _run_out(self, c: Candidate) -> str | None:
-        """Why the claim has expired: no contract signed by its last day, whenever the CRM told of it (NT-A11)."""
-        last = self._window(c, self._terms[c.id])["protected_until"]
+        """Why the claim has expired: no contract signed by its last day, whenever the CRM told of it (NT-A11, ON-5)."""
+        last = self._window(c)["protected_until"]
         if last is None:
             return None
-        won = self.seen.won(c)
+        won = self._won(c)
         if won:
-            return f"the contract was signed on {won['won_on']}, after {last}" if won["won_on"] > last else None
+            what = "the contract was signed" if won["contract"] else "the opportunity was closed"
+            return f"{what} on {won['won_on']}, after {last}" if won["won_on"] > last else None
         return f"no contract was signed by {last}" if self._today > last else None
 
     def _expire(self, c: Candidate, why: str, owner: Candidate | None, by_decision: bool) -> None:
@@ -228,7 +449,27 @@ class Line:
         if owner and (by_decision or owner.place < c.place):
             self._verdict(c, "superseded", _owned_by(owner), terms.claims.first_party_clauses)
         else:
-            self._verdict(c, "expired", why, terms.claims.expiry_clauses, **self._window(c, terms))
+            clauses = tuple(
+                dict.fromkeys(clause for window, _ in windows_of(terms, c.intake.role) for clause in window.clauses)
+            )
+            self._verdict(c, "expired", why, clauses or terms.claims.expiry_clauses, **self._window(c))
+
+
+def windows_of(terms: Terms, role: str | None) -> Iterator[tuple[WindowTerm, Period]]:
+    """The windows of a claim by a partner of a role (``None``: of any), with their lengths."""
+    for window in terms.claims.windows:
+        if role is not None and window.roles and role not in window.roles:
+            continue
+        length = terms.values.get(window.setting) if window.setting else Period.parse(str(window.length))
+        if isinstance(length, Period):
+            yield window, length
+
+
+def review_due(terms: Terms, calendar: Calendar, received_at: datetime, hours: int) -> date:
+    """The local date of the last instant for a review: by the clock, or with a day of business for each 24 hours (CN-A24)."""
+    if terms.values.get("lead_sla") == "business_hours":
+        return calendar.business_day_after(calendar.date_of(received_at), -(-hours // 24))
+    return calendar.date_of(received_at + timedelta(hours=hours))
 
 
 def last_day(terms: Terms, start: date, length: Period) -> date:

@@ -4,18 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 from rules.calendar import Calendar
+from rules.program import Program
 from rules.records import Contract, Decision, Referral, Review
 from rules.tasks import names_task
-from rules.terms import Program, Terms
+from rules.terms import Terms
 from sync.intake import Intake
 from sync.prospects import Prospect, Tie
 
+
+def _is_of(contract: Contract, kinds: tuple[str, ...]) -> bool:
+    """Whether a contract, or one of its lines, is of these kinds; no kinds: any will do."""
+    return not kinds or contract.kind in kinds or any(line.kind in kinds for line in contract.lines or ())
+
+
 END = datetime.max.replace(tzinfo=UTC)
-KINDS = ("contract", "decision", "enrollment", "opportunity", "partner", "referral", "review")
+KINDS = (
+    "account", "activity", "contract", "decision", "enrollment", "fraud_finding", "introduction", "opportunity", "partner", "referral",
+    "review",
+)  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -27,6 +37,10 @@ class Candidate:
     rank_at: datetime
     intake: Intake
     review: Review | None
+    approval: datetime | None = None
+    """The instant of the review that approves the registration, where that makes a claim active."""
+    failed_checks: tuple[str, ...] = ()
+    """Clauses that the approving reviewer found not to hold."""
     ended: str | None = None
     overridden: Review | None = None
     tie: Tie | None = None
@@ -54,22 +68,58 @@ class Snapshot:
         """The program's days."""
         return self.program.calendar
 
-    def won(self, candidate: Candidate) -> dict[str, Any]:
-        """The signed contract that makes the claim won, with its approval, or nothing (NT-13, NT-14)."""
-        submitted = self.calendar.date_of(candidate.referral.submitted_at)
+    def won(
+        self, candidate: Candidate, terms: Terms, *, not_before: date | None = None, last: date | None = None,
+        before: date | None = None,
+    ) -> dict[str, Any]:  # fmt: skip
+        """What won the claim, or nothing: the first of its contracts, or its won opportunity (NT-13, ON-4, OP-A9).
+
+        Only contracts from ``not_before`` (else the submission) on, up to ``last`` and before ``before`` count.
+        """
+        first_day = not_before or self.calendar.date_of(candidate.referral.submitted_at)
+        contracts = [
+            c for c in self._contracts_of(candidate, terms)
+            if c.signed_on >= first_day and (before is None or c.signed_on < before)
+        ]  # fmt: skip
+        contracts.sort(key=lambda c: (c.signed_on, c.id))
+        winning = [c for c in contracts if c.renews is None and _is_of(c, terms.claims.won_kinds)]
+        closed = self._closed(candidate, first_day) if "opportunity" in terms.claims.won_by else None
+        if not winning and closed is None:
+            return {}
+        first = winning[0] if winning else None
+        won_on = closed or (first.signed_on if first else None)
+        earning = [first] if first else []
+        if terms.claims.contracts == "all":
+            earning += [c for c in contracts if c is not first and (last is None or c.signed_on <= last or c.renews)]
+        names = tuple(c.id for c in earning)
+        return {"won_on": won_on, "contract": first.id if first else None, "contracts": names}
+
+    def approval(self, candidate: Candidate, contract: str | None) -> datetime | None:
+        """The instant of the review that approves the commission of a signed contract (NT-14)."""
+        return self._approval(candidate, self.now["contract"][contract]) if contract is not None else None
+
+    def _contracts_of(self, candidate: Candidate, terms: Terms) -> list[Contract]:
+        """Contracts that name the claim, or nobody and are its account's."""
         accounts = self.accounts_of(candidate)
-        contracts = []
+        found = []
         for contract in self.now["contract"].values():
-            if contract.renews is not None:
+            if contract.renews is not None and terms.claims.contracts == "first":
                 continue
             named = contract.referral or self._named_by_opportunity(contract)
-            belongs = named == candidate.id or (named is None and contract.account in accounts)
-            if belongs and contract.signed_on >= submitted:
-                contracts.append(contract)
-        if not contracts:
-            return {}
-        first = min(contracts, key=lambda c: (c.signed_on, c.id))
-        return {"won_on": first.signed_on, "contract": first.id, "approved_at": self._approval(candidate, first)}
+            if named == candidate.id or (named is None and contract.account in accounts):
+                found.append(contract)
+        return found
+
+    def _closed(self, candidate: Candidate, first_day: date) -> date | None:
+        """The day on which the claim's opportunity was won."""
+        accounts = self.accounts_of(candidate)
+        days = [
+            self.calendar.date_of(o.closed_at)
+            for o in self.now["opportunity"].values()
+            if o.outcome == "won" and o.closed_at is not None
+            and (o.referral == candidate.id or (o.referral is None and o.account in accounts))
+        ]  # fmt: skip
+        return min((day for day in days if day >= first_day), default=None)
 
     def _named_by_opportunity(self, contract: Contract) -> str | None:
         opportunity = self.now["opportunity"].get(contract.opportunity) if contract.opportunity else None
@@ -103,26 +153,11 @@ class Snapshot:
             return set()
         return {account, *self.prospect.trees.get(account, ())}
 
-    def own_sales(self, candidate: Candidate, terms: Terms) -> str | None:
-        """Why the vendor's own sales were first, or ``None`` (NT-7)."""
-        includes = terms.values.get("first_party_includes", ())
-        assert isinstance(includes, tuple)
-        if "direct_sales" not in includes or candidate.overridden:
-            return None
-        submitted = candidate.referral.submitted_at
-        accounts = self.accounts_of(candidate)
-        for opportunity in sorted(self.now["opportunity"].values(), key=lambda o: (o.created_at, o.id)):
-            if opportunity.account not in accounts or opportunity.referral is not None:
-                continue
-            if opportunity.created_at < submitted and (
-                opportunity.closed_at is None or opportunity.closed_at > submitted
-            ):
-                return f"direct sales were first: opportunity {opportunity.id} was open since {self.calendar.local(opportunity.created_at)}"
-        return None
-
     def is_unsure(self, candidate: Candidate) -> bool:
         """Whether a person must still compare it with companies that are like it."""
         if candidate.tie is None or not candidate.tie.unsure or candidate.overridden:
+            return False
+        if candidate.approval is not None:
             return False
         decision = self.decision_on(candidate, "claim_review")
         return decision is None or decision.choice != "award"
@@ -138,6 +173,14 @@ class Snapshot:
             if candidate.id in (decision.about, named) and decision.choice in ("award", "reject"):
                 found = decision
         return found
+
+    def decisions_on(self, candidate: Candidate) -> list[Decision]:
+        """All decisions about this very claim or a task on it, in time order."""
+        prefix = f"{self.program.id}:"
+        return [
+            d for d in self._decisions()
+            if d.about == candidate.id or (d.about.startswith(prefix) and d.about.split(":")[2:3] == [candidate.id])
+        ]  # fmt: skip
 
     def _awards(self) -> list[tuple[datetime, str, str | None]]:
         """Awards as (instant, referral or empty, partner)."""

@@ -20,8 +20,14 @@ class Verdict:
     protected_until: date | None = None
     won_on: date | None = None
     contract: str | None = None
+    contracts: tuple[str, ...] = ()
+    """All contracts that earn for the claim, the one that won it first."""
+    activated_at: datetime | None = None
+    """The instant of the review that made it active, where a review does."""
     approved_at: datetime | None = None
     held: bool = False
+    role: str | None = None
+    """The partner's role in the program at the submission."""
 
 
 @dataclass(slots=True)

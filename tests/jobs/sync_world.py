@@ -23,7 +23,7 @@ from jobs.config import load_settings
 from jobs.demo_story import World, story
 from jobs.installation import Installation, installation
 from jobs.sync import Synced, sync
-from rules.terms import load_program
+from rules.program import load_program
 from sync.outbox import Outbox
 from sync.store import Store
 

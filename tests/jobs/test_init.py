@@ -11,7 +11,7 @@ from jobs.config import load_settings
 from jobs.connections import connector_config, mapping_of
 from jobs.init import write_start
 from jobs.problems import UserError
-from rules.terms import load_program
+from rules.program import load_program
 
 ROOT = Path(__file__).parents[2]
 

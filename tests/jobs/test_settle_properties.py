@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from jobs.settle import Settled, as_bytes, outcome, settle_program
 from rules.facts import read_facts
-from rules.terms import load_program
+from rules.program import load_program
 
 Row = dict[str, Any]
 PROGRAM = load_program("next-technik")
@@ -378,7 +378,7 @@ def test_the_machine_decides_nothing(zone: str, seed: str, tmp_path: Any) -> Non
     path.write_bytes(b"\n".join(orjson.dumps(row) for row in records))
     code = (
         "import sys; from datetime import date; from jobs.settle import as_bytes, outcome, settle\n"
-        "from rules.facts import read_facts; from rules.terms import load_program\n"
+        "from rules.facts import read_facts; from rules.program import load_program\n"
         "facts, bad = read_facts(open(sys.argv[1], 'rb'), file='facts'); day = date(2026, 4, 1)\n"
         "sys.stdout.buffer.write(as_bytes(outcome(settle([load_program('next-technik')], facts, day), day, bad)))"
     )

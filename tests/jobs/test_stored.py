@@ -18,8 +18,8 @@ from jobs.settle import outcome, settle
 from jobs.stored import Brought, bring_up_to_date, stored_outcome
 from rules.calendar import BEGINNING
 from rules.facts import read_facts, views
+from rules.program import Program, load_program
 from rules.records import RECORDS
-from rules.terms import Program, load_program
 from sync.bulk import is_sqlite
 from sync.fact_rows import FactWriter, Source
 from sync.store import Store

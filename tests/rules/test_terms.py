@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from rules.errors import ProgramError
+from rules.program import SHIPPED, load_program, parse_program
 from rules.settings import CATALOGUE
-from rules.terms import SHIPPED, load_program, parse_program
 
 TEXT = (files("rules") / "programs" / "next-technik.yaml").read_text("utf-8")
 DEFAULTS = {

@@ -17,7 +17,7 @@ from sync.mapping_words import FIELD_WORDS, RECORD_WORDS
 WORDS = [word for table in (FIELD_WORDS, RECORD_WORDS) for some in table.values() for word in some]
 NAMES = st.sampled_from(WORDS).map(lambda word: word.replace(" ", "_")) | st.text(
     st.characters(codec="utf-8", exclude_characters="."), min_size=1, max_size=20
-).filter(lambda name: bool(name.strip()) and not name.startswith("$"))
+).filter(lambda name: name == name.strip() != "" and not name.startswith("$"))
 
 
 def field(name: str, type: FieldType = "string", label: str = "", **more: object) -> Field:

@@ -7,7 +7,6 @@ difference on the entries it corrects, at their own rate. Source: NT-14, NT-17, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
@@ -15,78 +14,21 @@ from operator import itemgetter
 from typing import Any
 
 from rules.calendar import Calendar, add_months, month_end, next_month
-from rules.facts import View
+from rules.deal import Deal, InvoiceFacts, Outcome
+from rules.dues import due_after
+from rules.first_year import first_year
 from rules.ledger import Entry, EntryKind, Ledger
 from rules.money import EXACT, ROUNDINGS, ZERO, percent, rounded, shares, text
-from rules.records import Contract, CreditNote, Enrollment, Invoice, Payment, Refund
+from rules.net import Net
+from rules.rates import Rates
+from rules.records import Contract, CreditNote, Invoice, Payment, Refund
 from rules.tasks import Wanted
-from rules.terms import Program, ShareOfCollections, Terms
+from rules.terms import ShareOfCollections, Terms
 
 _ONE = Decimal(1)
 _MONTHS = {"quarterly": 3, "annual": 12}
 _STANDING, _ENROLLMENT, _DECISION, _CONTRACT, _INVOICE, _CREDIT_NOTE, _PAYMENT, _REFUND = range(8)
 """What an event is about; at one instant they are seen in this order."""
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """How the deal's claim stands from an instant on: may it earn, since when, and is its money held?"""
-
-    at: datetime
-    approved_at: datetime | None
-    held: bool
-
-
-@dataclass(frozen=True, slots=True)
-class RateDecision:
-    """A person set the rate of this deal."""
-
-    at: datetime
-    rate: Decimal
-    by: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Reallocation:
-    """From ``on`` the customer relationship belongs to another partner (``None``: the vendor)."""
-
-    on: date
-    partner: str | None
-
-
-@dataclass(slots=True)
-class InvoiceFacts:
-    """An invoice and everything that moves what was collected of it, each as views over time."""
-
-    invoice: Sequence[View[Invoice]]
-    payments: Mapping[str, Sequence[View[Payment]]] = field(default_factory=dict)
-    credits: Mapping[str, Sequence[View[CreditNote]]] = field(default_factory=dict)
-    refunds: Mapping[str, Sequence[View[Refund]]] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
-class Deal:
-    """A won contract of a claim, with all that decides its commission."""
-
-    program: Program
-    referral: str
-    partner: str
-    submitted_on: date
-    contract_id: str
-    contract: Sequence[View[Contract]]
-    standings: Sequence[Standing]
-    enrollments: Mapping[str, Sequence[View[Enrollment]]]
-    rate_decisions: Sequence[RateDecision]
-    reallocations: Sequence[Reallocation]
-    invoices: Mapping[str, InvoiceFacts]
-
-
-@dataclass(slots=True)
-class Outcome:
-    """The tasks that the rule calls for at each instant; what it posted is in the ledger."""
-
-    tasks: list[tuple[datetime, tuple[Wanted, ...]]] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -125,53 +67,50 @@ _Event = tuple[datetime, int, str, _InvoiceBook | None, Any]
 _when = itemgetter(0, 1, 2)
 
 
-def share_of_collections(deal: Deal, ledger: Ledger) -> Outcome:
-    """Replay a deal and post its commission to the ledger.
+def share_of_collections(
+    deal: Deal, contract: str, terms: Terms, term: ShareOfCollections, pinned_on: date, ledger: Ledger
+) -> Outcome:
+    """Replay one contract of a deal under its pinned terms and post its commission to the ledger.
 
     Units: rates are fractions; money in the invoice's currency at its smallest unit. Rounding: once per entry, as the
     program says, on the running total of its invoice. Raises: nothing; a missing rate is a task (NT-A2).
     """
-    return _Replay(deal, ledger).run()
+    return _Replay(deal, contract, terms, term, pinned_on, ledger).run()
 
 
 class _Replay:
-    def __init__(self, deal: Deal, ledger: Ledger) -> None:
+    def __init__(
+        self, deal: Deal, contract: str, terms: Terms, term: ShareOfCollections, pinned_on: date, ledger: Ledger
+    ) -> None:
+        values = terms.values
         self._deal = deal
+        self._contract_id = contract
         self._ledger = ledger
         self._program = deal.program
         self._calendar: Calendar = deal.program.calendar
+        self._terms = terms
+        self._term = term
+        self._pinned_on = pinned_on
+        self._rates = Rates(deal, terms, term.rate, pinned_on)
+        self._clauses = term.clauses + term.rate.clauses
+        self._rounding = ROUNDINGS[str(values["rounding"])]
+        self._by_invoice_date = values.get("terms_pin_at") == "invoice_date"
+        self._statement_basis = values["statement_basis"]
+        self._is_monthly = values["cadence"] == "monthly"
+        self._only_fully_paid = values["release"] == "invoice_fully_paid"
+        self._net = Net(terms, term.excluded_lines)
         self._books: dict[str, _InvoiceBook] = {}
         self._contract: Contract | None = None
         self._approved_on: date | None = None
         self._rate: Decimal | None = None
         self._rate_from = ""
-        self._enrollments: dict[str, Enrollment] = {}
-        self._decisions: list[RateDecision] = []
         self._outcome = Outcome()
         self._earning = False
-        self._take(deal.program.versions[0])
-
-    def _take(self, terms: Terms) -> None:
-        """Go by these terms from now on. What every entry asks of them is read here, once."""
-        values = terms.values
-        excludes = values["net_excludes"]
-        assert isinstance(excludes, tuple)
-        self._terms = terms
-        self._term: ShareOfCollections = terms.commission[0]
-        self._clauses = self._term.clauses + self._term.rate.clauses
-        self._rounding = ROUNDINGS[str(values["rounding"])]
-        self._by_invoice_date = values.get("terms_pin_at") == "invoice_date"
-        self._statement_basis = values["statement_basis"]
-        self._is_monthly = values["cadence"] == "monthly"
-        self._excludes = frozenset(excludes)
-        not_credited = {"shipping"} if "shipping" in excludes else set()
-        self._no_credit_lines = frozenset({*self._term.excluded_lines, *not_credited})
-        self._no_lines = self._no_credit_lines if "discount" in excludes else self._no_credit_lines | {"discount"}
 
     def run(self) -> Outcome:
         for at, about, name, book, fact in sorted(self._events(), key=_when):
             if book is None:
-                self._see_deal(at, about, name, fact)
+                self._see_deal(at, about, fact)
             elif about == _PAYMENT:
                 self._see_payment(at, book, name, fact)
             else:
@@ -184,85 +123,51 @@ class _Replay:
         for name, enrollment in deal.enrollments.items():
             events += [(view.at, _ENROLLMENT, name, None, view.fact) for view in enrollment]
         events += [(decision.at, _DECISION, "", None, decision) for decision in deal.rate_decisions]
-        events += [(view.at, _CONTRACT, deal.contract_id, None, view.fact) for view in deal.contract]
-        pinned = all(version.values.get("terms_pin_at") != "invoice_date" for version in deal.program.versions)
+        events += [
+            (view.at, _CONTRACT, self._contract_id, None, view.fact) for view in deal.contracts[self._contract_id]
+        ]
         for name, facts in deal.invoices.items():
-            self._books[name] = book = _InvoiceBook(name)
-            _add_events(events, book, facts, pinned)
+            if deal.contract_of.get(name) == self._contract_id:
+                self._books[name] = book = _InvoiceBook(name)
+                _add_events(events, book, facts, not self._by_invoice_date)
         return events
 
-    def _see_deal(self, at: datetime, about: int, name: str, payload: Any) -> None:
+    def _see_deal(self, at: datetime, about: int, payload: Any) -> None:
         before = (self._earning, self._rate, self._approved_on)
         if about == _STANDING:
-            approved = payload.approved_at
+            approved = payload.approved_at if self._contract_id in payload.contracts else None
             self._approved_on = self._calendar.date_of(approved) if approved else None
-        elif about == _ENROLLMENT:
-            self._enrollments.pop(name, None) if payload is None else self._enrollments.__setitem__(name, payload)
-        elif about == _DECISION:
-            self._decisions.append(payload)
-        else:
+        elif about == _CONTRACT:
             self._contract = payload
-        self._pin(at)
-        self._earning = self._approved_on is not None and self._contract is not None and self._rate is not None
-        missing = self._approved_on is not None and self._contract is not None and self._rate is None
-        self._want(at, self._rate_missing() if missing and not self._by_invoice_date else ())
+        may_earn = self._approved_on is not None and self._contract is not None
+        if may_earn and self._rate is None:
+            self._rate, wanted = self._find_rate(at, self._rates)
+            self._want(at, () if self._by_invoice_date else wanted)
+        elif self._rate is not None or not may_earn:
+            self._want(at, ())
+        self._earning = may_earn and self._rate is not None
         if before != (self._earning, self._rate, self._approved_on) or self._by_invoice_date:
             source, day = ("referral", self._deal.referral), self._calendar.date_of(at)
             for book in sorted(self._books.values(), key=lambda book: book.id):
                 if book.payments or book.given or self._by_invoice_date:
                     self._evaluate(at, book, "adjustment", source, day, None)
 
+    def _find_rate(self, at: datetime, rates: Rates) -> tuple[Decimal | None, tuple[Wanted, ...]]:
+        contract = self._contract
+        assert contract is not None
+        found = rates.find(
+            at, self._pinned_on, won_on=contract.signed_on, value=contract.value, contract=self._contract_id
+        )
+        if found is None:
+            return None, (rates.missing(self._contract_id),)
+        if (refusal := rates.refusal(found, at, self._contract_id)) is not None:
+            return None, (rates.refused(self._contract_id, refusal),)
+        self._rate_from = found.source
+        return found.rate, ()
+
     def _want(self, at: datetime, wanted: tuple[Wanted, ...]) -> None:
         if wanted or self._outcome.tasks:
             self._outcome.tasks.append((at, wanted))
-
-    def _rate_missing(self) -> tuple[Wanted, ...]:
-        sources = ", ".join(self._term.rate.sources)
-        because = f"no rate is known for {self._deal.partner} (looked in: {sources}); nothing is paid at a default"
-        return (Wanted("rate_missing", self._deal.contract_id, self._term.rate.clauses, because),)
-
-    def _pin(self, at: datetime) -> None:
-        """Take the terms and the rate in force at the moment the program pins a deal, once (G-1)."""
-        if self._rate is not None or self._approved_on is None or self._contract is None:
-            return
-        pin_at = self._terms.values.get("terms_pin_at")
-        day = {"submission": self._deal.submitted_on, "contract_signed": self._contract.signed_on}.get(
-            str(pin_at), self._approved_on
-        )
-        self._take(self._program.on(day))
-        self._rate, self._rate_from = self._rate_on(day, at)
-
-    def _rate_on(self, day: date, now: datetime) -> tuple[Decimal | None, str]:
-        for source in self._term.rate.sources:
-            if source == "decision" and self._decisions:
-                decision = self._decisions[-1]
-                return decision.rate, f"set by {decision.by}: {decision.reason}"
-            if source == "enrollment" and (found := self._enrolled_rate(day)):
-                return found
-        return None, ""
-
-    def _enrolled_rate(self, day: date) -> tuple[Decimal, str] | None:
-        """The negotiated rate in force on a day; else the one of the submission's enrollment, else the first one known later."""
-        for wanted_day in (day, self._deal.submitted_on):
-            until = self._calendar.end_of(wanted_day)
-            for name in sorted(self._deal.enrollments, key=lambda n: (self._start_of(n), n), reverse=True):
-                fact = _reads(self._deal.enrollments[name], until)
-                if (
-                    fact
-                    and fact.rate is not None
-                    and fact.starts_on <= wanted_day
-                    and not (fact.ends_on and fact.ends_on < wanted_day)
-                ):
-                    return fact.rate, f"enrollment {name}"
-        for name in sorted(self._enrollments):
-            fact = self._enrollments[name]
-            if fact.rate is not None:
-                return fact.rate, f"enrollment {name}"
-        return None
-
-    def _start_of(self, name: str) -> date:
-        fact = self._deal.enrollments[name][0].fact
-        return fact.starts_on if fact else date.min
 
     def _see_payment(self, at: datetime, book: _InvoiceBook, name: str, fact: Payment | None) -> None:
         was = book.payments.pop(name, None)
@@ -309,9 +214,10 @@ class _Replay:
         """
         rate = self._rate
         if self._by_invoice_date and book.invoice is not None and self._approved_on and self._contract:
-            rate, self._rate_from = self._rate_on(book.invoice.issued_on, at)
-            if rate is None:
-                self._want(at, self._rate_missing())
+            rates = Rates(self._deal, self._terms, self._term.rate, book.invoice.issued_on)
+            rate, wanted = self._find_rate(at, rates)
+            if wanted:
+                self._want(at, wanted)
         invoice = book.invoice
         if (
             rate is None
@@ -319,13 +225,14 @@ class _Replay:
             or self._contract is None
             or invoice is None
             or invoice.voided_on is not None
+            or not self._is_in_first_year(invoice)
         ):
             if book.given:
                 self._correct(at, book, rate or ZERO, ZERO, kind, source, day, corrected)
             return
         if not book.payments and not book.given:
             return
-        net, gross = self._net_and_gross(book, invoice)
+        net, gross = self._net.of(invoice, book.credits.values())
         if book.given:
             basis = self._basis(net, gross, self._collected(book))
             self._correct(at, book, rate, basis, kind, source, day, corrected)
@@ -343,36 +250,21 @@ class _Replay:
             book.posted += amount
             book.posted_basis = basis
 
-    def _net_and_gross(self, book: _InvoiceBook, invoice: Invoice) -> tuple[Decimal, Decimal]:
-        """What earns of the invoice after credits, and its gross after credits (G-10)."""
-        no_lines = self._no_lines
-        net = whole = ZERO
-        for line in invoice.lines:
-            whole += line.amount
-            if line.kind not in no_lines:
-                net += line.amount
-        gross = whole + (invoice.tax or ZERO)
-        taxed = "tax" not in self._excludes and invoice.tax
-        if book.credits or taxed:
-            part = net / whole if whole else ZERO
-            if taxed:
-                net += EXACT.multiply(taxed, part)
-            for credit in book.credits.values():
-                gross -= credit.amount + (credit.tax or ZERO)
-                if "credit" in self._excludes:
-                    net -= self._credited(credit, part)
-        return (net if net >= ZERO else ZERO), gross
-
-    def _credited(self, credit: CreditNote, part: Decimal) -> Decimal:
-        """What a credit takes from the net: its lines that earn, else its share by the ``part`` of the invoice that earns."""
-        if not credit.lines:
-            return EXACT.multiply(credit.amount, part)
-        earning = sum((line.amount for line in credit.lines if line.kind not in self._no_credit_lines), ZERO)
-        mirrored = sum((line.amount for line in credit.lines), ZERO) < 0
-        return -earning if mirrored else earning
+    def _is_in_first_year(self, invoice: Invoice) -> bool:
+        """Whether the invoice is one that earns, where only the contract's first year does (ON-1, ON-A3, ON-21)."""
+        if not self._term.first_year_only or self._contract is None:
+            return True
+        earning = {line.kind for book in self._books.values() if book.invoice for line in book.invoice.lines}
+        earning -= set(self._term.excluded_lines)
+        receipts = [p.received_on for book in self._books.values() for p in book.payments.values()]
+        year = first_year(
+            str(self._terms.values["first_year_anchor"]), self._contract,
+            [book.invoice for book in self._books.values() if book.invoice], earning, min(receipts, default=None),
+        )  # fmt: skip
+        return year.holds(invoice)
 
     def _basis(self, net: Decimal, gross: Decimal, collected: Decimal) -> Decimal:
-        if self._terms.values["release"] == "invoice_fully_paid":
+        if self._only_fully_paid:
             return net if collected >= gross else ZERO
         if gross <= 0 or collected >= gross:
             return net
@@ -389,7 +281,7 @@ class _Replay:
                     total += payment.amount
             elif payment.reverses in book.given and payment.reverses in book.payments:
                 total -= payment.amount
-        if book.refunds and "refund" in self._excludes:
+        if book.refunds and "refund" in self._net.excludes:
             total -= sum((refund.amount for refund in book.refunds.values()), ZERO)
         return total
 
@@ -482,7 +374,7 @@ class _Replay:
         if not payments or book.invoice is None or amount <= 0:
             return
         last = max(payments, key=lambda p: (p.received_on, p.id))
-        net, gross = self._net_and_gross(book, book.invoice)
+        net, gross = self._net.of(book.invoice, book.credits.values())
         self._give(at, book, book.invoice, last, rate, basis, amount, net, gross)
 
     def _post_correction(
@@ -515,13 +407,18 @@ class _Replay:
         rate: Decimal, amount: Decimal, earned_on: date, corrects: str | None, because: str, clauses: tuple[str, ...],
     ) -> Entry:  # fmt: skip
         ready = self._approved_on if self._approved_on is not None and self._approved_on > earned_on else earned_on
-        releases = next_month(ready)
+        if self._term.released == "receipt":
+            releases = ready
+            due = due_after(self._terms, self._calendar, releases)
+        else:
+            releases = next_month(ready)
+            due = month_end(releases)
         deal = self._deal
         return self._ledger.post(
             Entry(
-                self._ledger.next_key(deal.referral, kind, source), self._program.id, partner, deal.referral, deal.contract_id,
+                self._ledger.next_key(deal.referral, kind, source), self._program.id, partner, deal.referral, self._contract_id,
                 kind, source, basis, rate, amount, currency, earned_on, at,
-                self._states_on(max(self._calendar.date_of(at), ready), releases), releases, month_end(releases), corrects,
+                self._states_on(max(self._calendar.date_of(at), ready), releases), releases, due, corrects,
                 clauses, because,
             )
         )  # fmt: skip
@@ -566,12 +463,3 @@ def _period_end(starts: date, months: int, day: date) -> date:
     while add_months(starts, (index + 1) * months) <= day:
         index += 1
     return date.fromordinal(add_months(starts, (index + 1) * months).toordinal() - 1)
-
-
-def _reads(views: Sequence[View[Enrollment]], until: datetime) -> Enrollment | None:
-    found = None
-    for view in views:
-        if view.at >= until:
-            break
-        found = view.fact
-    return found

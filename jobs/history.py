@@ -1,0 +1,274 @@
+"""A program's facts as views over time, with the look-ups that settling needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from functools import cached_property
+from typing import Any
+
+from rules.deal import FxRates
+from rules.facts import Facts, View, comes_true, timelines
+from rules.program import Program
+from rules.records import Decision
+from rules.statements import Money
+from rules.tasks import Task
+from sync.intake import checked, standing_at
+from sync.prospects import Prospects, resolve
+
+ANSWERED = {
+    "claim_review",
+    "conflict",
+    "commission_review",
+    "rate_missing",
+    "rate_out_of_limits",
+    "bonus_amount",
+    "contract_value_missing",
+    "fx_rate_missing",
+    "support_review",
+    "mediation",
+    "reallocation",
+    "dispute_decision",
+    "appeal_decision",
+}
+"""Kinds of tasks that only a certain fact or choice answers; ``done`` says nothing about them."""
+
+
+@dataclass
+class History:
+    """A program's facts as views over time, with the look-ups that settling needs."""
+
+    program: Program
+    as_of: date
+    until: datetime
+    views: dict[str, dict[str, list[View[Any]]]]
+    by_account: dict[str, dict[str, dict[str, list[View[Any]]]]]
+    about_referral: dict[str, dict[str, dict[str, list[View[Any]]]]]
+    """Reviews, introductions and fraud findings: by referral and type."""
+    decisions: dict[str, dict[str, list[View[Decision]]]]
+    enrollments: dict[str, dict[str, list[View[Any]]]]
+    contracts_named: dict[str, dict[str, list[View[Any]]]]
+    by_contract: dict[str, dict[str, list[View[Any]]]]
+    by_invoice: dict[str, dict[str, dict[str, list[View[Any]]]]]
+    """Payments, credit notes and refunds: by type and invoice."""
+    shared_referrals: frozenset[str] = frozenset()
+    """Referrals of leads that the vendor shared."""
+    coming: dict[str, date] = field(default_factory=dict)
+    """For an account, referral or partner: the next date on which a record about it reads otherwise by time alone."""
+
+    @cached_property
+    def fx(self) -> FxRates:
+        """Exchange rates as they were known."""
+        return FxRates.of(self.views["fx_rate"])
+
+    @cached_property
+    def children(self) -> Mapping[str, list[str]]:
+        """The accounts right below each account in the corporate tree."""
+        below: dict[str, list[str]] = {}
+        for account in self.views["account"]:
+            parent = parent_of(self, account)
+            if parent is not None:
+                below.setdefault(parent, []).append(account)
+        return below
+
+    @cached_property
+    def of_partner(self) -> Mapping[str, Mapping[str, Mapping[str, list[View[Any]]]]]:
+        """Enrollments and certifications: by type and every partner that any version of theirs names."""
+        found: dict[str, dict[str, dict[str, list[View[Any]]]]] = {"enrollment": {}, "certification": {}}
+        for kind, records in found.items():
+            for identity, timeline in self.views[kind].items():
+                for partner in {view.fact.partner for view in timeline if view.fact}:
+                    records.setdefault(partner, {})[identity] = timeline
+        return found
+
+    @classmethod
+    def of(cls, program: Program, facts: Facts, as_of: date, until: datetime | None = None) -> History:
+        """Arrange facts for a program; what is not true or known by the end of ``as_of`` (or ``until``) is left out."""
+        calendar = program.calendar
+        until = until or calendar.end_of(as_of)
+        seen: dict[str, dict[str, list[View[Any]]]] = {}
+        for kind in facts.versions:
+            records = facts.of(kind)
+            if kind in ("referral", "enrollment", "shared_lead", "application"):
+                records = {
+                    name: versions for name, versions in records.items() if versions[0].fact.program == program.id
+                }
+            seen[kind] = timelines(records, calendar, until)
+        history = cls(program, as_of, until, seen, {}, {}, {}, {}, {}, {}, {})
+        history._arrange()
+        return history
+
+    def look_ahead(self, facts: Facts) -> None:
+        """Fill ``coming``; only who settles again later needs it."""
+        calendar = self.program.calendar
+        for kind in facts.versions:
+            for versions in facts.of(kind).values():
+                day = comes_true(versions, calendar, self.until)
+                if day is None:
+                    continue
+                fact = versions[0].fact
+                invoice = getattr(fact, "invoice", None)
+                owner = facts.of("invoice")[invoice][0].fact if isinstance(invoice, str) else fact
+                for name in ("account", "referral", "partner"):
+                    subject = getattr(owner, name, None)
+                    if subject is not None:
+                        self.coming[subject] = min(day, self.coming.get(subject, day))
+
+    def _arrange(self) -> None:
+        for kind in ("opportunity", "contract", "case", "concern", "activity", "invoice"):
+            for identity, timeline in self.views[kind].items():
+                for account in {view.fact.account for view in timeline if view.fact}:
+                    self.by_account.setdefault(account, {}).setdefault(kind, {})[identity] = timeline
+        for identity, timeline in self.views["contract"].items():
+            for named in self._referrals_of_contract(timeline):
+                self.contracts_named.setdefault(named, {})[identity] = timeline
+        for kind in ("review", "introduction", "fraud_finding"):
+            for identity, timeline in self.views[kind].items():
+                self.about_referral.setdefault(first_of(timeline).referral, {}).setdefault(kind, {})[identity] = (
+                    timeline
+                )
+        for identity, timeline in self.views["enrollment"].items():
+            self.enrollments.setdefault(first_of(timeline).partner, {})[identity] = timeline
+        for identity, timeline in self.views["decision"].items():
+            about = first_of(timeline).about
+            for subject in {about, subject_of(about, self.program.id)}:
+                self.decisions.setdefault(subject, {})[identity] = timeline
+        for kind in ("payment", "credit_note", "refund"):
+            self.by_invoice[kind] = _by_owner(self.views[kind], _invoice_of)
+        self.by_contract = _by_owner(self.views["invoice"], self._contract_of)
+
+    def _referrals_of_contract(self, timeline: Sequence[View[Any]]) -> set[str]:
+        named = {view.fact.referral for view in timeline if view.fact and view.fact.referral}
+        for view in timeline:
+            deal = self.views["opportunity"].get(view.fact.opportunity) if view.fact and view.fact.opportunity else None
+            named |= {each.fact.referral for each in deal or () if each.fact and each.fact.referral}
+        return named
+
+    def _contract_of(self, known_at: datetime, view: View[Any]) -> str | None:
+        """The contract an invoice belongs to: the one it names, else its account's latest signed before it was issued.
+
+        A contract that becomes known later takes no invoice from one that was known in time.
+        """
+        invoice: Any = view.fact
+        if invoice.contract is not None:
+            return str(invoice.contract)
+        contracts = self.by_account.get(invoice.account, {}).get("contract", {})
+        signed = [
+            (max(timeline[0].at, known_at), first_of(timeline).signed_on, identity)
+            for identity, timeline in contracts.items()
+            if first_of(timeline).signed_on <= invoice.issued_on
+        ]
+        in_time = min((at for at, _, _ in signed), default=None)
+        return max(one for one in signed if one[0] == in_time)[2] if signed else None
+
+    def prospects(self, merges: Iterable[tuple[datetime, str, str]] = ()) -> Prospects:
+        """Every referral tied to its prospect; ``merges`` as for ``resolve``."""
+        calendar = self.program.calendar
+
+        def is_complete(referral: Any) -> bool:
+            day = calendar.date_of(referral.submitted_at)
+            timeline = self.views["partner"].get(referral.partner)
+            partner = last_of(timeline) if timeline else None
+            enrollments = [
+                standing_at(t, referral.submitted_at) for t in self.enrollments.get(referral.partner, {}).values()
+            ]
+            intake = checked(referral, partner, [e for e in enrollments if e], day, self.program.on(day))
+            return not intake.failed
+
+        linking = [view for t in self.views["decision"].values() for view in t]
+        return resolve(self.program, self.views["referral"], self.views["account"], linking, is_complete, merges)
+
+    def about(self, *subjects: str | None) -> dict[str, list[View[Decision]]]:
+        """Decisions about any of these subjects (or about a task on them)."""
+        found: dict[str, list[View[Decision]]] = {}
+        for subject in subjects:
+            if subject is not None:
+                found |= self.decisions.get(subject, {})
+        return found
+
+    def money(self) -> Money:
+        """Partner invoices and payouts by statement, as they read at the end."""
+        invoices: dict[str, list[Any]] = {}
+        payouts: dict[str, list[Any]] = {}
+        for kind, found in (("partner_invoice", invoices), ("payout", payouts)):
+            for timeline in self.views[kind].values():
+                fact = last_of(timeline)
+                if fact is not None:
+                    found.setdefault(fact.statement, []).append(fact)
+        return Money(invoices, payouts)
+
+    def tick_off(self, tasks: Iterable[Task]) -> None:
+        """Close open tasks that a person reported ``done``; those that a fact or a choice must answer stay open."""
+        for task in tasks:
+            if task.done_on is None and task.kind not in ANSWERED:
+                done = [v.at for t in self.about(task.key).values() for v in t if v.fact and v.fact.choice == "done"]
+                task.done_on = self.program.calendar.date_of(min(done)) if done else None
+
+
+def parent_of(history: History, account: str) -> str | None:
+    timeline = history.views["account"].get(account)
+    fact = last_of(timeline) if timeline else None
+    return fact.parent if fact else None
+
+
+def subject_of(about: str, program: str) -> str:
+    """The subject of a task key of this program, else ``about`` itself."""
+    prefix = f"{program}:"
+    if not about.startswith(prefix):
+        return about
+    _, _, rest = about[len(prefix) :].partition(":")
+    return rest.rpartition(":")[0] or about
+
+
+def _invoice_of(_known_at: datetime, view: View[Any]) -> str:
+    fact: Any = view.fact
+    return str(fact.invoice)
+
+
+def _by_owner(
+    records: Mapping[str, list[View[Any]]], owner_of: Callable[[datetime, View[Any]], str | None]
+) -> dict[str, dict[str, list[View[Any]]]]:
+    """Records by what they belong to; ``owner_of`` is given the instant of a record's first view, and the view.
+
+    While a record belongs to something else, it reads as absent there.
+    """
+    found: dict[str, dict[str, list[View[Any]]]] = {}
+    for identity, timeline in records.items():
+        if len(timeline) > 1:
+            for each, own in _apart(timeline, owner_of).items():
+                if each is not None:
+                    found.setdefault(each, {})[identity] = own
+            continue
+        view = timeline[0]
+        owner = owner_of(view.at, view)
+        if owner in found:
+            found[owner][identity] = timeline
+        elif owner is not None:
+            found[owner] = {identity: timeline}
+    return found
+
+
+def _apart(
+    timeline: list[View[Any]], owner_of: Callable[[datetime, View[Any]], str | None]
+) -> dict[str | None, list[View[Any]]]:
+    since = timeline[0].at
+    owners = [(view.fact is not None, owner_of(since, view) if view.fact is not None else None) for view in timeline]
+    names = {owner for is_there, owner in owners if is_there}
+    if len(names) == 1:
+        return dict.fromkeys(names, timeline)
+    return {
+        name: [
+            view if owner == (True, name) else View(view.at, None, view.number)
+            for owner, view in zip(owners, timeline, strict=True)
+        ]
+        for name in names
+    }
+
+
+def first_of(timeline: Sequence[View[Any]]) -> Any:
+    return next(view.fact for view in timeline if view.fact is not None)
+
+
+def last_of(timeline: Sequence[View[Any]]) -> Any:
+    return timeline[-1].fact

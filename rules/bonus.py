@@ -1,0 +1,140 @@
+"""Rule: an amount that a person chooses within limits, once for each contract whose revenue goes above a threshold.
+
+Source: TC-13, TC-14, TC-A3, TC-A4; E38 (never paid twice when the threshold is crossed again).
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from decimal import Decimal
+
+from rules.accrual import Accrual, Cause, Poster, Target
+from rules.deal import Deal, Outcome, RateDecision
+from rules.dues import due_after
+from rules.ledger import Ledger
+from rules.money import EXACT, ZERO, text
+from rules.net import Net
+from rules.records import Contract
+from rules.replay import DealReplay
+from rules.tasks import Wanted
+from rules.terms import MilestoneBonus, Terms
+
+
+def milestone_bonus(deal: Deal, terms: Terms, term: MilestoneBonus, ledger: Ledger) -> Outcome:
+    """Replay a deal and post the bonus of each contract once its amount is known.
+
+    Units: threshold and amounts in ``term.currency``. Rounding: none, the amount is a person's choice. Raises: nothing;
+    an amount nobody chose yet, or one outside the limits, is a task.
+    """
+    return _BonusReplay(deal, terms, term, ledger).run()
+
+
+class _BonusReplay(DealReplay):
+    keeps_receipts = True
+
+    def __init__(self, deal: Deal, terms: Terms, term: MilestoneBonus, ledger: Ledger) -> None:
+        super().__init__(deal, terms, ledger)
+        self._term = term
+        self._net = Net(terms, ("shipping",))
+        self._poster = Poster(deal, terms, ledger, term.clauses + term.amount_clauses, self._due)
+        self._bonuses: dict[str, Accrual] = {}
+        self._parts: dict[str, Decimal] = {}
+        self._sums: dict[str, Decimal] = {}
+        """The revenue of each invoice and of each contract, in the bonus's currency."""
+        self._by_contract_amount = terms.values.get("bonus_base") == "contract_amount"
+        self._crossed: dict[str, tuple[date, Decimal]] = {}
+
+    def evaluate(self, at: datetime, invoice: str | None, contract: str | None, cause: Cause) -> None:
+        if invoice is not None and (contract is None or not self._matters(invoice, contract, at)):
+            return
+        for name in [contract] if contract is not None else sorted(self.deal.contracts):
+            own = self.contracts.get(name)
+            bonus = self._bonuses.setdefault(name, Accrual(("contract", name), name, "bonus"))
+            self._poster.post(bonus, at, self._target(name, own, bonus, at), cause)
+            receipt = self.first_receipt(name)
+            if bonus.entry is not None and receipt is not None:
+                self._poster.release(bonus, at, max(receipt, bonus.entry.earned_on))
+
+    def _matters(self, invoice: str, contract: str, at: datetime) -> bool:
+        """Whether what is known of an invoice now can change the bonus of its contract; keeps the contract's revenue."""
+        book = self.books[invoice]
+        now = ZERO
+        if book.stands and book.invoice is not None:
+            net, _ = self._net.of(book.invoice, book.credits.values())
+            now = self._exchanged(net, book.invoice.currency, book.invoice.issued_on, at)
+        self._sums[contract] = self._sums.get(contract, ZERO) + now - self._parts.get(invoice, ZERO)
+        self._parts[invoice] = now
+        bonus = self._bonuses.get(contract)
+        is_done = bonus is not None and bonus.entry is not None and bonus.released_on is not None
+        if self.terms.values.get("bonus_reversible") is True:
+            return True
+        if is_done:
+            return False
+        return contract in self._crossed or self._sums[contract] > self._term.above or self._by_contract_amount
+
+    def _target(self, name: str, contract: Contract | None, bonus: Accrual, at: datetime) -> Target | None:
+        self.want(name, None)
+        if not self.earning or contract is None or name not in self.standing.contracts or contract.commenced_on is None:
+            return None
+        revenue, day = self._revenue(name, contract, at)
+        is_above = revenue > self._term.above
+        if is_above and day is not None:
+            self._crossed.setdefault(name, (max(day, contract.signed_on, contract.commenced_on), revenue))
+        if name not in self._crossed or (not is_above and self._is_reversible(bonus)):
+            return None
+        earned_on, crossing = self._crossed[name]
+        if bonus.entry is not None:
+            return Target(crossing, ZERO, self._term.currency, earned_on, "", bonus.entry.amount)
+        above = f"{text(self._term.above, self._term.currency)} {self._term.currency}"
+        crossed = (
+            f"revenue of contract {name} is {text(crossing, self._term.currency)} {self._term.currency}, above {above}"
+        )
+        chosen = self._chosen(name, at)
+        limits = f"{text(self._term.lowest, self._term.currency)} to {text(self._term.highest, self._term.currency)}"
+        clauses = self._term.clauses + self._term.amount_clauses
+        if chosen is None or chosen.amount is None:
+            because = f"{crossed}; a person chooses the bonus, {limits} {self._term.currency}"
+            self.want(name, Wanted("bonus_amount", name, clauses, because))
+            return None
+        if not self._term.lowest <= chosen.amount <= self._term.highest:
+            found = text(chosen.amount, self._term.currency)
+            because = f"{crossed}; {found} set by {chosen.by} is outside {limits} {self._term.currency}"
+            self.want(name, Wanted("bonus_amount", name, clauses, because))
+            return None
+        because = f"{crossed}; set by {chosen.by}: {chosen.reason}"
+        return Target(crossing, ZERO, self._term.currency, earned_on, because, chosen.amount)
+
+    def _is_reversible(self, bonus: Accrual) -> bool:
+        return bonus.entry is None or self.terms.values.get("bonus_reversible") is True
+
+    def _chosen(self, name: str, at: datetime) -> RateDecision | None:
+        made = [
+            d for d in self.deal.rate_decisions if d.amount is not None and d.at <= at and d.contract in (None, name)
+        ]
+        return made[-1] if made else None
+
+    def _revenue(self, name: str, contract: Contract, at: datetime) -> tuple[Decimal, date | None]:
+        """The revenue that is compared with the threshold, in the bonus's currency, and the day on which it went above."""
+        if self._by_contract_amount:
+            value = (
+                contract.value if contract.value is not None else sum((x.amount for x in contract.lines or ()), ZERO)
+            )
+            return self._exchanged(value, contract.currency, contract.signed_on, at), contract.signed_on
+        total = self._sums.get(name, ZERO)
+        if total <= self._term.above:
+            return total, None
+        rising = ZERO
+        for book in sorted(self.books_of(name), key=lambda b: (b.invoice.issued_on if b.invoice else date.max, b.id)):
+            rising += self._parts.get(book.id, ZERO)
+            if rising > self._term.above and book.invoice is not None:
+                return total, book.invoice.issued_on
+        return total, None
+
+    def _exchanged(self, amount: Decimal, currency: str, day: date, at: datetime) -> Decimal:
+        if currency == self._term.currency:
+            return amount
+        fx = self.deal.fx.find(currency, self._term.currency, day, at)
+        return EXACT.multiply(amount, fx.rate) if fx else ZERO
+
+    def _due(self, released: date, stated: date) -> date:
+        return due_after(self.terms, self.calendar, released)

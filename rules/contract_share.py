@@ -1,0 +1,292 @@
+"""Rule: a share of what a contract is worth, once.
+
+Earned at the customer's first receipt, when it is signed and commenced, or when it is completed; released then or at the
+first receipt. What is credited, given back or bounced later is corrected at once, or at the end of the first year.
+Source: ON-1, ON-17, ON-21, ON-A2..ON-A6, CN-17, CN-19, CN-A10, TC-10..TC-12, TC-23, TC-24, TC-26, TC-A1, TC-A3; E1..E9, E37.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date, datetime
+from decimal import Decimal
+
+from rules.accrual import Accrual, Cause, Poster, Target
+from rules.deal import Deal, Outcome
+from rules.dues import due_after, due_with_statement
+from rules.first_year import DAY, FirstYear, first_year
+from rules.invoice_book import InvoiceBook
+from rules.ledger import Ledger
+from rules.money import ZERO, percent, rounded, text
+from rules.net import Net
+from rules.rates import Found, Rates
+from rules.records import Contract, LineKind
+from rules.replay import TIME, DealReplay
+from rules.tasks import Wanted
+from rules.terms import ShareOfContract, Terms
+
+_ALL: tuple[LineKind, ...] = (
+    "saas", "services", "staff_augmentation", "project", "retainer", "managed_service", "plan", "hardware", "shipping",
+)  # fmt: skip
+
+
+def share_of_contract(deal: Deal, terms: Terms, term: ShareOfContract, pinned_on: date, ledger: Ledger) -> Outcome:
+    """Replay a deal under its pinned terms and post what its contracts earn.
+
+    Units: rates are fractions; money in the contract's currency. Rounding: once per entry. Raises: nothing; a missing
+    rate or value is a task.
+    """
+    return _ContractReplay(deal, terms, term, pinned_on, ledger).run()
+
+
+class _ContractReplay(DealReplay):
+    keeps_receipts = True
+
+    def __init__(self, deal: Deal, terms: Terms, term: ShareOfContract, pinned_on: date, ledger: Ledger) -> None:
+        super().__init__(deal, terms, ledger)
+        self._term = term
+        self._rates = Rates(deal, terms, term.rate, pinned_on)
+        excluded = [kind for kind in _ALL if kind not in term.included_lines] if term.included_lines else ["shipping"]
+        self._net = Net(terms, excluded)
+        self._poster = Poster(deal, terms, ledger, term.clauses + term.rate.clauses, self._due)
+        self._accruals: dict[str, Accrual] = {}
+        self._earned = str(terms.values.get("earned", term.earned))
+        if terms.values.get("release") == "completed":
+            self._earned = "completed"
+        self._by_revenue = terms.values.get("commission_base") == "invoiced_revenue"
+        self._parts: dict[str, tuple[Decimal, ...]] = {}
+        self._sums: dict[str, tuple[Decimal, ...]] = {}
+        """Of each invoice, and of each contract: what credits, refunds and reversals took, and what was billed."""
+        self._at_receipt: dict[str, Contract] = {}
+        self._years: dict[str, FirstYear] = {}
+        self._trues_up = term.corrections == "true_up" and terms.values.get("true_up") == "at_first_year_end"
+
+    def timers(self) -> Iterable[date]:
+        if not self._trues_up:
+            return
+        anchor = str(self.terms.values.get("first_year_anchor", "subscription_start"))
+        for timeline in self.deal.contracts.values():
+            for view in timeline:
+                if view.fact is not None:
+                    yield FirstYear(view.fact.signed_on).ends_before
+                    if view.fact.starts_on is not None:
+                        yield FirstYear(view.fact.starts_on).ends_before
+        for facts in self.deal.invoices.values():
+            for seen in facts.invoice:
+                if seen.fact is not None and anchor == "first_invoice":
+                    yield FirstYear(seen.fact.issued_on).ends_before
+                elif seen.fact is not None and seen.fact.service_from:
+                    yield FirstYear(seen.fact.service_from).ends_before
+            if anchor == "first_receipt":
+                for payments in facts.payments.values():
+                    yield from (FirstYear(view.fact.received_on).ends_before for view in payments if view.fact)
+
+    def evaluate(self, at: datetime, invoice: str | None, contract: str | None, cause: Cause) -> None:
+        if invoice is not None and (contract is None or not self._matters(invoice, contract, at)):
+            return
+        names = [contract] if contract is not None else sorted(self.deal.contracts)
+        for name in names:
+            own = self.contracts.get(name)
+            accrual = self._accruals.setdefault(name, Accrual(("contract", name), name))
+            if cause is TIME and not self._is_year_end(name, at):
+                continue
+            clawed = self.clawed_back(own)
+            if clawed is not None:
+                self._poster.post(accrual, at, None, clawed)
+                self.want(name, None)
+                continue
+            target = self._target(name, own, accrual, at)
+            cause_here = cause
+            if accrual.entry is not None and self._term.corrections == "true_up":
+                if target is not None and accrual.posted and self._waits_for_year_end(name, at):
+                    continue
+                if cause is TIME:
+                    cause_here = Cause("true_up", ("contract", name), self._years[name].ends_before)
+            self._poster.post(accrual, at, target, cause_here)
+            self._release(accrual, name, at)
+
+    def _matters(self, invoice: str, contract: str, at: datetime) -> bool:
+        """Whether what is known of an invoice now can change what its contract earns; keeps the contract's sums."""
+        book = self.books[invoice]
+        now = (*book.given_back(self._net), self._billed(book)) if book.stands else (ZERO, ZERO, ZERO, ZERO)
+        before = self._parts.get(invoice, (ZERO, ZERO, ZERO, ZERO))
+        self._parts[invoice] = now
+        if now != before:
+            sums = self._sums.get(contract, (ZERO, ZERO, ZERO, ZERO))
+            self._sums[contract] = tuple(s + n - b for s, n, b in zip(sums, now, before, strict=True))
+        accrual = self._accruals.get(contract)
+        if accrual is None or accrual.entry is None or accrual.released_on is None:
+            return True
+        if self._term.basis == "value":
+            return now[:3] != before[:3] or self._by_revenue
+        if self._waits_for_year_end(contract, at):
+            return not accrual.posted or self.first_receipt(contract) is None
+        return contract not in self._years or book.invoice is None or self._years[contract].holds(book.invoice)
+
+    def _billed(self, book: InvoiceBook) -> Decimal:
+        if not self._by_revenue or book.invoice is None:
+            return ZERO
+        return self._net.of(book.invoice, book.credits.values())[0]
+
+    # ---- what should stand
+
+    def _target(self, name: str, contract: Contract | None, accrual: Accrual, at: datetime) -> Target | None:
+        self.want(name, None)
+        if not self.earning or contract is None or name not in self.standing.contracts:
+            return None
+        if self._term.contract_kinds and contract.kind not in self._term.contract_kinds:
+            return None
+        day = self._earned_on(name, contract)
+        if day is None or self._is_off(contract, accrual, day):
+            return None
+        left = self.left_on(at)
+        if left is not None and day > left and self._stops_after(contract, left):
+            return None
+        basis, words = self._basis(name, contract, accrual)
+        if basis is None:
+            because = f"contract {name} has neither a value nor lines; nothing is earned until it has"
+            self.want(name, Wanted("contract_value_missing", name, self._term.clauses, because))
+            return None
+        rate = self._rate(name, contract, accrual, basis, day, at)
+        if rate is None:
+            return None
+        if (no_fx := self._poster.exchange(accrual, contract.currency, day, at)) is not None:
+            self.want(name, Wanted("fx_rate_missing", name, self.terms.clauses_of("payout_currency"), no_fx))
+            return None
+        because = f"{percent(rate.rate)} of {text(rounded(basis, contract.currency), contract.currency)} {contract.currency}, {words}"
+        return Target(basis, rate.rate, contract.currency, day, f"{because}; rate from {rate.source}")
+
+    def _stops_after(self, contract: Contract, left: date) -> bool:
+        """Whether a partner that left earns nothing more on the contract (CN-A33)."""
+        after = self.terms.values.get("post_termination")
+        return after == "stop" or (after == "continue_for_contract_term" and contract.signed_on > left)
+
+    def _earned_on(self, name: str, contract: Contract) -> date | None:
+        """The day of the fact that earns the contract's commission, or ``None``: not yet."""
+        if self._earned == "first_receipt":
+            return self.first_receipt(name)
+        if self._earned == "completion":
+            return contract.completed_on
+        if self._earned == "signed":
+            return contract.signed_on
+        if contract.commenced_on is None:
+            return None
+        day = max(contract.signed_on, contract.commenced_on)
+        if self._earned == "completed":
+            return max(day, contract.completed_on) if contract.completed_on else None
+        return day
+
+    def _is_off(self, contract: Contract, accrual: Accrual, day: date) -> bool:
+        """Whether the contract was cancelled before what it earned could be paid (TC-26)."""
+        if contract.cancelled_on is None:
+            return False
+        if self._term.released == "first_receipt":
+            return accrual.released_on is None or accrual.released_on > contract.cancelled_on
+        return contract.cancelled_on < day
+
+    def _rate(
+        self, name: str, contract: Contract, accrual: Accrual, basis: Decimal, day: date, at: datetime
+    ) -> Found | None:
+        if accrual.entry is not None:
+            return Found(accrual.rate, "the entry it corrects")
+        value = contract.value if contract.value is not None else basis
+        found = self._rates.find(at, day, won_on=contract.signed_on, value=value, contract=name)
+        refusal = self._rates.refusal(found, at, name)
+        if found is None:
+            self.want(name, self._rates.missing(name))
+        elif refusal is not None:
+            self.want(name, self._rates.refused(name, refusal))
+            return None
+        return found
+
+    def _basis(self, name: str, contract: Contract, accrual: Accrual) -> tuple[Decimal | None, str]:
+        """What the rate is applied to, and in words; ``None``: the contract does not say."""
+        if self._term.basis == "first_year":
+            return self._first_year_basis(name, contract, accrual)
+        base = str(self.terms.values.get("commission_base", "contract_amount"))
+        value, words = self._value(name, contract, base)
+        if value is None:
+            return None, ""
+        if self._term.corrections == "none":
+            return value, words
+        credited, refunded, lost, _ = self._sums.get(name, (ZERO, ZERO, ZERO, ZERO))
+        if base == "invoiced_revenue":
+            credited = ZERO
+        return max(value - credited - refunded - lost, ZERO), words
+
+    def _value(self, name: str, contract: Contract, base: str) -> tuple[Decimal | None, str]:
+        if base == "invoiced_revenue":
+            return self._sums.get(name, (ZERO, ZERO, ZERO, ZERO))[3], f"invoiced on contract {name}"
+        if base == "project_value" and contract.opportunity in self.opportunities:
+            amount = self.opportunities[contract.opportunity].amount
+            if amount is not None:
+                return amount, f"value of the project of contract {name}"
+        if contract.value is not None:
+            return contract.value, f"value of contract {name}"
+        if contract.lines:
+            return sum((line.amount for line in contract.lines), ZERO), f"lines of contract {name}"
+        return None, ""
+
+    def _first_year_basis(self, name: str, contract: Contract, accrual: Accrual) -> tuple[Decimal | None, str]:
+        year = self._year(name, contract)
+        as_signed = self._at_receipt.setdefault(name, contract) if self.first_receipt(name) else contract
+        if self.terms.values.get("first_year_includes_amendments") is False:
+            contract = as_signed
+        kinds = self._term.included_lines
+        inside = [b for b in self.books_of(name) if b.invoice is not None and year.holds(b.invoice)]
+        billed = [b for b in inside if b.invoice and any(line.kind in kinds for line in b.invoice.lines)]
+        span = f"first year from {year.starts_on}"
+        if contract.lines:
+            own = [line for line in contract.lines if line.kind in kinds]
+            value, words = sum((year.part_of(line) for line in own), ZERO), f"{span}, lines of contract {name}"
+        elif billed:
+            value = sum((self._net.of(b.invoice, ())[0] for b in billed if b.invoice), ZERO)
+            words = f"{span}, {len(billed)} invoices of contract {name}"
+        elif contract.value is not None and contract.kind in kinds:
+            value, words = contract.value, f"{span}, value of contract {name}"
+        else:
+            return None, ""
+        if accrual.entry is None and self._trues_up:
+            credited = sum((b.given_back(self._net)[0] for b in inside), ZERO)
+            return max(value - credited, ZERO), words
+        taken = sum((sum(b.given_back(self._net), ZERO) for b in inside), ZERO)
+        return max(value - taken, ZERO), words
+
+    def _year(self, name: str, contract: Contract) -> FirstYear:
+        invoices = [book.invoice for book in self.books_of(name) if book.invoice is not None]
+        anchor = str(self.terms.values.get("first_year_anchor", "subscription_start"))
+        year = first_year(anchor, contract, invoices, self._term.included_lines, self.first_receipt(name))
+        self._years[name] = year
+        return year
+
+    # ---- release
+
+    def _waits_for_year_end(self, name: str, at: datetime) -> bool:
+        """Whether corrections wait for the first year's true-up (ON-A3)."""
+        if not self._trues_up or name not in self._years:
+            return False
+        return self.calendar.date_of(at) < self._years[name].ends_before
+
+    def _is_year_end(self, name: str, at: datetime) -> bool:
+        return name in self._years and self.calendar.date_of(at) == self._years[name].ends_before
+
+    def _release(self, accrual: Accrual, name: str, at: datetime) -> None:
+        if accrual.entry is None or accrual.released_on is not None:
+            return
+        day: date | None = accrual.entry.earned_on
+        if self._term.released == "first_receipt":
+            receipt = self.first_receipt(name)
+            day = max(receipt, accrual.entry.earned_on) if receipt else None
+        contract = self.contracts.get(name)
+        if day is not None and self.terms.values.get("hold_until_clawback_window_ends") and contract is not None:
+            last = self.clawback_until(contract)
+            day = max(day, last + DAY) if last else day
+        if day is not None:
+            self._poster.release(accrual, at, day)
+
+    def _due(self, released: date, stated: date) -> date:
+        if self._term.due == "due_days":
+            return due_after(self.terms, self.calendar, released)
+        if self.terms.values.get("fixed_price_release") == "immediate":
+            return released
+        return due_with_statement(self.terms, stated)

@@ -1,0 +1,135 @@
+"""A deal: what a claim won, with everything that decides its commission, as timelines of views."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from decimal import Decimal
+
+from rules.facts import View
+from rules.program import Program
+from rules.records import (
+    Contract,
+    CreditNote,
+    Enrollment,
+    FraudFinding,
+    FxRateFact,
+    Invoice,
+    Opportunity,
+    Payment,
+    Refund,
+)
+from rules.tasks import Wanted
+from rules.tiers import TierHistory
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How the deal's claim stands from an instant on: may it earn, since when, on which contracts, is its money held?"""
+
+    at: datetime
+    approved_at: datetime | None
+    held: bool
+    won_on: date | None = None
+    contracts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RateDecision:
+    """A person set the rate or the amount of this deal; ``overrides`` says that it answers a refusal by the limits."""
+
+    at: datetime
+    rate: Decimal | None
+    by: str
+    reason: str
+    contract: str | None = None
+    amount: Decimal | None = None
+    overrides: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Reallocation:
+    """From ``on`` the customer relationship belongs to another partner (``None``: the vendor)."""
+
+    on: date
+    partner: str | None
+
+
+@dataclass(slots=True)
+class InvoiceFacts:
+    """An invoice and everything that moves what was collected of it, each as views over time."""
+
+    invoice: Sequence[View[Invoice]]
+    payments: Mapping[str, Sequence[View[Payment]]] = field(default_factory=dict)
+    credits: Mapping[str, Sequence[View[CreditNote]]] = field(default_factory=dict)
+    refunds: Mapping[str, Sequence[View[Refund]]] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class FxRates:
+    """Exchange rates as they were known, by pair of currencies."""
+
+    by_pair: dict[tuple[str, str], list[tuple[date, datetime, FxRateFact]]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, timelines: Mapping[str, Sequence[View[FxRateFact]]]) -> FxRates:
+        """All rates, ordered by their day."""
+        rates = cls()
+        for name in sorted(timelines):
+            for view in timelines[name]:
+                if view.fact is not None:
+                    rates.by_pair.setdefault((view.fact.base, view.fact.quote), []).append(
+                        (view.fact.on, view.at, view.fact)
+                    )
+        for found in rates.by_pair.values():
+            found.sort(key=lambda each: each[:2])
+        return rates
+
+    def instants(self, bases: Iterable[str], quote: object) -> list[datetime]:
+        """When rates from some currencies to another became known."""
+        pairs = [(base, quote) for base in bases if isinstance(quote, str)]
+        return sorted({at for pair in pairs for _, at, _ in self.by_pair.get(pair, ())})
+
+    def find(self, base: str, quote: str, day: date, seen_at: datetime) -> FxRateFact | None:
+        """The latest rate of a pair on or before a day, of those known at an instant."""
+        found = self.by_pair.get((base, quote), [])
+        for number in range(bisect_right(found, day, key=lambda each: each[0]), 0, -1):
+            if found[number - 1][1] <= seen_at:
+                return found[number - 1][2]
+        return None
+
+
+@dataclass(slots=True)
+class Deal:
+    """What a claim won: its contracts and invoices, and all that decides what they earn."""
+
+    program: Program
+    referral: str
+    partner: str
+    submitted_on: date
+    until: datetime
+    """What happens at or after it is not seen."""
+    contracts: Mapping[str, Sequence[View[Contract]]]
+    standings: Sequence[Standing]
+    enrollments: Mapping[str, Sequence[View[Enrollment]]]
+    rate_decisions: Sequence[RateDecision]
+    reallocations: Sequence[Reallocation]
+    invoices: Mapping[str, InvoiceFacts]
+    role: str | None = None
+    contract_of: Mapping[str, str] = field(default_factory=dict)
+    """For each invoice the contract it belongs to, when it belongs to one."""
+    opportunities: Mapping[str, Sequence[View[Opportunity]]] = field(default_factory=dict)
+    fraud: Mapping[str, Sequence[View[FraudFinding]]] = field(default_factory=dict)
+    tiers: TierHistory | None = None
+    fx: FxRates = field(default_factory=FxRates)
+
+
+@dataclass(slots=True)
+class Outcome:
+    """The tasks that a rule calls for at each instant; what it posted is in the ledger."""
+
+    tasks: list[tuple[datetime, tuple[Wanted, ...]]] = field(default_factory=list)
+    wakes: list[date] = field(default_factory=list)
+    """Dates to come on which it changes by time alone."""

@@ -1,0 +1,90 @@
+"""An invoice as it reads at an instant, with what was paid, credited and given back of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
+
+from rules.money import EXACT, ZERO
+from rules.net import Net
+from rules.records import CreditNote, Invoice, Payment, Refund
+
+
+@dataclass(slots=True)
+class InvoiceBook:
+    """What is known of one invoice."""
+
+    id: str
+    invoice: Invoice | None = None
+    payments: dict[str, Payment] = field(default_factory=dict)
+    credits: dict[str, CreditNote] = field(default_factory=dict)
+    refunds: dict[str, Refund] = field(default_factory=dict)
+
+    @property
+    def stands(self) -> bool:
+        """Whether there is such an invoice, and it was not voided."""
+        return self.invoice is not None and self.invoice.voided_on is None
+
+    @property
+    def collected(self) -> Decimal:
+        """What was paid, less payments that were reversed."""
+        return sum((p.amount if p.reverses is None else -p.amount for p in self.payments.values()), ZERO)
+
+    @property
+    def lost(self) -> Decimal:
+        """What had been collected and was reversed since, unless it was paid again (E8, E9)."""
+        peak = total = ZERO
+        for _, amount in self._flows():
+            total += amount
+            peak = max(peak, total)
+        return max(peak - total, ZERO)
+
+    @property
+    def first_receipt(self) -> date | None:
+        """The day of the first payment that was not reversed."""
+        gone = {p.reverses for p in self.payments.values() if p.reverses is not None}
+        days = [p.received_on for p in self.payments.values() if p.reverses is None and p.id not in gone]
+        partly = [p.received_on for p in self.payments.values() if p.reverses is None and p.id in gone]
+        return min(days, default=min(partly, default=None) if self.collected > 0 else None)
+
+    def paid_in_full_on(self) -> date | None:
+        """The day since which what was collected covers the gross after credits, or ``None``."""
+        if self.invoice is None:
+            return None
+        gross = sum((line.amount for line in self.invoice.lines), ZERO) + (self.invoice.tax or ZERO)
+        steps = [(day, amount, ZERO) for day, amount in self._flows()]
+        steps += [(c.issued_on, ZERO, c.amount + (c.tax or ZERO)) for c in self.credits.values()]
+        steps.sort(key=lambda step: step[0])
+        since, total = None, ZERO
+        for number, (day, amount, credit) in enumerate(steps):
+            total += amount
+            gross -= credit
+            if number + 1 < len(steps) and steps[number + 1][0] == day:
+                continue
+            is_full = total >= gross and total > 0
+            since = (since or day) if is_full else None
+        return since
+
+    def given_back(self, net_of: Net) -> tuple[Decimal, Decimal, Decimal]:
+        """Of the net that earns: what credits took, what refunds took, and what reversed payments took."""
+        if self.invoice is None:
+            return ZERO, ZERO, ZERO
+        if not self.credits and not self.refunds and all(p.reverses is None for p in self.payments.values()):
+            return ZERO, ZERO, ZERO
+        before, whole = net_of.of(self.invoice, ())
+        after, _ = net_of.of(self.invoice, self.credits.values())
+        refunded = sum((refund.amount for refund in self.refunds.values()), ZERO)
+        if "refund" not in net_of.excludes:
+            refunded = ZERO
+        if "credit" not in net_of.excludes:
+            after = before
+        share = before / whole if whole else ZERO
+        refund_net = min(EXACT.multiply(refunded, share), after)
+        lost_net = min(EXACT.multiply(self.lost, share), after - refund_net)
+        return before - after, refund_net, lost_net
+
+    def _flows(self) -> list[tuple[date, Decimal]]:
+        """Payments and their reversals by day; on one day what came in before what was taken back."""
+        flows = [(p.received_on, p.reverses is not None, p.amount) for p in self.payments.values()]
+        return [(day, -amount if back else amount) for day, back, amount in sorted(flows)]

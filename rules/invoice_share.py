@@ -1,0 +1,351 @@
+"""Rule: a share of each invoice of the customer, one entry an invoice.
+
+Earned when the invoice is issued (as long as the client is retained) or when it is fully paid (inside the window);
+credits and refunds take back their part at the rate that earned it. Source: CN-17..CN-23, CN-A7, CN-A10..CN-A13,
+CN-A33, CN-A34, OP-8, OP-9, OP-21, OP-A1..OP-A4; E1..E11, E21, E33.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+
+from rules.accrual import Accrual, Cause, Poster, Target
+from rules.calendar import Period
+from rules.deal import Deal, Outcome
+from rules.dues import due_after, due_with_statement
+from rules.invoice_book import InvoiceBook
+from rules.ledger import Ledger
+from rules.money import EXACT, ZERO, percent, text
+from rules.net import Net
+from rules.rates import Found, Rates
+from rules.records import Contract, Invoice
+from rules.replay import DealReplay
+from rules.tasks import Wanted
+from rules.terms import ShareOfInvoices, Terms
+
+DAY = timedelta(days=1)
+
+
+def share_of_invoices(deal: Deal, terms: Terms, term: ShareOfInvoices, pinned_on: date, ledger: Ledger) -> Outcome:
+    """Replay a deal under its pinned terms and post what its invoices earn.
+
+    Units: rates are fractions; money in the invoice's currency, or converted once at the rate of the day it was earned.
+    Rounding: once per entry. Raises: nothing; a missing rate, or rate of exchange, is a task.
+    """
+    return _InvoiceReplay(deal, terms, term, pinned_on, ledger).run()
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """So many of the service days of an invoice."""
+
+    inside: int
+    days: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Window:
+    """Invoices from ``first`` on, before ``ends``."""
+
+    first: date
+    ends: date
+
+
+class _InvoiceReplay(DealReplay):
+    def __init__(self, deal: Deal, terms: Terms, term: ShareOfInvoices, pinned_on: date, ledger: Ledger) -> None:
+        super().__init__(deal, terms, ledger)
+        self._term = term
+        self._rates = Rates(deal, terms, term.rate, pinned_on)
+        self._net = Net(terms, term.excluded_lines)
+        self._poster = Poster(deal, terms, ledger, term.clauses + term.rate.clauses, self._due)
+        self._accruals: dict[str, Accrual] = {}
+        self._window_now: _Window | None = None
+        self._paid_on: dict[str, date | None] = {}
+        """Of each invoice the day of its full payment, as far as it is asked for."""
+        self._anchors: dict[str, date] = {}
+        """Issue dates of the invoices that may open the window."""
+        self._base = str(terms.values.get("base", "net_of_tax_and_credit"))
+        self._in_window_by = str(terms.values.get("in_window_by", "invoice_date"))
+        self._only_all = terms.values.get("release") == "all_12_months"
+        self._bad_debt_days = terms.values.get("bad_debt_days")
+        self.sees_payments = (
+            term.earned == "fully_paid" or term.released == "fully_paid" or isinstance(self._bad_debt_days, int)
+        )
+        self._retroactive = terms.values.get("rate_applies") == "retroactive_year"
+
+    def timers(self) -> Iterable[date]:
+        for facts in self.deal.invoices.values():
+            for view in facts.invoice:
+                if view.fact is None:
+                    continue
+                if self._term.window is not None and self._only_all:
+                    yield Period.parse(self._term.window).after(view.fact.issued_on)
+                if isinstance(self._bad_debt_days, int):
+                    yield view.fact.issued_on + timedelta(days=self._bad_debt_days + 1)
+
+    def evaluate(self, at: datetime, invoice: str | None, contract: str | None, cause: Cause) -> None:
+        window = self._window_now
+        if invoice is not None:
+            self._note(invoice)
+        if invoice is None or self._term.window is not None:
+            window = self._window()
+        alone = invoice is not None and window == self._window_now and self._in_window_by != "12_invoices"
+        self._window_now = window
+        names: Iterable[str] = sorted(self.books)
+        if alone and invoice is not None and not self._after_end(invoice):
+            names = (invoice,)
+        for name in names:
+            book = self.books[name]
+            accrual = self._accruals.get(name)
+            if accrual is None:
+                if book.invoice is None:
+                    continue
+                accrual = self._accruals[name] = Accrual(("invoice", name), self.deal.contract_of.get(name))
+            own = self._contract(name)
+            clawed = self.clawed_back(own)
+            if clawed is not None:
+                self._poster.post(accrual, at, None, clawed)
+                self.want(name, None)
+                continue
+            target = self._target(book, accrual, own, window, at)
+            self._poster.post(accrual, at, target, cause)
+            self._release(accrual, book, own, at)
+        if self._only_all and window is not None:
+            self._release_all(window, at)
+
+    def _note(self, name: str) -> None:
+        """Keep what the window is made from."""
+        book = self.books[name]
+        self._paid_on.pop(name, None)
+        self._anchors.pop(name, None)
+        if self._term.window is None or not book.stands or book.invoice is None:
+            return
+        opens = self.terms.values["window_anchor"] == "first_invoice_issue_date" or self._paid(name) is not None
+        if opens and book.invoice.issued_on >= self.deal.submitted_on:
+            self._anchors[name] = book.invoice.issued_on
+
+    def _paid(self, name: str) -> date | None:
+        if name not in self._paid_on:
+            self._paid_on[name] = self.books[name].paid_in_full_on()
+        return self._paid_on[name]
+
+    def _contract(self, name: str) -> Contract | None:
+        identity = self.deal.contract_of.get(name)
+        return self.contracts.get(identity) if identity is not None else None
+
+    # ---- what should stand
+
+    def _target(
+        self, book: InvoiceBook, accrual: Accrual, contract: Contract | None, window: _Window | None, at: datetime
+    ) -> Target | None:
+        invoice = book.invoice
+        if not self.earning or not book.stands or invoice is None or not self._belongs(invoice, contract, at):
+            self.want(book.id, None)
+            return None
+        day = self._earned_on(book)
+        if day is None or not self._is_in_window(book, day, window) or self._is_bad_debt(book, at):
+            self.want(book.id, None)
+            return None
+        rate = self._rate(accrual, invoice, contract, day, at)
+        if rate is None:
+            return None
+        if (no_fx := self._poster.exchange(accrual, invoice.currency, day, at)) is not None:
+            self.want(book.id, Wanted("fx_rate_missing", book.id, self.terms.clauses_of("payout_currency"), no_fx))
+            return None
+        self.want(book.id, None)
+        net, part = self._basis(book, invoice, window)
+        currency = invoice.currency
+        because = f"{percent(rate.rate)} of {text(net, currency)} {currency}, net of invoice {invoice.id}"
+        basis = net
+        if part.inside != part.days:
+            because += f" x {part.inside} of {part.days} service days inside the window"
+            basis = EXACT.divide(EXACT.multiply(net, Decimal(part.inside)), Decimal(part.days))
+        return Target(basis, rate.rate, currency, day, f"{because}; rate from {rate.source}")
+
+    def _belongs(self, invoice: Invoice, contract: Contract | None, at: datetime) -> bool:
+        """Whether the invoice is one of the claim's, and the partner still earns on the client (CN-A13, CN-A33)."""
+        if self._term.scope == "account":
+            return invoice.issued_on >= self.deal.submitted_on
+        if contract is None or contract.id not in self.standing.contracts:
+            return False
+        if self._term.contract_kinds and contract.kind not in self._term.contract_kinds:
+            return False
+        if contract.cancelled_on is not None and invoice.issued_on > contract.cancelled_on:
+            return False
+        if self._term.retained and not self._is_retained(invoice, contract):
+            return False
+        left = self.left_on(at)
+        if left is None or invoice.issued_on <= left:
+            return True
+        after = self.terms.values.get("post_termination")
+        if after == "stop":
+            return False
+        if after == "continue_lifetime":
+            return True
+        return contract.signed_on <= left and self._is_running(contract, invoice.issued_on)
+
+    def _is_running(self, contract: Contract, day: date) -> bool:
+        return contract.ends_on is None or day <= contract.ends_on
+
+    def _after_end(self, name: str) -> bool:
+        """Whether the invoice is one whose place among the client's other invoices matters."""
+        contract, book = self._contract(name), self.books[name]
+        if not self._term.retained or contract is None or book.invoice is None:
+            return False
+        return contract.renews is not None or any(
+            c.renews is not None or (c.ends_on is not None and c.ends_on < book.invoice.issued_on)
+            for c in self.contracts.values()
+        )
+
+    def _is_retained(self, invoice: Invoice, contract: Contract) -> bool:
+        """Whether the client was kept until this invoice: its contract ran, or the gap in its billing was short."""
+        if contract.renews is None and self._is_running(contract, invoice.issued_on):
+            return True
+        if self.terms.values.get("recurring_until") == "contract_end":
+            return False
+        gap = self.terms.values["retention_gap_days"]
+        assert isinstance(gap, int)
+        kept_until: date | None = None
+        kept = {c.id for c in self.contracts.values() if c.renews is None}
+        for day, name in self._billing():
+            own = self._contract(name)
+            if own is None:
+                continue
+            ends = [c.ends_on for c in self.contracts.values() if c.id in kept and c.ends_on and c.ends_on < day]
+            last = max([*ends, *([kept_until] if kept_until else [])], default=None)
+            runs_on = own.id in kept and self._is_running(own, day)
+            is_kept = runs_on or last is None or (day - last).days <= gap
+            if is_kept:
+                kept_until = day
+                kept.add(own.id)
+            if name == invoice.id:
+                return is_kept
+        return False
+
+    def _billing(self) -> list[tuple[date, str]]:
+        return sorted(
+            (book.invoice.issued_on, name)
+            for name, book in self.books.items()
+            if book.stands and book.invoice is not None
+        )
+
+    def _earned_on(self, book: InvoiceBook) -> date | None:
+        """The day of the fact that earns the invoice's commission, or ``None``: not yet."""
+        assert book.invoice is not None
+        return book.invoice.issued_on if self._term.earned == "issued" else self._paid(book.id)
+
+    def _rate(
+        self, accrual: Accrual, invoice: Invoice, contract: Contract | None, day: date, at: datetime
+    ) -> Found | None:
+        """The rate that earned it; what was earned keeps it, unless a new tier re-rates its year (CN-A7)."""
+        entry = accrual.entry
+        if entry is not None and not (self._retroactive and self.calendar.date_of(at).year == entry.earned_on.year):
+            return Found(accrual.rate, "the entry it corrects")
+        identity = contract.id if contract else None
+        if self._retroactive:
+            day = min(self.calendar.date_of(at), date(day.year, 12, 31))
+        won_on = contract.signed_on if contract else self.standing.won_on
+        value = contract.value if contract else None
+        found = self._rates.find(at, day, won_on=won_on, value=value, contract=identity)
+        refusal = self._rates.refusal(found, at, identity)
+        if found is None:
+            self.want(invoice.id, self._rates.missing(identity))
+        elif refusal is not None:
+            self.want(invoice.id, self._rates.refused(identity, refusal))
+        elif entry is not None and found.rate <= accrual.rate:
+            return Found(accrual.rate, "the entry it corrects")
+        else:
+            return found
+        return None
+
+    def _basis(self, book: InvoiceBook, invoice: Invoice, window: _Window | None) -> tuple[Decimal, Part]:
+        credits = [] if self._base in ("net_of_tax", "gross") else list(book.credits.values())
+        net, _ = self._net.of(invoice, credits)
+        if self._base == "gross":
+            net += invoice.tax or ZERO
+        _, refunded, _ = book.given_back(self._net)
+        return max(net - refunded, ZERO), self._part(invoice, window)
+
+    # ---- the window
+
+    def _window(self) -> _Window | None:
+        """The window of invoices that earn, from the anchor as it is known now (OP-A1)."""
+        if self._term.window is None:
+            return None
+        anchor = str(self.terms.values["window_anchor"])
+        first = self.standing.won_on if anchor == "closed_on" else min(self._anchors.values(), default=None)
+        return None if first is None else _Window(first, Period.parse(self._term.window).after(first))
+
+    def _is_in_window(self, book: InvoiceBook, paid_on: date, window: _Window | None) -> bool:
+        if self._term.window is None:
+            return True
+        invoice = book.invoice
+        if window is None or invoice is None:
+            return False
+        if self._in_window_by == "12_invoices":
+            issued = [(b.invoice.issued_on, n) for n, b in self.books.items() if b.stands and b.invoice is not None]
+            first = sorted(each for each in issued if each[0] >= window.first)[:12]
+            return (invoice.issued_on, invoice.id) in first
+        day = invoice.issued_on
+        if self._in_window_by == "service_period":
+            day = invoice.service_from or invoice.issued_on
+        elif self._in_window_by == "payment_date":
+            day = paid_on
+        spans = invoice.service_to is not None and invoice.service_to >= window.ends
+        if spans and self.terms.values.get("spanning_invoice") == "none":
+            return False
+        return window.first <= day < window.ends
+
+    def _part(self, invoice: Invoice, window: _Window | None) -> Part:
+        """The part of an invoice inside the window, by service days where it reaches past its end (OP-A2)."""
+        whole = Part(1, 1)
+        if window is None or self.terms.values.get("spanning_invoice") != "prorate_by_service_days":
+            return whole
+        first, last = invoice.service_from, invoice.service_to
+        if first is None or last is None or last < window.ends or self._in_window_by == "12_invoices":
+            return whole
+        return Part(max((window.ends - first).days, 0), (last - first).days + 1)
+
+    def _is_bad_debt(self, book: InvoiceBook, at: datetime) -> bool:
+        """Whether the invoice stayed unpaid longer than the program waits (CN-A12)."""
+        if not isinstance(self._bad_debt_days, int) or book.invoice is None:
+            return False
+        last = book.invoice.issued_on + timedelta(days=self._bad_debt_days)
+        return self.calendar.date_of(at) > last and self._paid(book.id) is None
+
+    # ---- release
+
+    def _release(self, accrual: Accrual, book: InvoiceBook, contract: Contract | None, at: datetime) -> None:
+        if accrual.entry is None or accrual.released_on is not None or self._only_all:
+            return
+        day: date | None = accrual.entry.earned_on
+        if self._term.released == "fully_paid":
+            day = self._paid(book.id)
+        if day is not None and self.terms.values.get("hold_until_clawback_window_ends") and contract is not None:
+            last = self.clawback_until(contract)
+            day = max(day, last + DAY) if last else day
+        if day is not None:
+            self._poster.release(accrual, at, day)
+
+    def _release_all(self, window: _Window, at: datetime) -> None:
+        """Everything at once, when the window is over and each of its invoices is fully paid (OP-A3)."""
+        today = self.calendar.date_of(at)
+        inside = [
+            book for book in self.books.values()
+            if book.stands and book.invoice is not None and window.first <= book.invoice.issued_on < window.ends
+        ]  # fmt: skip
+        paid = [self._paid(book.id) for book in inside]
+        if today < window.ends or any(day is None for day in paid):
+            return
+        released = max([window.ends, *(day for day in paid if day is not None)])
+        for accrual in self._accruals.values():
+            if accrual.entry is not None:
+                self._poster.release(accrual, at, released)
+
+    def _due(self, released: date, stated: date) -> date:
+        if self._term.due == "due_days":
+            return due_after(self.terms, self.calendar, released)
+        return due_with_statement(self.terms, stated)

@@ -1,0 +1,251 @@
+"""A partner program: its identity, its days and the versions of its terms; and how a program file is read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from functools import cached_property
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import orjson
+from pydantic import Field, ValidationError, field_validator, model_validator
+
+from rules.calendar import Calendar
+from rules.errors import ProgramError, RuleError
+from rules.records import Currency
+from rules.settings import CATALOGUE, read_setting, require_allowed
+from rules.terms import WEEKDAYS, Term, Terms
+
+
+class Program(Term):
+    """A partner program: its identity, calendar and versions of terms."""
+
+    id: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
+    name: str
+    time_zone: str
+    currency: Currency
+    roles: tuple[str, ...]
+    versions: tuple[Terms, ...] = Field(min_length=1)
+
+    @field_validator("time_zone")
+    @classmethod
+    def _a_zone(cls, name: str) -> str:
+        try:
+            Calendar(name)
+        except RuleError:
+            raise ValueError("an IANA name such as Australia/Sydney") from None
+        return name
+
+    @model_validator(mode="after")
+    def _versions_in_order(self) -> Program:
+        for number, version in enumerate(self.versions):
+            place = ("versions", number)
+            if number and version.effective_from <= self.versions[number - 1].effective_from:
+                raise ProgramError(
+                    f"versions.{number}.effective_from: found {version.effective_from}; "
+                    "allowed: each effective_from later than the one before",
+                    (*place, "effective_from"),
+                )
+            if number:
+                _require_notice(self.versions[number - 1], version, (*place, "announced_on"))
+            where = f"version {version.effective_from}"
+            for key, term in version.settings.items():
+                try:
+                    read_setting(key, term.value, known=CATALOGUE, where=where)
+                    require_allowed(key, term.value, term.allowed, where=where)
+                except ProgramError as error:
+                    raise ProgramError(str(error), (*place, "settings", key)) from None
+            missing = [key for key in version.needed_settings if key not in version.settings]
+            if missing:
+                raise ProgramError(
+                    f"version {version.effective_from}: setting {missing[0]}: found nothing; allowed: {CATALOGUE[missing[0]].allowed}",
+                    (*place, "settings"),
+                )
+        return self
+
+    @cached_property
+    def calendar(self) -> Calendar:
+        """The program's days; the latest version's business calendar (computed deadlines keep their own date, E24)."""
+        term = self.versions[-1].business_calendar
+        return Calendar(
+            time_zone=self.time_zone,
+            weekend=frozenset(WEEKDAYS.index(day) for day in term.weekend),
+            country=term.country,
+            subdivision=term.subdivision,
+            closed=frozenset(term.closed),
+        )
+
+    def on(self, day: date) -> Terms:
+        """The version in force on a day; days before the first version fall under the first."""
+        found = self.versions[0]
+        for version in self.versions[1:]:
+            if version.effective_from <= day:
+                found = version
+        return found
+
+    def label_on(self, day: date) -> str:
+        """``id@effective_from`` of the version in force on a day."""
+        return f"{self.id}@{self.on(day).effective_from.isoformat()}"
+
+    def changed(self, overrides: Mapping[str, str]) -> Program:
+        """The same program under other settings, in every version (what-if). Raises: ``ProgramError``."""
+        if not overrides:
+            return self
+        body = self.model_dump(mode="json")
+        for version in body["versions"]:
+            for key, text in overrides.items():
+                read_setting(key, text, known=version["settings"], where="--set")
+                require_allowed(key, text, tuple(version["settings"][key]["allowed"]), where="--set")
+                version["settings"][key]["value"] = text
+        return Program.model_validate_json(orjson.dumps(body))
+
+
+def _require_notice(before: Terms, version: Terms, place: tuple[str | int, ...]) -> None:
+    """Refuse terms that were announced later than the terms in force before them promise (TC-34)."""
+    last = before.last_day_of_notice(version.effective_from)
+    if last is None or version.announced_on is None or version.announced_on <= last:
+        return
+    clauses = ", ".join(before.clauses_of("notice_days"))
+    raise ProgramError(
+        f"version {version.effective_from}: announced_on: found {version.announced_on}; "
+        f"allowed: at the latest {last}, notice_days before its start ({clauses})",
+        place,
+    )
+
+
+SHIPPED = ("next-technik", "one-network", "code-ninety", "technology-consultant", "optimetriks")
+"""Programs that come with the service."""
+
+
+def load_program(name_or_path: str, overrides: Mapping[str, str] | None = None) -> Program:
+    """Load a shipped program by name, or a program file by path.
+
+    Raises: ``ProgramError`` naming file, line, key, what was found and what is allowed.
+    """
+    if name_or_path in SHIPPED:
+        text = (files("rules") / "programs" / f"{name_or_path}.yaml").read_text("utf-8")
+        return parse_program(text, f"{name_or_path}.yaml").changed(overrides or {})
+    path = Path(name_or_path)
+    if not path.is_file():
+        raise ProgramError(
+            f"program: found {name_or_path!r}; allowed: {', '.join(SHIPPED)}, or the path of a program file"
+        )
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ProgramError(f"{path}: cannot be read as UTF-8 text: {error}") from None
+    return parse_program(text, str(path)).changed(overrides or {})
+
+
+def parse_program(text: str, file: str) -> Program:
+    """Read a program file's text. Raises: ``ProgramError`` with file, line, key, found, allowed."""
+    program = examine_program(program_tree(text, file), file)
+    if isinstance(program, Program):
+        return program
+    raise program[0]
+
+
+def program_tree(text: str, file: str) -> Any:
+    """A program file's text as a YAML tree that knows its lines. Raises: ``ProgramError`` for what is no such tree."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.constructor import RoundTripConstructor
+    from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+    class AsWritten(RoundTripConstructor):
+        """Dates stay text, so that one that does not exist is told with its place."""
+
+    AsWritten.add_constructor("tag:yaml.org,2002:timestamp", lambda _, node: node.value)
+    yaml = YAML(typ="rt")
+    yaml.Constructor = AsWritten
+    try:
+        tree = yaml.load(text)
+    except MarkedYAMLError as error:
+        line = (error.problem_mark.line + 1) if error.problem_mark else 1
+        raise ProgramError(f"{file}:{line}: not YAML: {error.problem}") from None
+    except (YAMLError, TypeError, ValueError, RecursionError) as error:
+        raise ProgramError(f"{file}: not a program file: {error}") from None
+    if not isinstance(tree, dict):
+        found = "nothing" if tree is None else "a list" if isinstance(tree, list) else repr(tree)[:80]
+        raise ProgramError(f"{file}:1: found {found}; allowed: keys with values, from `id:` to `versions:`")
+    return tree
+
+
+def examine_program(tree: Any, file: str) -> Program | list[ProgramError]:
+    """The program of a tree, or everything that keeps it from being one: file, line, key, found, allowed."""
+    try:
+        return Program.model_validate_json(orjson.dumps(_plain(tree)))
+    except ProgramError as error:
+        path = list(error.path)
+        return [ProgramError(f"{file}:{line_of(tree, path)}: {error}", error.path)]
+    except ValidationError as error:
+        return [_told(one, tree, file) for one in error.errors(include_url=False)]
+    except (TypeError, ValueError, RecursionError) as error:
+        return [ProgramError(f"{file}: not a program file: {error}")]
+
+
+def _told(error: Any, tree: Any, file: str) -> ProgramError:
+    path = [part for part in error["loc"] if part not in TAGS]
+    if error["type"] == "union_tag_invalid":
+        place = [*path, "kind"]
+        found, allowed = repr(error["ctx"]["tag"]), error["ctx"]["expected_tags"]
+    else:
+        place = path
+        found, allowed = "nothing" if error["type"] == "missing" else repr(error["input"])[:80], _allowed(error)
+    where = f"{file}:{line_of(tree, place)}: {'.'.join(map(str, place))}"
+    return ProgramError(f"{where}: found {found}; allowed: {allowed}", tuple(place))
+
+
+TAGS = {
+    "share_of_collections", "share_of_invoices", "share_of_contract", "milestone_bonus",
+    "not_engaged", "good_standing", "agreement_signed", "trained_staff",
+    "introduced", "enrolled_at_signature", "first_plan",
+}  # fmt: skip
+"""Kinds of terms, which the parser puts into the places of its errors."""
+
+_IN_WORDS = {
+    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$": "a date, YYYY-MM-DD",
+    r"^[A-Z]+-[A-Z]?[0-9]+$": "a clause id such as NT-14",
+    r"^[a-z0-9][a-z0-9-]*$": "small letters, digits and hyphens",
+}
+
+
+def _allowed(error: Any) -> str:
+    if error["type"] == "literal_error" and error["loc"][-1] == "currency":
+        return "an ISO 4217 currency code such as 'AUD'"
+    if error["type"] == "extra_forbidden":
+        return "the keys that `referee schema program` lists"
+    if (pattern := error.get("ctx", {}).get("pattern")) in _IN_WORDS:
+        return _IN_WORDS[pattern]
+    message = str(error["msg"]).removeprefix("Value error, ")
+    return message[:1].lower() + message[1:]
+
+
+def _plain(node: Any) -> Any:
+    if isinstance(node, dict):
+        return {str(key): _plain(value) for key, value in node.items()}
+    if isinstance(node, list):
+        return [_plain(value) for value in node]
+    if isinstance(node, bool) or node is None:
+        return node
+    if isinstance(node, int):
+        return int(node)
+    if isinstance(node, float):
+        return float(node)
+    if isinstance(node, date):
+        return node.isoformat()
+    return str(node)
+
+
+def line_of(tree: Any, path: list[Any]) -> int:
+    """The line (from 1) of the deepest part of the path that stands in a YAML tree read with its places."""
+    line = 1
+    for part in path:
+        try:
+            places = tree.lc
+            line = (places.key(part) if isinstance(part, str) else places.item(part))[0] + 1
+            tree = tree[part]
+        except (KeyError, IndexError, TypeError, AttributeError):
+            break
+    return line

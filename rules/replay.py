@@ -1,0 +1,268 @@
+"""Replaying a deal: every record that moves it, in the order things became known, one evaluation after each.
+
+Rules that earn on invoices or contracts say what should stand after each event; what they share is here: the state of
+the deal at the instant, and what a change is called in the ledger (its cause).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from rules.accrual import Accrual, Cause
+from rules.calendar import BEGINNING, Calendar, Period
+from rules.deal import Deal, Outcome, Standing
+from rules.invoice_book import InvoiceBook
+from rules.ledger import Ledger
+from rules.records import Contract, Enrollment, FraudFinding, Opportunity
+from rules.tasks import Wanted
+from rules.terms import Terms
+
+ORDER = (
+    "fraud_finding", "enrollment", "contract", "opportunity", "standing", "decision", "fx_rate", "tier", "invoice",
+    "credit_note", "payment", "refund", "timer",
+)  # fmt: skip
+"""At one instant, events are seen in this order."""
+_PLACE = {kind: number for number, kind in enumerate(ORDER)}
+TIME = Cause("adjustment", ("timer", ""), None)
+"""What changes by the passing of time alone."""
+_ABOUT_INVOICES = {"credit_note": "credits", "payment": "payments", "refund": "refunds"}
+
+
+class DealReplay(ABC):
+    """The state of a deal at each instant; a rule says in ``evaluate`` what follows from it."""
+
+    sees_payments = True
+    """Whether what the customer paid matters to the rule."""
+    keeps_receipts = False
+    """Whether the rule asks for the first receipt of a contract."""
+
+    def __init__(self, deal: Deal, terms: Terms, ledger: Ledger) -> None:
+        self.deal = deal
+        self.terms = terms
+        self.ledger = ledger
+        self.calendar: Calendar = deal.program.calendar
+        self.books: dict[str, InvoiceBook] = {}
+        self.contracts: dict[str, Contract] = {}
+        self.opportunities: dict[str, Opportunity] = {}
+        self.enrollments: dict[str, tuple[datetime, Enrollment]] = {}
+        self.fraud: FraudFinding | None = None
+        self.standing = Standing(BEGINNING, None, False)
+        self.outcome = Outcome()
+        self._by_contract: dict[str, list[str]] = {}
+        for name in sorted(deal.invoices):
+            if (contract := deal.contract_of.get(name)) is not None:
+                self._by_contract.setdefault(contract, []).append(name)
+        self._receipts: dict[str, dict[str, date]] = {}
+        self._wanted: dict[str, Wanted] = {}
+        self._changed = False
+
+    def run(self) -> Outcome:
+        """Replay everything. Raises: nothing; what is missing is a task."""
+        events = sorted(self._events(), key=lambda event: event[:3])
+        for at, place, name, owner, fact in events:
+            kind = ORDER[place]
+            cause = self._see(kind, name, owner, fact, at)
+            invoice = owner or (name if kind == "invoice" else None)
+            contract = self.deal.contract_of.get(invoice) if invoice else name if kind == "contract" else None
+            if self.keeps_receipts and kind in ("payment", "invoice"):
+                self._note_receipt(str(invoice))
+            self.evaluate(at, invoice, contract, cause)
+            if self._changed:
+                self.outcome.tasks.append((at, tuple(self._wanted.values())))
+                self._changed = False
+        return self.outcome
+
+    @abstractmethod
+    def evaluate(self, at: datetime, invoice: str | None, contract: str | None, cause: Cause) -> None:
+        """Make stand what should after an event about an invoice, a contract, or (both ``None``) the whole deal."""
+
+    def timers(self) -> Iterable[date]:
+        """Local dates at whose start something may change by time alone."""
+        return ()
+
+    def want(self, about: str, task: Wanted | None) -> None:
+        """What is wanted of a person about something; ``None``: nothing any more."""
+        if self._wanted.get(about) == task:
+            return
+        self._changed = True
+        if task is None:
+            del self._wanted[about]
+        else:
+            self._wanted[about] = task
+
+    @property
+    def earning(self) -> bool:
+        """Whether the claim may earn now."""
+        return self.standing.approved_at is not None
+
+    def clawed_back(self, contract: Contract | None) -> Cause | None:
+        """Why all that a contract earned is taken back: fraud at any time, or an early cancellation (CN-39..CN-41)."""
+        if self.fraud is not None and self.terms.claims.fraud_clauses:
+            clauses = self.terms.claims.fraud_clauses
+            return Cause("clawback", ("fraud_finding", self.fraud.id), self.fraud.found_on, clauses)
+        if contract is None or self.terms.clawback is None or contract.cancelled_on is None:
+            return None
+        last = self.clawback_until(contract)
+        cancelled = self.cancelled_on(contract)
+        if last is None or cancelled is None or cancelled > last:
+            return None
+        return Cause("clawback", ("contract", contract.id), contract.cancelled_on, self.terms.clawback.clauses)
+
+    def clawback_until(self, contract: Contract) -> date | None:
+        """The last day on which a cancellation takes back what the contract earned (CN-A14, CN-A15)."""
+        values, term = self.terms.values, self.terms.clawback
+        if term is None:
+            return None
+        one_time = contract.kind in ("fixed_price", "project")
+        if values.get("clawback_applies_to") == ("recurring" if one_time else "one_time"):
+            return None
+        anchor: date | None = contract.signed_on
+        if values.get("clawback_anchor") == "contract_start":
+            anchor = contract.starts_on or contract.signed_on
+        elif values.get("clawback_anchor") == "first_invoice":
+            issued = [
+                book.invoice.issued_on
+                for name, book in self.books.items()
+                if book.invoice is not None and self.deal.contract_of.get(name) == contract.id
+            ]
+            anchor = min(issued, default=None)
+        if anchor is None:
+            return None
+        return last_day_of(self.terms, anchor, Period(days=term.within_days))
+
+    def cancelled_on(self, contract: Contract) -> date | None:
+        """The date of a cancellation that counts: when it takes effect, or when it was told (CN-A14)."""
+        if contract.cancelled_on is None or self.terms.values.get("cancel_date") != "notice":
+            return contract.cancelled_on
+        told = self.calendar.date_of(contract.known_at) if contract.known_at else contract.cancelled_on
+        return min(told, contract.cancelled_on)
+
+    def books_of(self, contract: str) -> list[InvoiceBook]:
+        """The invoices of a contract that stand, by id."""
+        names = self._by_contract.get(contract, ())
+        return [self.books[name] for name in names if self.books[name].stands]
+
+    def first_receipt(self, contract: str) -> date | None:
+        """The day of the customer's first payment on a contract."""
+        return min(self._receipts.get(contract, {}).values(), default=None)
+
+    def _note_receipt(self, invoice: str) -> None:
+        contract = self.deal.contract_of.get(invoice)
+        if contract is None:
+            return
+        book = self.books[invoice]
+        day = book.first_receipt if book.stands else None
+        receipts = self._receipts.setdefault(contract, {})
+        if day is None:
+            receipts.pop(invoice, None)
+        else:
+            receipts[invoice] = day
+
+    def left_on(self, at: datetime) -> date | None:
+        """The last day on which the partner was in the program, when it is no more; ``None``: it still is."""
+        today = self.calendar.date_of(at)
+        lasts: list[date] = []
+        for known_at, fact in self.enrollments.values():
+            if fact.standing == "terminated":
+                told = self.calendar.date_of(known_at)
+                lasts.append(min(fact.ends_on or told, told) if fact.starts_on <= told else told)
+            elif fact.ends_on is not None and fact.ends_on < today:
+                lasts.append(fact.ends_on)
+            else:
+                return None
+        return max(lasts, default=None)
+
+    def _see(self, kind: str, name: str, owner: str | None, fact: Any, at: datetime) -> Cause:
+        """Take note of an event; what it is called when it changes what was posted."""
+        default = Cause("adjustment", ("referral", self.deal.referral), None)
+        if kind == "standing":
+            self.standing = fact
+        elif kind == "fraud_finding":
+            self.fraud = fact
+            return Cause("clawback", ("fraud_finding", name), fact.found_on) if fact else default
+        elif kind == "enrollment":
+            self.enrollments.pop(name, None)
+            if fact is not None:
+                self.enrollments[name] = (at, fact)
+        elif kind in ("contract", "opportunity"):
+            now: dict[str, Any] = self.contracts if kind == "contract" else self.opportunities
+            now.pop(name, None)
+            if fact is not None:
+                now[name] = fact
+            return Cause("adjustment", (kind, name), None)
+        elif kind == "invoice":
+            self.books[name].invoice = fact
+            voided = fact.voided_on if fact is not None else None
+            return Cause("reversal" if voided else "adjustment", ("invoice", name), voided)
+        elif kind == "timer":
+            return TIME
+        elif kind in _ABOUT_INVOICES:
+            return self._see_money(kind, name, str(owner), fact)
+        return default
+
+    def _see_money(self, kind: str, name: str, invoice: str, fact: Any) -> Cause:
+        held: dict[str, Any] = getattr(self.books[invoice], _ABOUT_INVOICES[kind])
+        held.pop(name, None)
+        if fact is None:
+            return Cause("adjustment", (kind, name), None)
+        held[name] = fact
+        if kind == "credit_note":
+            return Cause("reversal", (kind, name), fact.issued_on)
+        if kind == "refund":
+            return Cause("reversal", (kind, name), fact.paid_on)
+        return Cause("reversal" if fact.reverses is not None else "adjustment", (kind, name), fact.received_on)
+
+    def _currencies(self) -> set[str]:
+        """The currencies of the customer's documents."""
+        billed = {seen.fact.currency for facts in self.deal.invoices.values() for seen in facts.invoice if seen.fact}
+        return billed | {view.fact.currency for views in self.deal.contracts.values() for view in views if view.fact}
+
+    def _events(self) -> Iterator[tuple[datetime, int, str, str | None, Any]]:
+        deal = self.deal
+        place = _PLACE
+        for standing in deal.standings:
+            yield standing.at, place["standing"], "", None, standing
+        for decision in deal.rate_decisions:
+            yield decision.at, place["decision"], "", None, decision
+        for kind, records in (
+            ("contract", deal.contracts), ("opportunity", deal.opportunities), ("enrollment", deal.enrollments),
+            ("fraud_finding", deal.fraud),
+        ):  # fmt: skip
+            for name, timeline in records.items():
+                for view in timeline:
+                    yield view.at, place[kind], name, None, view.fact
+        for at in deal.fx.instants(self._currencies(), self.terms.values.get("payout_currency")):
+            yield at, place["fx_rate"], "", None, None
+        for instant in deal.tiers.instants if deal.tiers else ():
+            yield instant, place["tier"], "", None, None
+        for name, facts in deal.invoices.items():
+            self.books[name] = InvoiceBook(name)
+            for invoice in facts.invoice:
+                yield invoice.at, place["invoice"], name, None, invoice.fact
+            for kind, moves in (
+                ("credit_note", facts.credits),
+                ("payment", facts.payments if self.sees_payments else {}),
+                ("refund", facts.refunds),
+            ):
+                for identity, views in moves.items():
+                    for each in views:
+                        yield each.at, place[kind], identity, name, each.fact
+        for day in sorted(set(self.timers())):
+            if (at := self.calendar.start_of(day)) < deal.until:
+                yield at, place["timer"], "", None, None
+            else:
+                self.outcome.wakes.append(day)
+
+
+def last_day_of(terms: Terms, start: date, length: Period) -> date:
+    """The last day of a window of this length; inclusive unless the program says otherwise (G-4)."""
+    last = length.after(start)
+    return last if terms.values.get("window_end") == "inclusive" else last - timedelta(days=1)
+
+
+def earned(accruals: Iterable[Accrual]) -> list[Accrual]:
+    """Those for which something was posted."""
+    return [accrual for accrual in accruals if accrual.entry is not None]
