@@ -71,10 +71,15 @@ def successes_of(history: History, tiers: Mapping[str, TierHistory], claims: Ite
     """The successful referrals that count now, with the value of their contracts in the program's currency (TC-A10)."""
     contracts = {claim.referral: claim.verdicts[-1][1].contracts for claim in claims}
     return [
-        Success(partner, day, sum((_value(history, name) for name in contracts.get(referral, ())), ZERO))
+        Success(partner, day, worth_of(history, contracts.get(referral, ())))
         for partner, tier in sorted(tiers.items())
         for day, referral in tier.counted
     ]
+
+
+def worth_of(history: History, contracts: Iterable[str]) -> Decimal:
+    """What contracts are worth together, in the program's currency."""
+    return sum((_value(history, name) for name in contracts), ZERO)
 
 
 def _value(history: History, contract: str) -> Decimal:
