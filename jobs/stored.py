@@ -143,7 +143,14 @@ class _Settling:
             for name in sorted(prospects.by_id):
                 settled = self._claims(history, prospects, prospects.by_id[name])
                 for partner, marks in sorted(marks_of(history, settled.claims).items()):
-                    rows.append(("marks", f"{partner}:{name}", f"marks:{name}", {"partner": partner, "marks": _mark_rows(marks)}))
+                    rows.append(
+                        (
+                            "marks",
+                            f"{partner}:{name}",
+                            f"marks:{name}",
+                            {"partner": partner, "marks": _mark_rows(marks)},
+                        )
+                    )
             before = self._book.owned([f"marks:{name}" for name in prospects.by_id])
             after = {key: body for _, key, _, body in rows}
             keys = {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
