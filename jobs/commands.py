@@ -209,7 +209,7 @@ def what_if(
     if records is not None:
         (loaded,) = load_programs([_given("--program", program)], [])
         day = date_option("--as-of", _given("--as-of", as_of))
-        found = what_if_of_file(loaded, terms, read_records(records), day, file=records)
+        found = what_if_of_file(loaded, terms, read_records(records)[0], day, file=records)
     else:
         with installation(config) as here:
             found = what_if_of_store(here, program, terms, date_option("--as-of", as_of) if as_of else None)

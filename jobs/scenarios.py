@@ -36,7 +36,8 @@ class Step(BaseModel):
     """Settle at the end of ``as_of`` under the settings ``set``, and compare the outcome's lists with ``expect``.
 
     A list's items are partial rows, each of which must be found; ``{absent: row}`` must not be found, and
-    ``{count: n}`` (with ``of: row``) counts. Texts under ``because`` and ``reason`` are contained, lists are included.
+    ``{count: n}`` (with ``of: row``, and nothing else) counts. Texts under ``because`` and ``reason`` are contained,
+    lists are included.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -193,7 +194,7 @@ _Told = tuple[str, tuple[tuple[str, str, str], ...]]
 
 def _differences(rows: list[Row], items: list[Row]) -> Iterator[_Told]:
     for item in items:
-        if "count" in item:
+        if "count" in item and item.keys() <= {"count", "of"}:
             number = sum(_fits(row, item.get("of", {})) for row in rows)
             if number != item["count"]:
                 of = f" of {_shown(item['of'])}" if "of" in item else ""

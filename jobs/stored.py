@@ -19,6 +19,7 @@ from sqlalchemy import Connection
 
 from jobs.history import History
 from jobs.settle import Settled, marks_of, settle_claims, settle_money, standing_holds, tiers_of
+from jobs.standing import tasks_of_partner
 from rules.dues import due_for, payable_from, period_end, period_start
 from rules.facts import Facts
 from rules.ledger import Entry, Ledger, Posting, posting
@@ -271,10 +272,18 @@ class _Settling:
             some = names[start : start + _BATCH]
             history = self._history(self._book.partner_facts(some))
             rows = [
-                ("tasks", task.key, f"partner:{task.subject}", task.row(self._today))
-                for task in history.standing_tasks()
+                ("tasks", task.key, f"partner:{partner}", task.row(self._today))
+                for partner in sorted(history.enrollments)
+                for task in self._partner_tasks(history, partner)
             ]
             self._book.replace_rows([f"partner:{name}" for name in some], rows)
+
+    def _partner_tasks(self, history: History, partner: str) -> list[Task]:
+        marks = self._marks([partner]) if self._has_tiers else {}
+        tier = tiers_of(history, marks).get(partner)
+        tasks = tasks_of_partner(history, partner, tier.steps if tier else ())
+        history.tick_off(tasks)
+        return tasks
 
     def _partners_of(self, new: NewFacts) -> set[str]:
         """Partners whose statements these facts name, or whose withholding may have changed."""

@@ -30,16 +30,22 @@ def milestone_bonus(deal: Deal, terms: Terms, term: MilestoneBonus, ledger: Ledg
 
 
 class _BonusReplay(DealReplay):
+    keeps_receipts = True
+
     def __init__(self, deal: Deal, terms: Terms, term: MilestoneBonus, ledger: Ledger) -> None:
         super().__init__(deal, terms, ledger)
         self._term = term
         self._net = Net(terms, ("shipping",))
         self._poster = Poster(deal, terms, ledger, term.clauses + term.amount_clauses, self._due)
         self._bonuses: dict[str, Accrual] = {}
+        self._parts: dict[str, Decimal] = {}
+        self._sums: dict[str, Decimal] = {}
+        """The revenue of each invoice and of each contract, in the bonus's currency."""
+        self._by_contract_amount = terms.values.get("bonus_base") == "contract_amount"
         self._crossed: dict[str, tuple[date, Decimal]] = {}
 
     def evaluate(self, at: datetime, invoice: str | None, contract: str | None, cause: Cause) -> None:
-        if invoice is not None and contract is None:
+        if invoice is not None and (contract is None or not self._matters(invoice, contract, at)):
             return
         for name in [contract] if contract is not None else sorted(self.deal.contracts):
             own = self.contracts.get(name)
@@ -48,6 +54,23 @@ class _BonusReplay(DealReplay):
             receipt = self.first_receipt(name)
             if bonus.entry is not None and receipt is not None:
                 self._poster.release(bonus, at, max(receipt, bonus.entry.earned_on))
+
+    def _matters(self, invoice: str, contract: str, at: datetime) -> bool:
+        """Whether what is known of an invoice now can change the bonus of its contract; keeps the contract's revenue."""
+        book = self.books[invoice]
+        now = ZERO
+        if book.stands and book.invoice is not None:
+            net, _ = self._net.of(book.invoice, book.credits.values())
+            now = self._exchanged(net, book.invoice.currency, book.invoice.issued_on, at)
+        self._sums[contract] = self._sums.get(contract, ZERO) + now - self._parts.get(invoice, ZERO)
+        self._parts[invoice] = now
+        bonus = self._bonuses.get(contract)
+        is_done = bonus is not None and bonus.entry is not None and bonus.released_on is not None
+        if self.terms.values.get("bonus_reversible") is True:
+            return True
+        if is_done:
+            return False
+        return contract in self._crossed or self._sums[contract] > self._term.above or self._by_contract_amount
 
     def _target(self, name: str, contract: Contract | None, bonus: Accrual, at: datetime) -> Target | None:
         self.want(name, None)
@@ -92,20 +115,20 @@ class _BonusReplay(DealReplay):
 
     def _revenue(self, name: str, contract: Contract, at: datetime) -> tuple[Decimal, date | None]:
         """The revenue that is compared with the threshold, in the bonus's currency, and the day on which it went above."""
-        if self.terms.values.get("bonus_base") == "contract_amount":
+        if self._by_contract_amount:
             value = (
                 contract.value if contract.value is not None else sum((x.amount for x in contract.lines or ()), ZERO)
             )
             return self._exchanged(value, contract.currency, contract.signed_on, at), contract.signed_on
-        total, day = ZERO, None
+        total = self._sums.get(name, ZERO)
+        if total <= self._term.above:
+            return total, None
+        rising = ZERO
         for book in sorted(self.books_of(name), key=lambda b: (b.invoice.issued_on if b.invoice else date.max, b.id)):
-            if book.invoice is None:
-                continue
-            net, _ = self._net.of(book.invoice, book.credits.values())
-            total += self._exchanged(net, book.invoice.currency, book.invoice.issued_on, at)
-            if day is None and total > self._term.above:
-                day = book.invoice.issued_on
-        return total, day
+            rising += self._parts.get(book.id, ZERO)
+            if rising > self._term.above and book.invoice is not None:
+                return total, book.invoice.issued_on
+        return total, None
 
     def _exchanged(self, amount: Decimal, currency: str, day: date, at: datetime) -> Decimal:
         if currency == self._term.currency:

@@ -16,6 +16,7 @@ from typing import Any
 from rules.calendar import Calendar, add_months, month_end, next_month
 from rules.deal import Deal, InvoiceFacts, Outcome
 from rules.dues import due_after
+from rules.first_year import first_year
 from rules.ledger import Entry, EntryKind, Ledger
 from rules.money import EXACT, ROUNDINGS, ZERO, percent, rounded, shares, text
 from rules.net import Net
@@ -224,6 +225,7 @@ class _Replay:
             or self._contract is None
             or invoice is None
             or invoice.voided_on is not None
+            or not self._is_in_first_year(invoice)
         ):
             if book.given:
                 self._correct(at, book, rate or ZERO, ZERO, kind, source, day, corrected)
@@ -247,6 +249,19 @@ class _Replay:
                 book.shares.append(_Share(payment.id, self._deal.partner, None, ZERO, ZERO))
             book.posted += amount
             book.posted_basis = basis
+
+    def _is_in_first_year(self, invoice: Invoice) -> bool:
+        """Whether the invoice is one that earns, where only the contract's first year does (ON-1, ON-A3, ON-21)."""
+        if not self._term.first_year_only or self._contract is None:
+            return True
+        earning = {line.kind for book in self._books.values() if book.invoice for line in book.invoice.lines}
+        earning -= set(self._term.excluded_lines)
+        receipts = [p.received_on for book in self._books.values() for p in book.payments.values()]
+        year = first_year(
+            str(self._terms.values["first_year_anchor"]), self._contract,
+            [book.invoice for book in self._books.values() if book.invoice], earning, min(receipts, default=None),
+        )  # fmt: skip
+        return year.holds(invoice)
 
     def _basis(self, net: Decimal, gross: Decimal, collected: Decimal) -> Decimal:
         if self._only_fully_paid:

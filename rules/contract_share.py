@@ -15,12 +15,13 @@ from rules.accrual import Accrual, Cause, Poster, Target
 from rules.deal import Deal, Outcome
 from rules.dues import due_after, due_with_statement
 from rules.first_year import DAY, FirstYear, first_year
+from rules.invoice_book import InvoiceBook
 from rules.ledger import Ledger
 from rules.money import ZERO, percent, rounded, text
 from rules.net import Net
 from rules.rates import Found, Rates
 from rules.records import Contract, LineKind
-from rules.replay import DealReplay
+from rules.replay import TIME, DealReplay
 from rules.tasks import Wanted
 from rules.terms import ShareOfContract, Terms
 
@@ -39,6 +40,8 @@ def share_of_contract(deal: Deal, terms: Terms, term: ShareOfContract, pinned_on
 
 
 class _ContractReplay(DealReplay):
+    keeps_receipts = True
+
     def __init__(self, deal: Deal, terms: Terms, term: ShareOfContract, pinned_on: date, ledger: Ledger) -> None:
         super().__init__(deal, terms, ledger)
         self._term = term
@@ -50,6 +53,10 @@ class _ContractReplay(DealReplay):
         self._earned = str(terms.values.get("earned", term.earned))
         if terms.values.get("release") == "completed":
             self._earned = "completed"
+        self._by_revenue = terms.values.get("commission_base") == "invoiced_revenue"
+        self._parts: dict[str, tuple[Decimal, ...]] = {}
+        self._sums: dict[str, tuple[Decimal, ...]] = {}
+        """Of each invoice, and of each contract: what credits, refunds and reversals took, and what was billed."""
         self._at_receipt: dict[str, Contract] = {}
         self._years: dict[str, FirstYear] = {}
         self._trues_up = term.corrections == "true_up" and terms.values.get("true_up") == "at_first_year_end"
@@ -57,26 +64,32 @@ class _ContractReplay(DealReplay):
     def timers(self) -> Iterable[date]:
         if not self._trues_up:
             return
+        anchor = str(self.terms.values.get("first_year_anchor", "subscription_start"))
         for timeline in self.deal.contracts.values():
             for view in timeline:
                 if view.fact is not None:
-                    yield first_year("signature", view.fact, (), (), None).ends_before
+                    yield FirstYear(view.fact.signed_on).ends_before
                     if view.fact.starts_on is not None:
                         yield FirstYear(view.fact.starts_on).ends_before
         for facts in self.deal.invoices.values():
             for seen in facts.invoice:
-                if seen.fact is not None:
-                    yield FirstYear(seen.fact.service_from or seen.fact.issued_on).ends_before
-            for payments in facts.payments.values():
-                yield from (FirstYear(view.fact.received_on).ends_before for view in payments if view.fact)
+                if seen.fact is not None and anchor == "first_invoice":
+                    yield FirstYear(seen.fact.issued_on).ends_before
+                elif seen.fact is not None and seen.fact.service_from:
+                    yield FirstYear(seen.fact.service_from).ends_before
+            if anchor == "first_receipt":
+                for payments in facts.payments.values():
+                    yield from (FirstYear(view.fact.received_on).ends_before for view in payments if view.fact)
 
     def evaluate(self, at: datetime, invoice: str | None, contract: str | None, cause: Cause) -> None:
-        if invoice is not None and contract is None:
+        if invoice is not None and (contract is None or not self._matters(invoice, contract, at)):
             return
         names = [contract] if contract is not None else sorted(self.deal.contracts)
         for name in names:
             own = self.contracts.get(name)
             accrual = self._accruals.setdefault(name, Accrual(("contract", name), name))
+            if cause is TIME and not self._is_year_end(name, at):
+                continue
             clawed = self.clawed_back(own)
             if clawed is not None:
                 self._poster.post(accrual, at, None, clawed)
@@ -85,12 +98,35 @@ class _ContractReplay(DealReplay):
             target = self._target(name, own, accrual, at)
             cause_here = cause
             if accrual.entry is not None and self._term.corrections == "true_up":
-                if self._waits_for_year_end(name, at):
+                if target is not None and accrual.posted and self._waits_for_year_end(name, at):
                     continue
-                if invoice is None and cause.source[0] == "referral" and name in self._years:
+                if cause is TIME:
                     cause_here = Cause("true_up", ("contract", name), self._years[name].ends_before)
             self._poster.post(accrual, at, target, cause_here)
             self._release(accrual, name, at)
+
+    def _matters(self, invoice: str, contract: str, at: datetime) -> bool:
+        """Whether what is known of an invoice now can change what its contract earns; keeps the contract's sums."""
+        book = self.books[invoice]
+        now = (*book.given_back(self._net), self._billed(book)) if book.stands else (ZERO, ZERO, ZERO, ZERO)
+        before = self._parts.get(invoice, (ZERO, ZERO, ZERO, ZERO))
+        self._parts[invoice] = now
+        if now != before:
+            sums = self._sums.get(contract, (ZERO, ZERO, ZERO, ZERO))
+            self._sums[contract] = tuple(s + n - b for s, n, b in zip(sums, now, before, strict=True))
+        accrual = self._accruals.get(contract)
+        if accrual is None or accrual.entry is None or accrual.released_on is None:
+            return True
+        if self._term.basis == "value":
+            return now[:3] != before[:3] or self._by_revenue
+        if self._waits_for_year_end(contract, at):
+            return not accrual.posted or self.first_receipt(contract) is None
+        return contract not in self._years or book.invoice is None or self._years[contract].holds(book.invoice)
+
+    def _billed(self, book: InvoiceBook) -> Decimal:
+        if not self._by_revenue or book.invoice is None:
+            return ZERO
+        return self._net.of(book.invoice, book.credits.values())[0]
 
     # ---- what should stand
 
@@ -173,18 +209,14 @@ class _ContractReplay(DealReplay):
             return None, ""
         if self._term.corrections == "none":
             return value, words
-        credited = refunded = lost = ZERO
-        for book in self.books_of(name):
-            taken = book.given_back(self._net)
-            credited += ZERO if base == "invoiced_revenue" or "credit" not in self._net.excludes else taken[0]
-            refunded += taken[1]
-            lost += taken[2]
+        credited, refunded, lost, _ = self._sums.get(name, (ZERO, ZERO, ZERO, ZERO))
+        if base == "invoiced_revenue":
+            credited = ZERO
         return max(value - credited - refunded - lost, ZERO), words
 
     def _value(self, name: str, contract: Contract, base: str) -> tuple[Decimal | None, str]:
         if base == "invoiced_revenue":
-            nets = [self._net.of(b.invoice, b.credits.values())[0] for b in self.books_of(name) if b.invoice]
-            return sum(nets, ZERO), f"invoiced on contract {name}"
+            return self._sums.get(name, (ZERO, ZERO, ZERO, ZERO))[3], f"invoiced on contract {name}"
         if base == "project_value" and contract.opportunity in self.opportunities:
             amount = self.opportunities[contract.opportunity].amount
             if amount is not None:
@@ -234,6 +266,9 @@ class _ContractReplay(DealReplay):
         if not self._trues_up or name not in self._years:
             return False
         return self.calendar.date_of(at) < self._years[name].ends_before
+
+    def _is_year_end(self, name: str, at: datetime) -> bool:
+        return name in self._years and self.calendar.date_of(at) == self._years[name].ends_before
 
     def _release(self, accrual: Accrual, name: str, at: datetime) -> None:
         if accrual.entry is None or accrual.released_on is not None:

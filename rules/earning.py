@@ -20,7 +20,11 @@ def earn(deal: Deal, ledger: Ledger) -> Iterator[Outcome]:
     if pinned is None:
         return
     day, terms = pinned
+    kinds = {view.fact.kind for timeline in deal.contracts.values() for view in timeline if view.fact}
     for term in terms.in_force():
+        wanted = getattr(term, "contract_kinds", ())
+        if wanted and not kinds & set(wanted):
+            continue
         if isinstance(term, ShareOfCollections):
             for contract in deal.contracts:
                 yield share_of_collections(deal, contract, terms, term, day, ledger)

@@ -70,11 +70,15 @@ class InvoiceBook:
         """Of the net that earns: what credits took, what refunds took, and what reversed payments took."""
         if self.invoice is None:
             return ZERO, ZERO, ZERO
+        if not self.credits and not self.refunds and all(p.reverses is None for p in self.payments.values()):
+            return ZERO, ZERO, ZERO
         before, whole = net_of.of(self.invoice, ())
         after, _ = net_of.of(self.invoice, self.credits.values())
         refunded = sum((refund.amount for refund in self.refunds.values()), ZERO)
         if "refund" not in net_of.excludes:
             refunded = ZERO
+        if "credit" not in net_of.excludes:
+            after = before
         share = before / whole if whole else ZERO
         refund_net = min(EXACT.multiply(refunded, share), after)
         lost_net = min(EXACT.multiply(self.lost, share), after - refund_net)

@@ -62,10 +62,18 @@ class _InvoiceReplay(DealReplay):
         self._net = Net(terms, term.excluded_lines)
         self._poster = Poster(deal, terms, ledger, term.clauses + term.rate.clauses, self._due)
         self._accruals: dict[str, Accrual] = {}
+        self._window_now: _Window | None = None
+        self._paid_on: dict[str, date | None] = {}
+        """Of each invoice the day of its full payment, as far as it is asked for."""
+        self._anchors: dict[str, date] = {}
+        """Issue dates of the invoices that may open the window."""
         self._base = str(terms.values.get("base", "net_of_tax_and_credit"))
         self._in_window_by = str(terms.values.get("in_window_by", "invoice_date"))
         self._only_all = terms.values.get("release") == "all_12_months"
         self._bad_debt_days = terms.values.get("bad_debt_days")
+        self.sees_payments = (
+            term.earned == "fully_paid" or term.released == "fully_paid" or isinstance(self._bad_debt_days, int)
+        )
         self._retroactive = terms.values.get("rate_applies") == "retroactive_year"
 
     def timers(self) -> Iterable[date]:
@@ -79,13 +87,22 @@ class _InvoiceReplay(DealReplay):
                     yield view.fact.issued_on + timedelta(days=self._bad_debt_days + 1)
 
     def evaluate(self, at: datetime, invoice: str | None, contract: str | None, cause: Cause) -> None:
-        alone = self._term.window is None and invoice is not None and not self._after_end(invoice)
-        names: Iterable[str] = (invoice,) if alone and invoice is not None else sorted(self.books)
-        window = self._window()
+        window = self._window_now
+        if invoice is not None:
+            self._note(invoice)
+        if invoice is None or self._term.window is not None:
+            window = self._window()
+        alone = invoice is not None and window == self._window_now and self._in_window_by != "12_invoices"
+        self._window_now = window
+        names: Iterable[str] = sorted(self.books)
+        if alone and invoice is not None and not self._after_end(invoice):
+            names = (invoice,)
         for name in names:
             book = self.books[name]
             accrual = self._accruals.get(name)
             if accrual is None:
+                if book.invoice is None:
+                    continue
                 accrual = self._accruals[name] = Accrual(("invoice", name), self.deal.contract_of.get(name))
             own = self._contract(name)
             clawed = self.clawed_back(own)
@@ -98,6 +115,22 @@ class _InvoiceReplay(DealReplay):
             self._release(accrual, book, own, at)
         if self._only_all and window is not None:
             self._release_all(window, at)
+
+    def _note(self, name: str) -> None:
+        """Keep what the window is made from."""
+        book = self.books[name]
+        self._paid_on.pop(name, None)
+        self._anchors.pop(name, None)
+        if self._term.window is None or not book.stands or book.invoice is None:
+            return
+        opens = self.terms.values["window_anchor"] == "first_invoice_issue_date" or self._paid(name) is not None
+        if opens and book.invoice.issued_on >= self.deal.submitted_on:
+            self._anchors[name] = book.invoice.issued_on
+
+    def _paid(self, name: str) -> date | None:
+        if name not in self._paid_on:
+            self._paid_on[name] = self.books[name].paid_in_full_on()
+        return self._paid_on[name]
 
     def _contract(self, name: str) -> Contract | None:
         identity = self.deal.contract_of.get(name)
@@ -202,7 +235,7 @@ class _InvoiceReplay(DealReplay):
     def _earned_on(self, book: InvoiceBook) -> date | None:
         """The day of the fact that earns the invoice's commission, or ``None``: not yet."""
         assert book.invoice is not None
-        return book.invoice.issued_on if self._term.earned == "issued" else book.paid_in_full_on()
+        return book.invoice.issued_on if self._term.earned == "issued" else self._paid(book.id)
 
     def _rate(
         self, accrual: Accrual, invoice: Invoice, contract: Contract | None, day: date, at: datetime
@@ -243,19 +276,8 @@ class _InvoiceReplay(DealReplay):
         if self._term.window is None:
             return None
         anchor = str(self.terms.values["window_anchor"])
-        days: list[date] = []
-        if anchor == "closed_on":
-            days = [self.standing.won_on] if self.standing.won_on else []
-        else:
-            for book in self.books.values():
-                invoice = book.invoice
-                if not book.stands or invoice is None or invoice.issued_on < self.deal.submitted_on:
-                    continue
-                if anchor == "first_invoice_issue_date" or book.paid_in_full_on() is not None:
-                    days.append(invoice.issued_on)
-        if not days:
-            return None
-        return _Window(min(days), Period.parse(self._term.window).after(min(days)))
+        first = self.standing.won_on if anchor == "closed_on" else min(self._anchors.values(), default=None)
+        return None if first is None else _Window(first, Period.parse(self._term.window).after(first))
 
     def _is_in_window(self, book: InvoiceBook, paid_on: date, window: _Window | None) -> bool:
         if self._term.window is None:
@@ -292,7 +314,7 @@ class _InvoiceReplay(DealReplay):
         if not isinstance(self._bad_debt_days, int) or book.invoice is None:
             return False
         last = book.invoice.issued_on + timedelta(days=self._bad_debt_days)
-        return self.calendar.date_of(at) > last and book.paid_in_full_on() is None
+        return self.calendar.date_of(at) > last and self._paid(book.id) is None
 
     # ---- release
 
@@ -301,7 +323,7 @@ class _InvoiceReplay(DealReplay):
             return
         day: date | None = accrual.entry.earned_on
         if self._term.released == "fully_paid":
-            day = book.paid_in_full_on()
+            day = self._paid(book.id)
         if day is not None and self.terms.values.get("hold_until_clawback_window_ends") and contract is not None:
             last = self.clawback_until(contract)
             day = max(day, last + DAY) if last else day
@@ -315,7 +337,7 @@ class _InvoiceReplay(DealReplay):
             book for book in self.books.values()
             if book.stands and book.invoice is not None and window.first <= book.invoice.issued_on < window.ends
         ]  # fmt: skip
-        paid = [book.paid_in_full_on() for book in inside]
+        paid = [self._paid(book.id) for book in inside]
         if today < window.ends or any(day is None for day in paid):
             return
         released = max([window.ends, *(day for day in paid if day is not None)])

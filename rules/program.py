@@ -48,6 +48,8 @@ class Program(Term):
                     "allowed: each effective_from later than the one before",
                     (*place, "effective_from"),
                 )
+            if number:
+                _require_notice(self.versions[number - 1], version, (*place, "announced_on"))
             where = f"version {version.effective_from}"
             for key, term in version.settings.items():
                 try:
@@ -98,6 +100,19 @@ class Program(Term):
                 require_allowed(key, text, tuple(version["settings"][key]["allowed"]), where="--set")
                 version["settings"][key]["value"] = text
         return Program.model_validate_json(orjson.dumps(body))
+
+
+def _require_notice(before: Terms, version: Terms, place: tuple[str | int, ...]) -> None:
+    """Refuse terms that were announced later than the terms in force before them promise (TC-34)."""
+    last = before.last_day_of_notice(version.effective_from)
+    if last is None or version.announced_on is None or version.announced_on <= last:
+        return
+    clauses = ", ".join(before.clauses_of("notice_days"))
+    raise ProgramError(
+        f"version {version.effective_from}: announced_on: found {version.announced_on}; "
+        f"allowed: at the latest {last}, notice_days before its start ({clauses})",
+        place,
+    )
 
 
 SHIPPED = ("next-technik", "one-network", "code-ninety", "technology-consultant", "optimetriks")

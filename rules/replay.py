@@ -21,16 +21,23 @@ from rules.tasks import Wanted
 from rules.terms import Terms
 
 ORDER = (
-    "fraud_finding", "enrollment", "contract", "opportunity", "standing", "decision", "tier", "invoice", "credit_note",
-    "payment", "refund", "timer",
+    "fraud_finding", "enrollment", "contract", "opportunity", "standing", "decision", "fx_rate", "tier", "invoice",
+    "credit_note", "payment", "refund", "timer",
 )  # fmt: skip
 """At one instant, events are seen in this order."""
 _PLACE = {kind: number for number, kind in enumerate(ORDER)}
+TIME = Cause("adjustment", ("timer", ""), None)
+"""What changes by the passing of time alone."""
 _ABOUT_INVOICES = {"credit_note": "credits", "payment": "payments", "refund": "refunds"}
 
 
 class DealReplay(ABC):
     """The state of a deal at each instant; a rule says in ``evaluate`` what follows from it."""
+
+    sees_payments = True
+    """Whether what the customer paid matters to the rule."""
+    keeps_receipts = False
+    """Whether the rule asks for the first receipt of a contract."""
 
     def __init__(self, deal: Deal, terms: Terms, ledger: Ledger) -> None:
         self.deal = deal
@@ -44,6 +51,11 @@ class DealReplay(ABC):
         self.fraud: FraudFinding | None = None
         self.standing = Standing(BEGINNING, None, False)
         self.outcome = Outcome()
+        self._by_contract: dict[str, list[str]] = {}
+        for name in sorted(deal.invoices):
+            if (contract := deal.contract_of.get(name)) is not None:
+                self._by_contract.setdefault(contract, []).append(name)
+        self._receipts: dict[str, dict[str, date]] = {}
         self._wanted: dict[str, Wanted] = {}
         self._changed = False
 
@@ -55,6 +67,8 @@ class DealReplay(ABC):
             cause = self._see(kind, name, owner, fact, at)
             invoice = owner or (name if kind == "invoice" else None)
             contract = self.deal.contract_of.get(invoice) if invoice else name if kind == "contract" else None
+            if self.keeps_receipts and kind in ("payment", "invoice"):
+                self._note_receipt(str(invoice))
             self.evaluate(at, invoice, contract, cause)
             if self._changed:
                 self.outcome.tasks.append((at, tuple(self._wanted.values())))
@@ -87,14 +101,15 @@ class DealReplay(ABC):
     def clawed_back(self, contract: Contract | None) -> Cause | None:
         """Why all that a contract earned is taken back: fraud at any time, or an early cancellation (CN-39..CN-41)."""
         if self.fraud is not None and self.terms.claims.fraud_clauses:
-            return Cause("clawback", ("fraud_finding", self.fraud.id), self.fraud.found_on)
+            clauses = self.terms.claims.fraud_clauses
+            return Cause("clawback", ("fraud_finding", self.fraud.id), self.fraud.found_on, clauses)
         if contract is None or self.terms.clawback is None or contract.cancelled_on is None:
             return None
         last = self.clawback_until(contract)
         cancelled = self.cancelled_on(contract)
         if last is None or cancelled is None or cancelled > last:
             return None
-        return Cause("clawback", ("contract", contract.id), contract.cancelled_on)
+        return Cause("clawback", ("contract", contract.id), contract.cancelled_on, self.terms.clawback.clauses)
 
     def clawback_until(self, contract: Contract) -> date | None:
         """The last day on which a cancellation takes back what the contract earned (CN-A14, CN-A15)."""
@@ -127,14 +142,24 @@ class DealReplay(ABC):
 
     def books_of(self, contract: str) -> list[InvoiceBook]:
         """The invoices of a contract that stand, by id."""
-        return [
-            book for name, book in sorted(self.books.items())
-            if book.stands and self.deal.contract_of.get(name) == contract
-        ]  # fmt: skip
+        names = self._by_contract.get(contract, ())
+        return [self.books[name] for name in names if self.books[name].stands]
 
     def first_receipt(self, contract: str) -> date | None:
         """The day of the customer's first payment on a contract."""
-        return min((day for book in self.books_of(contract) if (day := book.first_receipt) is not None), default=None)
+        return min(self._receipts.get(contract, {}).values(), default=None)
+
+    def _note_receipt(self, invoice: str) -> None:
+        contract = self.deal.contract_of.get(invoice)
+        if contract is None:
+            return
+        book = self.books[invoice]
+        day = book.first_receipt if book.stands else None
+        receipts = self._receipts.setdefault(contract, {})
+        if day is None:
+            receipts.pop(invoice, None)
+        else:
+            receipts[invoice] = day
 
     def left_on(self, at: datetime) -> date | None:
         """The last day on which the partner was in the program, when it is no more; ``None``: it still is."""
@@ -172,6 +197,8 @@ class DealReplay(ABC):
             self.books[name].invoice = fact
             voided = fact.voided_on if fact is not None else None
             return Cause("reversal" if voided else "adjustment", ("invoice", name), voided)
+        elif kind == "timer":
+            return TIME
         elif kind in _ABOUT_INVOICES:
             return self._see_money(kind, name, str(owner), fact)
         return default
@@ -188,6 +215,11 @@ class DealReplay(ABC):
             return Cause("reversal", (kind, name), fact.paid_on)
         return Cause("reversal" if fact.reverses is not None else "adjustment", (kind, name), fact.received_on)
 
+    def _currencies(self) -> set[str]:
+        """The currencies of the customer's documents."""
+        billed = {seen.fact.currency for facts in self.deal.invoices.values() for seen in facts.invoice if seen.fact}
+        return billed | {view.fact.currency for views in self.deal.contracts.values() for view in views if view.fact}
+
     def _events(self) -> Iterator[tuple[datetime, int, str, str | None, Any]]:
         deal = self.deal
         place = _PLACE
@@ -202,6 +234,8 @@ class DealReplay(ABC):
             for name, timeline in records.items():
                 for view in timeline:
                     yield view.at, place[kind], name, None, view.fact
+        for at in deal.fx.instants(self._currencies(), self.terms.values.get("payout_currency")):
+            yield at, place["fx_rate"], "", None, None
         for instant in deal.tiers.instants if deal.tiers else ():
             yield instant, place["tier"], "", None, None
         for name, facts in deal.invoices.items():
@@ -209,8 +243,10 @@ class DealReplay(ABC):
             for invoice in facts.invoice:
                 yield invoice.at, place["invoice"], name, None, invoice.fact
             for kind, moves in (
-                ("credit_note", facts.credits), ("payment", facts.payments), ("refund", facts.refunds),
-            ):  # fmt: skip
+                ("credit_note", facts.credits),
+                ("payment", facts.payments if self.sees_payments else {}),
+                ("refund", facts.refunds),
+            ):
                 for identity, views in moves.items():
                     for each in views:
                         yield each.at, place[kind], identity, name, each.fact

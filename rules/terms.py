@@ -7,6 +7,7 @@ its own.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import date, timedelta
 from decimal import Decimal
 from functools import cached_property
 from typing import Annotated, ClassVar, Literal
@@ -363,6 +364,8 @@ class StatementTerms(Term):
 class DisputeTerms(Term):
     """Until when something may be disputed, and when the answer is due."""
 
+    needs: ClassVar[tuple[str, ...]] = ("appeal_within_days",)
+
     statement_days: int = Field(description="days after a statement was cut")
     registration_days: int = Field(description="days after a contract was signed")
     decision_days: int
@@ -391,15 +394,106 @@ class SupportTerms(Term):
 
 
 class Entitlement(Term):
-    """A benefit or duty that opens a task for every enrollment of the given roles."""
+    """A benefit or duty: a task for every partner in a role and at a tier, from the day on which both hold."""
 
     kind: str
-    roles: tuple[str, ...] = ()
-    tiers: tuple[Tier, ...] = Field((), description="tiers that have it; empty: all partners")
-    every: Literal["month", "quarter", "year"] | None = Field(None, description="a duty that comes again")
+    roles: tuple[str, ...] = Field((), description="enrollment roles that have it; empty: all")
+    from_tier: Tier | None = Field(None, description="the lowest tier that has it; none, and no setting: all partners")
+    from_tier_setting: Literal["account_manager_min_tier", "lead_share_min_tier", "phone_min_tier"] | None = Field(
+        None, description="the setting that names the lowest tier"
+    )
+    every: Literal["month", "quarter", "year"] | None = Field(
+        None, description="a duty that comes again in each calendar month, quarter or year, due on its last day"
+    )
+    answered_by: Literal["decision", "manager", "agreement", "certification", "trained_staff", "existing_customer"] = (
+        Field(
+            "decision",
+            description="what makes it done: a decision `done`, or the enrollment's manager, signed agreement, trained "
+            "staff or existing_customer, or a certification record",
+        )
+    )
+    staff: int | None = Field(
+        None, ge=1, description="trained people that answer it; none: as the setting min_trained_staff says"
+    )
     label: str
     label_per_person: str | None = Field(None, description="what it is called instead when `login_scope` is `person`")
     clauses: Clauses
+
+    @model_validator(mode="after")
+    def _one_tier(self) -> Entitlement:
+        if self.from_tier is not None and self.from_tier_setting is not None:
+            raise ValueError("from_tier or from_tier_setting, not both")
+        if self.every is not None and self.answered_by != "decision":
+            raise ValueError("answered_by decision for a duty that comes again")
+        return self
+
+    @property
+    def needs(self) -> Iterator[str]:
+        """Settings without which this cannot be answered."""
+        if self.from_tier_setting is not None:
+            yield self.from_tier_setting
+        if self.answered_by == "trained_staff" and self.staff is None:
+            yield "min_trained_staff"
+
+
+class CoOpTerms(Term):
+    """Marketing funds by tier: a year's amount, used up within the year, spent on approved campaigns and reimbursed."""
+
+    needs: ClassVar[tuple[str, ...]] = ("coop_on_promotion",)
+
+    uses: dict[str, tuple[str, ...]] = Field(
+        min_length=1, description="what the fund may be spent on, each with further names that mean it"
+    )
+    reimburse_days: int = Field(ge=0, description="days after the documents for paying the reimbursement")
+    allocation_clauses: Clauses
+    carry_clauses: Clauses
+    use_clauses: Clauses
+    approval_clauses: Clauses
+    reimbursement_clauses: Clauses
+    report_clauses: Clauses
+
+
+class LeadSharingTerms(Term):
+    """The vendor's own leads are offered to partners, each for so many hours."""
+
+    needs: ClassVar[tuple[str, ...]] = (
+        "lead_share_min_tier", "offer_mode", "shared_counts_for_tier", "shared_lead_rate",
+    )  # fmt: skip
+
+    answer_hours: int = Field(ge=1, description="hours a partner has for its answer")
+    eligibility_clauses: Clauses
+    match_clauses: Clauses
+    turn_clauses: Clauses
+    answer_clauses: Clauses
+    handover_clauses: Clauses
+    outcome_clauses: Clauses
+
+
+class TicketTerms(Term):
+    """Support tickets of partners wait for a first response, for as many hours as the partner's tier says, if it does."""
+
+    roles: tuple[str, ...] = ()
+    clauses: Clauses
+
+
+class ApplicationTerms(Term):
+    """Who applies to join is answered, and welcomed when accepted."""
+
+    review_business_days: int | None = Field(None, ge=1, description="business days for the answer; none: no limit")
+    asks: tuple[str, ...] = Field((), description="values of `details` that an application should give")
+    asks_clauses: tuple[ClauseId, ...] = ()
+    review_clauses: Clauses
+    welcome_clauses: tuple[ClauseId, ...] = Field((), description="given: an accepted applicant is to be welcomed")
+
+
+class RecognitionTerms(Term):
+    """The partners with the most successful referrals are honoured, each quarter and each year."""
+
+    needs: ClassVar[tuple[str, ...]] = ("rank_by", "top_n")
+
+    quarter_clauses: Clauses
+    opportunity_clauses: Clauses
+    year_clauses: Clauses
 
 
 class Terms(Term):
@@ -407,6 +501,9 @@ class Terms(Term):
 
     effective_from: Day
     effective_to: Day | None = None
+    announced_on: Day | None = Field(
+        None, description="the day on which all participants were told; without it each one's notice is a task"
+    )
     settings: dict[str, SettingTerm]
     business_calendar: BusinessCalendar = Field(default_factory=lambda: BusinessCalendar.model_validate({}))
     claims: ClaimTerms
@@ -416,6 +513,11 @@ class Terms(Term):
     statements: StatementTerms
     disputes: DisputeTerms | None = None
     support: SupportTerms | None = None
+    co_op: CoOpTerms | None = None
+    lead_sharing: LeadSharingTerms | None = None
+    tickets: TicketTerms | None = None
+    applications: ApplicationTerms | None = None
+    recognition: RecognitionTerms | None = None
     entitlements: tuple[Entitlement, ...] = ()
     recorded: dict[ClauseId, str] = Field(
         default_factory=dict, description="clauses that need no rule: what records them, in words"
@@ -433,8 +535,18 @@ class Terms(Term):
     def needed_settings(self) -> Iterator[str]:
         """Settings without which the rules of these terms cannot answer; nothing is assumed for them."""
         yield from ("terms_pin_at", "rounding", "window_end", "net_excludes")
-        for term in (self.claims, *self.commission, *([self.support] if self.support else [])):
+        for term in (
+            self.claims,
+            *self.commission,
+            self.disputes,
+            self.support,
+            self.co_op,
+            self.lead_sharing,
+            self.recognition,
+        ):
             yield from getattr(term, "needs", ())
+        for entitlement in self.entitlements:
+            yield from entitlement.needs
         for term in self.commission:
             yield from term.when
             if getattr(term, "due", None) == "due_days":
@@ -447,6 +559,11 @@ class Terms(Term):
         for term in self.commission:
             if all(self.settings[key].value == value for key, value in term.when.items()):
                 yield term
+
+    def last_day_of_notice(self, starts: date) -> date | None:
+        """The last day for announcing terms that replace these from a date on; ``None``: no notice is promised."""
+        days = self.values.get("notice_days")
+        return starts - timedelta(days=days) if isinstance(days, int) else None
 
     def clauses_of(self, setting: str) -> tuple[str, ...]:
         """The clauses behind a setting."""

@@ -1,0 +1,116 @@
+"""What stands beside the deals of a program: entitlements, tickets, applications, shared leads, co-op funds, disputes.
+
+Gives each rule its part of the facts. Pure, as settling is; used by ``jobs/settle.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+from jobs.history import History, first_of, last_of
+from rules.calendar import DAY
+from rules.clocks import application_tasks, notice_tasks, ticket_tasks
+from rules.co_op import CoOpFund, co_op_of
+from rules.disputes import Disputable, Disputes, disputes_of
+from rules.entitlements import PartnerFacts, entitlements_of
+from rules.facts import View
+from rules.lead_sharing import lead_sharing_of, shared_leads
+from rules.ledger import Ledger
+from rules.money import ZERO
+from rules.recognition import Success, recognition_tasks
+from rules.statements import Hold, Money, cut
+from rules.tasks import Task
+from rules.tiers import Step, TierHistory
+from sync.identity import name_of
+from sync.verdicts import Claim
+
+
+def shared_referrals(history: History) -> frozenset[str]:
+    """Referrals of a company by the partner that took it as a shared lead, submitted since it was offered (CN-A22)."""
+    taken = shared_leads(history.program, history.views["shared_lead"])
+    if not taken:
+        return frozenset()
+    leads = {(lead.partner, name_of(lead.company)): lead.offered_at for lead in taken}
+    found = set()
+    for name, timeline in history.views["referral"].items():
+        referral = first_of(timeline)
+        offered_at = leads.get((referral.partner, name_of(referral.company)))
+        if offered_at is not None and referral.submitted_at >= offered_at:
+            found.add(name)
+    return frozenset(found)
+
+
+def tasks_of_partner(history: History, partner: str, steps: Sequence[Step]) -> list[Task]:
+    """A partner's entitlements and duties, its tickets, and the notice it is given of changed terms."""
+    program, enrollments = history.program, history.enrollments.get(partner, {})
+    certifications = history.of_partner["certification"].get(partner, {})
+    tasks = entitlements_of(program, partner, PartnerFacts(enrollments, certifications, steps), history.as_of)
+    tasks += ticket_tasks(program, _of_partner(history, "ticket", partner), enrollments, steps)
+    tasks += notice_tasks(program, partner, enrollments, history.as_of)
+    return tasks
+
+
+def co_op_fund(history: History, partner: str, steps: Sequence[Step], ledger: Ledger) -> CoOpFund:
+    """A partner's co-op fund; its reimbursements are posted to the ledger."""
+    requests = _of_partner(history, "co_op_request", partner)
+    enrollments = history.enrollments.get(partner, {})
+    return co_op_of(history.program, partner, requests, enrollments, steps, ledger, history.as_of)
+
+
+def tasks_of_program(history: History, steps: Mapping[str, Sequence[Step]], successes: Sequence[Success]) -> list[Task]:
+    """Applications, shared leads, and the recognition of the best."""
+    program, views = history.program, history.views
+    leads = lead_sharing_of(program, views["shared_lead"], history.enrollments, views["partner"], steps, history.until)
+    tasks = application_tasks(program, views["application"]) + leads.tasks
+    return tasks + recognition_tasks(program, successes, history.as_of)
+
+
+def successes_of(history: History, tiers: Mapping[str, TierHistory], claims: Iterable[Claim]) -> list[Success]:
+    """The successful referrals that count now, with the value of their contracts in the program's currency (TC-A10)."""
+    contracts = {claim.referral: claim.verdicts[-1][1].contracts for claim in claims}
+    return [
+        Success(partner, day, sum((_value(history, name) for name in contracts.get(referral, ())), ZERO))
+        for partner, tier in sorted(tiers.items())
+        for day, referral in tier.counted
+    ]
+
+
+def _value(history: History, contract: str) -> Decimal:
+    fact = last_of(history.views["contract"][contract])
+    same = fact is not None and fact.value is not None and fact.currency == history.program.currency
+    return Decimal(fact.value) if same else ZERO
+
+
+def settle_disputes(history: History, claims: Iterable[Claim], ledger: Ledger, holds: Iterable[Hold]) -> Disputes:
+    """The disputes of a program; what they adjust is posted to the ledger.
+
+    Which statement an entry stands on is read from a trial cut without the disputes: one raised before the cut is in time
+    whatever it holds.
+    """
+    program, views = history.program, history.views
+    if not views["dispute"] or all(terms.disputes is None for terms in program.versions):
+        return Disputes()
+    trial = cut(
+        program, Ledger(program.id, dict(ledger.entries)), holds, views["partner"], Money({}, {}), history.as_of,
+        enrollments=history.enrollments,
+    )  # fmt: skip
+    stated_on = {
+        entry.key: statement.period_to + DAY
+        for statement in trial.statements
+        if statement.cut_at is not None
+        for entry in statement.entries
+    }
+    claimed = {
+        contract: (claim.partner, claim.referral)
+        for claim in claims
+        for _, verdict in claim.verdicts
+        for contract in verdict.contracts
+    }
+    disputable = Disputable(program, ledger.entries, stated_on, views["contract"], claimed)
+    return disputes_of(program, views["dispute"], disputable, history.enrollments, ledger)
+
+
+def _of_partner(history: History, kind: str, partner: str) -> dict[str, list[View[Any]]]:
+    return {name: timeline for name, timeline in history.views[kind].items() if first_of(timeline).partner == partner}
