@@ -1,12 +1,10 @@
 """Turns the rows of a page into records; this is the hot path of every read.
 
-Money is exact: a page that holds a number with a fraction is parsed with ``Decimal``, and from then on every page
-of that read; others by orjson.
+Money is exact: numbers with a fraction are read as ``Decimal``.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -20,8 +18,6 @@ Rows = list[dict[str, Any]]
 
 MERGEABLE = frozenset({"Account", "Contact", "Lead"})
 """Objects with MasterRecordId (Apex "Merging Records")."""
-_FRACTION = re.compile(rb'":-?\d+[.eE]')
-"""A number with a fraction after a key. Text that looks like one costs the slower parser, nothing else."""
 SYSTEM_FIELDS = ("Id", "SystemModstamp", "IsDeleted", "CreatedDate")
 
 
@@ -40,7 +36,6 @@ class RowReader:
     _related: tuple[tuple[str, tuple[tuple[str, str, tuple[str, ...]], ...]], ...] = field(init=False)
     """Relationship → (field as asked for, first step, further steps)."""
     _kept: tuple[str, ...] = field(init=False)
-    _exact: bool = False
 
     def __post_init__(self) -> None:
         by_parent: dict[str, list[tuple[str, str, tuple[str, ...]]]] = {}
@@ -54,8 +49,7 @@ class RowReader:
 
     def body(self, answer: Answer) -> dict[str, Any]:
         """The page as JSON, with exact numbers."""
-        self._exact = self._exact or _FRACTION.search(answer.content) is not None or b'" :' in answer.content
-        body = answer.json(exact=self._exact)
+        body = answer.json(exact=True)
         if not isinstance(body, dict) or not isinstance(body.get("records"), list):
             raise ConnectorError(f"salesforce: the answer about {self.kind} is not a page of rows")
         return body
