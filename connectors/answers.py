@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -25,13 +25,17 @@ class NotJson(ConnectorError, ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One answer of a system; ``content`` is decoded (gunzipped) but otherwise as sent."""
+    """One answer of a system; ``content`` is decoded (gunzipped) but otherwise as sent.
+
+    ``took_seconds``: from sending the request to the head of the answer.
+    """
 
     status: int
     headers: Mapping[str, str]
     content: bytes
     url: str
     method: str
+    took_seconds: float = 0.0
 
     def json(self, *, exact: bool = False) -> Any:
         """The body as JSON; with ``exact``, numbers with a fraction are ``Decimal`` (money), else ``float``.
@@ -49,6 +53,12 @@ class Answer:
     def received_at(self) -> datetime | None:
         """The system's own clock when it answered (``Date`` header), in UTC."""
         return _http_date(self.headers.get("Date"))
+
+    @property
+    def asked_at(self) -> datetime | None:
+        """The system's own clock when the request reached it, or up to a second later (``Date`` has whole seconds)."""
+        received = self.received_at
+        return None if received is None else received - timedelta(seconds=int(self.took_seconds))
 
 
 @dataclass(frozen=True, slots=True)

@@ -214,7 +214,7 @@ class Store:
         with self.transaction() as database:
             writer = FactWriter(database, run_id)
             facts = [written(body) for body in bodies]
-            writer.prepare({(fact.type, fact.id) for fact in facts})
+            writer.prepare({fact.key for fact in facts})
             for fact in facts:
                 writer.state(fact, source)
             return writer.flush()
