@@ -15,8 +15,11 @@ import orjson
 
 from connectors.errors import ConnectorError
 
-_EXACT = msgspec.json.Decoder(float_hook=Decimal)
-"""As fast as orjson, which only knows binary floats."""
+exact_json = msgspec.json.Decoder(float_hook=Decimal).decode
+"""JSON with ``Decimal`` for numbers with a fraction: as fast as orjson, which only knows binary floats."""
+
+UNREADABLE = (ValueError, msgspec.DecodeError, RecursionError)
+"""What JSON parsers raise."""
 
 
 class NotJson(ConnectorError, ValueError):
@@ -43,8 +46,8 @@ class Answer:
         Raises: :class:`NotJson` (also a ``ValueError``), naming status and content type only.
         """
         try:
-            return _EXACT.decode(self.content) if exact else orjson.loads(self.content)
-        except (ValueError, msgspec.DecodeError, RecursionError) as error:
+            return exact_json(self.content) if exact else orjson.loads(self.content)
+        except UNREADABLE as error:
             kind = self.headers.get("Content-Type", "no content type")
             where = f"{self.method} {urlsplit(self.url).path}"
             raise NotJson(f"{where} answered {self.status} with {kind}, not JSON", status=self.status) from error

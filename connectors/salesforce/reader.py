@@ -9,6 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
+from typing import TypeVar
+
+from msgspec import Raw
 
 from connectors.base import Cursor, Page, Query, Record
 from connectors.errors import ConnectorError, CursorExpired, WindowTooLarge
@@ -19,9 +22,12 @@ from connectors.salesforce.cursors import Window, done, moment_of, stamp_of, win
 from connectors.salesforce.ids import full_id
 from connectors.salesforce.rows import RowReader, Rows, merged, system_fields
 
+_Row = TypeVar("_Row")
 ORDER = ("SystemModstamp", "Id")
 MOST_KEYS = 200
 """Keys in one IN list: well inside the address limit also when keys are long."""
+ROWS_OF_PAGE = 500
+"""Rows that are handed on together: an answer of 2,000 does not stay in the processor's cache while it is stored."""
 MOST_RESTARTS = 5
 """Times that a read may restart without a single new row."""
 
@@ -124,34 +130,41 @@ class SalesforceReader:
                     raise
 
     def _pages(self, query: Query, reader: RowReader, window: Window) -> Iterator[tuple[Rows, bool, Answer]]:
+        """The rows of a window in parts: whether they are the last, and the answer that they are of."""
         conditions = [*_bounds(window), *([soql.in_parentheses(query.where)] if query.where else [])]
         used = sum(soql.encoded_length(condition) + 5 for condition in conditions)
         first, *others = self._chunks(query.kind, query.fields, used)
-        for rows, last, answer in self._follow(reader, soql.select(first, query.kind, conditions, ORDER)):
-            if others and rows:
+        for raw, last, answer in self._follow(reader, soql.select(first, query.kind, conditions, ORDER)):
+            if others and raw:
+                rows = reader.rows(raw)
                 span = _span(rows)
-                parts = [
-                    self._all(reader, soql.select(chunk, query.kind, span, ORDER), deleted=True) for chunk in others
-                ]
-                rows = merged(rows, parts)
-            yield rows, last, answer
+                found = [self._all(reader, soql.select(chunk, query.kind, span, ORDER), deleted=True) for chunk in others]
+                parts = iter(_parts(merged(rows, found)))
+            else:
+                parts = map(reader.rows, _parts(raw))
+            part = next(parts)
+            for following in parts:
+                yield part, False, answer
+                part = following
+            yield part, last, answer
 
     # -- calls
 
-    def _follow(self, reader: RowReader, query: str, *, deleted: bool = True) -> Iterator[tuple[Rows, bool, Answer]]:
-        """Pages of one query, to the end that ``done`` says: an empty page is no end."""
+    def _follow(
+        self, reader: RowReader, query: str, *, deleted: bool = True
+    ) -> Iterator[tuple[list[Raw], bool, Answer]]:
+        """Answers to one query, to the one that names no next one: an empty answer is no end."""
         resource = "queryAll" if deleted else "query"
         answer = self._get(f"{self._config.version_path}/{resource}", query)
         while True:
             body = reader.body(answer)
-            rest = body.get("nextRecordsUrl")
-            yield body["records"], not rest, answer
-            if not rest:
+            yield body.records, not body.nextRecordsUrl, answer
+            if not body.nextRecordsUrl:
                 return
-            answer = self._get(str(rest))
+            answer = self._get(body.nextRecordsUrl)
 
     def _all(self, reader: RowReader, query: str, *, deleted: bool = False) -> Rows:
-        return [row for rows, *_ in self._follow(reader, query, deleted=deleted) for row in rows]
+        return [row for raw, *_ in self._follow(reader, query, deleted=deleted) for row in reader.rows(raw)]
 
     def _get(self, path: str, query: str | None = None) -> Answer:
         headers = {"Sforce-Query-Options": f"batchSize={self._config.page_size}"}
@@ -187,6 +200,12 @@ class SalesforceReader:
             length += cost
         if few:
             yield few
+
+
+def _parts(rows: list[_Row]) -> Iterator[list[_Row]]:
+    """The rows in parts of a page each; one part without any when there are none."""
+    for start in range(0, max(len(rows), 1), ROWS_OF_PAGE):
+        yield rows[start : start + ROWS_OF_PAGE]
 
 
 def _bounds(window: Window) -> list[str]:

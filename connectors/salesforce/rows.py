@@ -1,6 +1,7 @@
 """Turns the rows of a page into records; this is the hot path of every read.
 
-Money is exact: numbers with a fraction are read as ``Decimal``.
+Money is exact: numbers with a fraction are read as ``Decimal``. Rows are parsed a few hundred at a time, shortly before
+they are used: the whole of an answer would push itself out of the processor's cache.
 """
 
 from __future__ import annotations
@@ -10,11 +11,24 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+import msgspec
+
+from connectors.answers import UNREADABLE, exact_json
 from connectors.base import Record
 from connectors.errors import ConnectorError
-from connectors.http import Answer
+from connectors.http import Answer, NotJson
 
 Rows = list[dict[str, Any]]
+
+
+class Body(msgspec.Struct):
+    """An answer to a query: its rows as they came, and where the next ones are."""
+
+    records: list[msgspec.Raw]
+    nextRecordsUrl: str | None = None  # noqa: N815 - the vendor's name
+
+
+_BODY = msgspec.json.Decoder(Body)
 
 MERGEABLE = frozenset({"Account", "Contact", "Lead"})
 """Objects with MasterRecordId (Apex "Merging Records")."""
@@ -47,12 +61,20 @@ class RowReader:
         self._plain = frozenset(name for name in self.fields if "." not in name)
         self._kept = tuple(name for name in system_fields(self.kind) if name in self._plain)
 
-    def body(self, answer: Answer) -> dict[str, Any]:
-        """The page as JSON, with exact numbers."""
-        body = answer.json(exact=True)
-        if not isinstance(body, dict) or not isinstance(body.get("records"), list):
-            raise ConnectorError(f"salesforce: the answer about {self.kind} is not a page of rows")
-        return body
+    def body(self, answer: Answer) -> Body:
+        """The answer as a page of rows. Raises: ``ConnectorError`` for anything else."""
+        try:
+            return _BODY.decode(answer.content)
+        except UNREADABLE as error:
+            answer.json()  # says so when it is no JSON at all
+            raise ConnectorError(f"salesforce: the answer about {self.kind} is not a page of rows") from error
+
+    def rows(self, raw: Sequence[msgspec.Raw]) -> Rows:
+        """These rows as JSON, with exact numbers. Raises: :class:`~connectors.http.NotJson`."""
+        try:
+            return [exact_json(row) for row in raw]
+        except UNREADABLE as error:
+            raise NotJson(f"salesforce: a row of the answer about {self.kind} is not JSON") from error
 
     def records(self, rows: Rows) -> tuple[Record, ...]:
         """Records of these rows; the rows become their fields. Raises: ``ConnectorError`` when a field is missing."""
