@@ -1,6 +1,6 @@
 """How fast a pull is, side by side with plain requests + orjson and with other tools, in one run.
 
-    python benchmarks/pull.py [--records 200000] [--cases raw,sqlite,postgresql,simple_salesforce,dlt]
+    python benchmarks/pull.py [--records 200000] [--cases raw,sqlite,postgresql,simple_salesforce,dlt,singer]
 
 A server process hands out pre-serialised pages of invented leads the way a Salesforce org does; each contestant
 runs in a process of its own (so that its peak memory is its own) and is given the same pages. Ours does the whole
@@ -13,11 +13,13 @@ import argparse
 import json
 import os
 import resource
+import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -72,15 +74,15 @@ def lead(number: int) -> dict[str, Any]:
 
 
 def serve(records: int) -> None:
-    """Hand out pages until the process is ended; prints the port."""
-    pages = []
+    """Hand out answers until the process is ended; prints the port."""
+    answers = []
     for start in range(0, records, PAGE):
         rows = [lead(number) for number in range(start, min(start + PAGE, records))]
         last = start + PAGE >= records
         body = {"totalSize": records, "done": last, "records": rows}
         if not last:
-            body["nextRecordsUrl"] = f"{API}/query/bench-{len(pages) + 1}"
-        pages.append(json.dumps(body, separators=(",", ":")).encode())
+            body["nextRecordsUrl"] = f"{API}/query/bench-{len(answers) + 1}"
+        answers.append(json.dumps(body, separators=(",", ":")).encode())
     empty = json.dumps({"totalSize": 0, "done": True, "records": []}).encode()
 
     class Handler(BaseHTTPRequestHandler):
@@ -93,7 +95,7 @@ def serve(records: int) -> None:
             elif "/query" in parts.path:
                 named = parts.path.rpartition("bench-")[2]
                 query = parse_qs(parts.query).get("q", [""])[0]
-                self._answer(pages[int(named)] if named.isdigit() else pages[0] if "FROM Lead" in query else empty)
+                self._answer(answers[int(named)] if named.isdigit() else answers[0] if "FROM Lead" in query else empty)
             else:
                 self._answer(b"{}")
 
@@ -117,7 +119,7 @@ def serve(records: int) -> None:
     server.serve_forever()
 
 
-def _pages(url: str) -> Iterator[list[dict[str, Any]]]:
+def pages(url: str) -> Iterator[list[dict[str, Any]]]:
     import orjson
     import requests
 
@@ -132,7 +134,7 @@ def _pages(url: str) -> Iterator[list[dict[str, Any]]]:
 def raw(url: str) -> dict[str, float]:
     """requests + orjson, nothing kept: the yardstick."""
     begin = time.perf_counter()
-    count = sum(len(rows) for rows in _pages(url))
+    count = sum(len(rows) for rows in pages(url))
     return {"records": count, "seconds": time.perf_counter() - begin}
 
 
@@ -193,20 +195,22 @@ def postgresql(url: str) -> dict[str, float]:
 def simple_salesforce(url: str) -> dict[str, float]:
     """simple-salesforce's query_all_iter, nothing kept."""
     import requests
+    from requests.adapters import HTTPAdapter
     from simple_salesforce import Salesforce
 
-    client = Salesforce(instance_url=url, session_id="bench", version="62.0", session=requests.Session())
-    client.base_url = f"{url}{API}/"
+    class Plain(HTTPAdapter):
+        """Speaks http where the library writes https."""
+
+        def send(self, request: requests.PreparedRequest, **more: Any) -> requests.Response:
+            request.url = "http" + str(request.url).removeprefix("https")
+            return super().send(request, **more)
+
+    session = requests.Session()
+    session.mount("https://", Plain())
+    client = Salesforce(instance=urlsplit(url).netloc, session_id="bench", version="62.0", session=session)
     begin = time.perf_counter()
-    count = 0
-    client.sf_instance = urlsplit(url).netloc
-    path = f"{url}{API}/query/?q=SELECT+Id+FROM+Lead"
-    body = client._call_salesforce("GET", path).json()
-    while True:
-        count += len(body["records"])
-        if body["done"]:
-            return {"records": count, "seconds": time.perf_counter() - begin}
-        body = client._call_salesforce("GET", url + body["nextRecordsUrl"]).json()
+    count = sum(1 for _ in client.query_all_iter("SELECT Id FROM Lead"))
+    return {"records": count, "seconds": time.perf_counter() - begin}
 
 
 def dlt(url: str) -> dict[str, float]:
@@ -223,10 +227,28 @@ def dlt(url: str) -> dict[str, float]:
         )
         resource_of = tool.resource(name="lead", primary_key="Id", write_disposition="merge")
         begin = time.perf_counter()
-        pipeline.run(resource_of(lambda: _pages(url))())
+        pipeline.run(resource_of(lambda: pages(url))())
         seconds = time.perf_counter() - begin
         (rows,) = (pipeline.last_trace.last_normalize_info.row_counts.get("lead", 0),)
         return {"records": rows, "seconds": seconds}
+
+
+def singer(url: str) -> dict[str, float]:
+    """singer-sdk: a tap of the same pages piped into a target that merges them by key into a SQLite file."""
+    with tempfile.TemporaryDirectory() as folder:
+        script, file = str(Path(__file__).with_name("singer.py")), f"{folder}/bench.db"
+        begin = time.perf_counter()
+        tap = subprocess.Popen([sys.executable, script, "tap", url], stdout=subprocess.PIPE)
+        subprocess.run(
+            [sys.executable, script, "target", file], stdin=tap.stdout, stdout=subprocess.DEVNULL, check=True
+        )
+        seconds = time.perf_counter() - begin
+        if tap.wait():
+            raise SystemExit("the tap failed")
+        with closing(sqlite3.connect(file)) as found:
+            ((rows,),) = found.execute("SELECT count(*) FROM lead")
+        largest = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024  # of the two
+        return {"records": rows, "seconds": seconds, "megabytes": largest}
 
 
 CASES: dict[str, Callable[[str], dict[str, float]]] = {
@@ -235,7 +257,10 @@ CASES: dict[str, Callable[[str], dict[str, float]]] = {
     "postgresql": postgresql,
     "simple_salesforce": simple_salesforce,
     "dlt": dlt,
+    "singer": singer,
 }
+RIVALS = ("dlt", "singer")
+"""Cases that need another environment."""
 
 
 def _run(case: str, url: str, python: str) -> dict[str, float] | None:
@@ -252,8 +277,10 @@ def _run(case: str, url: str, python: str) -> dict[str, float] | None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--records", type=int, default=200_000)
-    parser.add_argument("--cases", default="raw,sqlite,postgresql,simple_salesforce,dlt")
-    parser.add_argument("--rival-python", default=sys.executable, help="interpreter that has dlt")
+    parser.add_argument("--cases", default=",".join(CASES))
+    parser.add_argument(
+        "--rival-python", default=sys.executable, help="interpreter that has dlt[sqlalchemy] and singer-sdk[msgspec]"
+    )
     parser.add_argument("--case", choices=CASES, help=argparse.SUPPRESS)
     parser.add_argument("--serve", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--url", help=argparse.SUPPRESS)
@@ -263,7 +290,7 @@ def main() -> None:
         return
     if given.case:
         figures = CASES[given.case](given.url)
-        figures["megabytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        figures.setdefault("megabytes", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
         print(json.dumps(figures))
         return
     server = subprocess.Popen(
@@ -275,7 +302,7 @@ def main() -> None:
     print(f"{'case':20} {'records/s':>10} {'of raw':>7} {'peak MB':>8} {'unchanged again':>16}")
     try:
         for case in given.cases.split(","):
-            figures = _run(case, url, given.rival_python if case == "dlt" else sys.executable)
+            figures = _run(case, url, given.rival_python if case in RIVALS else sys.executable)
             if figures is None:
                 continue
             rate = figures["records"] / figures["seconds"]
@@ -287,7 +314,7 @@ def main() -> None:
             )
             if "calls_read" in figures:
                 print(
-                    f"{'':20} API calls for 1,000 records: {figures['calls_read']:.2f} read, "
+                    f"{'':20} API calls for 1,000 records: {figures['calls_read']:.3f} read, "
                     f"{figures['calls_written']:.0f} written"
                 )
     finally:

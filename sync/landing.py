@@ -127,20 +127,28 @@ class PageResult:
 
 
 class StoredLookups:
-    """Look-ups in the store, remembered within a run; ``page`` are records on their way in, not stored yet."""
+    """Look-ups in the store, remembered within a run, and among the records on their way in, not stored yet."""
 
     def __init__(self, connection: str) -> None:
         self._connection_name = connection
         self._found: dict[Key, Mapping[str, Any] | None] = {}
-        self.page: dict[Key, Mapping[str, Any]] = {}
+        self._arriving: tuple[str, Sequence[Record]] = ("", ())
+        self._here: dict[str, Mapping[str, Any]] | None = None
         self.database: Connection | None = None
+
+    def arriving(self, kind: str, records: Sequence[Record]) -> None:
+        """Look among these records first; few mappings look up an object from itself, so that they wait to be asked."""
+        self._arriving, self._here = (kind, records), None
 
     def get(self, kind: str, external_id: str) -> Mapping[str, Any] | None:
         """The record's last known fields (of a deleted record: those before its deletion), or ``None``."""
         key = (kind, external_id)
-        here = self.page.get(key)
-        if here is not None:
-            return here
+        if kind == self._arriving[0]:
+            if self._here is None:
+                self._here = {record.external_id: record.fields for record in self._arriving[1] if not record.deleted}
+            here = self._here.get(external_id)
+            if here is not None:
+                return here
         if key not in self._found:
             if len(self._found) >= MOST_REMEMBERED:
                 self._found.clear()
@@ -222,13 +230,12 @@ class Landing:
 
     def land(self, records: Sequence[Record]) -> PageResult:
         """Take new states of records."""
-        kind = self._stream.kind
-        self._lookups.page = {(kind, record.external_id): record.fields for record in records if not record.deleted}
+        self._lookups.arriving(self._stream.kind, records)
         result = PageResult()
         for part in _without_repeats(records):
             for start in range(0, len(part), RECORDS_AT_ONCE):
                 result += self._land(part[start : start + RECORDS_AT_ONCE])
-        self._lookups.page = {}
+        self._lookups.arriving("", ())
         return result
 
     def replay(self, external_ids: Sequence[str]) -> PageResult:

@@ -138,7 +138,9 @@ class SalesforceReader:
             if others and raw:
                 rows = reader.rows(raw)
                 span = _span(rows)
-                found = [self._all(reader, soql.select(chunk, query.kind, span, ORDER), deleted=True) for chunk in others]
+                found = [
+                    self._all(reader, soql.select(chunk, query.kind, span, ORDER), deleted=True) for chunk in others
+                ]
                 parts = iter(_parts(merged(rows, found)))
             else:
                 parts = map(reader.rows, _parts(raw))

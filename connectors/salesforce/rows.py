@@ -25,7 +25,7 @@ class Body(msgspec.Struct):
     """An answer to a query: its rows as they came, and where the next ones are."""
 
     records: list[msgspec.Raw]
-    nextRecordsUrl: str | None = None  # noqa: N815 - the vendor's name
+    nextRecordsUrl: str | None = None
 
 
 _BODY = msgspec.json.Decoder(Body)
