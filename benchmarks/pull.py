@@ -19,7 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -131,11 +131,26 @@ def pages(url: str) -> Iterator[list[dict[str, Any]]]:
         path = body.get("nextRecordsUrl")
 
 
+@contextmanager
+def measured(figures: dict[str, float], prefix: str = "") -> Iterator[None]:
+    """Note how long what is inside takes, and the processor time of this process and of those that it has ended."""
+    begin, processor = time.perf_counter(), _processor_seconds()
+    yield
+    figures[f"{prefix}seconds"] = time.perf_counter() - begin
+    figures[f"{prefix}processor_seconds"] = _processor_seconds() - processor
+
+
+def _processor_seconds() -> float:
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(one.ru_utime + one.ru_stime for one in used)
+
+
 def raw(url: str) -> dict[str, float]:
     """requests + orjson, nothing kept: the yardstick."""
-    begin = time.perf_counter()
-    count = sum(len(rows) for rows in pages(url))
-    return {"records": count, "seconds": time.perf_counter() - begin}
+    figures: dict[str, float] = {}
+    with measured(figures):
+        figures["records"] = sum(len(rows) for rows in pages(url))
+    return figures
 
 
 def ours(url: str, store_url: str) -> dict[str, float]:
@@ -157,9 +172,8 @@ def ours(url: str, store_url: str) -> dict[str, float]:
     for name in ("", "again_"):
         reader = connect(config)
         run_id = store.start_run("pull", "bench", at=datetime.now(UTC))
-        begin = time.perf_counter()
-        result = pull(store, "bench", reader, mapping, now=lambda: datetime.now(UTC), run_id=run_id)
-        figures[f"{name}seconds"] = time.perf_counter() - begin
+        with measured(figures, name):
+            result = pull(store, "bench", reader, mapping, now=lambda: datetime.now(UTC), run_id=run_id)
         counted = result.records
         figures[f"{name}records"] = counted.new + counted.changed + counted.unchanged
         figures.setdefault("calls_read", 1000 * result.calls / figures["records"])
@@ -208,9 +222,10 @@ def simple_salesforce(url: str) -> dict[str, float]:
     session = requests.Session()
     session.mount("https://", Plain())
     client = Salesforce(instance=urlsplit(url).netloc, session_id="bench", version="62.0", session=session)
-    begin = time.perf_counter()
-    count = sum(1 for _ in client.query_all_iter("SELECT Id FROM Lead"))
-    return {"records": count, "seconds": time.perf_counter() - begin}
+    figures: dict[str, float] = {}
+    with measured(figures):
+        figures["records"] = sum(1 for _ in client.query_all_iter("SELECT Id FROM Lead"))
+    return figures
 
 
 def dlt(url: str) -> dict[str, float]:
@@ -226,29 +241,28 @@ def dlt(url: str) -> dict[str, float]:
             dataset_name="bench",
         )
         resource_of = tool.resource(name="lead", primary_key="Id", write_disposition="merge")
-        begin = time.perf_counter()
-        pipeline.run(resource_of(lambda: pages(url))())
-        seconds = time.perf_counter() - begin
-        (rows,) = (pipeline.last_trace.last_normalize_info.row_counts.get("lead", 0),)
-        return {"records": rows, "seconds": seconds}
+        figures: dict[str, float] = {}
+        with measured(figures):
+            pipeline.run(resource_of(lambda: pages(url))())
+        figures["records"] = pipeline.last_trace.last_normalize_info.row_counts.get("lead", 0)
+        return figures
 
 
 def singer(url: str) -> dict[str, float]:
     """singer-sdk: a tap of the same pages piped into a target that merges them by key into a SQLite file."""
     with tempfile.TemporaryDirectory() as folder:
         script, file = str(Path(__file__).with_name("singer.py")), f"{folder}/bench.db"
-        begin = time.perf_counter()
-        tap = subprocess.Popen([sys.executable, script, "tap", url], stdout=subprocess.PIPE)
-        subprocess.run(
-            [sys.executable, script, "target", file], stdin=tap.stdout, stdout=subprocess.DEVNULL, check=True
-        )
-        seconds = time.perf_counter() - begin
-        if tap.wait():
-            raise SystemExit("the tap failed")
+        figures: dict[str, float] = {}
+        with measured(figures):
+            tap = subprocess.Popen([sys.executable, script, "tap", url], stdout=subprocess.PIPE)
+            target = [sys.executable, script, "target", file]
+            subprocess.run(target, stdin=tap.stdout, stdout=subprocess.DEVNULL, check=True)
+            if tap.wait():
+                raise SystemExit("the tap failed")
         with closing(sqlite3.connect(file)) as found:
-            ((rows,),) = found.execute("SELECT count(*) FROM lead")
-        largest = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024  # of the two
-        return {"records": rows, "seconds": seconds, "megabytes": largest}
+            ((figures["records"],),) = found.execute("SELECT count(*) FROM lead")
+        figures["megabytes"] = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024  # of the larger
+        return figures
 
 
 CASES: dict[str, Callable[[str], dict[str, float]]] = {
@@ -299,7 +313,7 @@ def main() -> None:
     assert server.stdout is not None
     url = f"http://127.0.0.1:{server.stdout.readline().strip()}"
     yardstick = 0.0
-    print(f"{'case':20} {'records/s':>10} {'of raw':>7} {'peak MB':>8} {'unchanged again':>16}")
+    print(f"{'case':20} {'records/s':>10} {'of raw':>7} {'CPU µs':>7} {'peak MB':>8} {'unchanged again':>16}")
     try:
         for case in given.cases.split(","):
             figures = _run(case, url, given.rival_python if case in RIVALS else sys.executable)
@@ -309,7 +323,8 @@ def main() -> None:
             yardstick = yardstick or rate
             again = figures["seconds"] / figures["again_seconds"] if "again_seconds" in figures else None
             print(
-                f"{case:20} {rate:10,.0f} {rate / yardstick:7.2f} {figures['megabytes']:8.0f} "
+                f"{case:20} {rate:10,.0f} {rate / yardstick:7.2f} "
+                f"{1e6 * figures['processor_seconds'] / figures['records']:7.1f} {figures['megabytes']:8.0f} "
                 + (f"{again:14.2f} x" if again else "")
             )
             if "calls_read" in figures:
