@@ -193,7 +193,7 @@ def demo(
 
 
 def simulate(
-    system: Annotated[str, typer.Argument(help="salesforce or netsuite")],
+    system: Annotated[str, typer.Argument(help="salesforce, netsuite or hubspot")],
     port: Annotated[int, typer.Option(help="0 takes a free one.")] = 0,
     seed: Annotated[int, typer.Option(help="Same seed, same companies.")] = 1,
     companies: Annotated[int, typer.Option(help="How many companies to make up.")] = 1000,

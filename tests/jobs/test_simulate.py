@@ -44,7 +44,7 @@ def _until_blank_lines(out: IO[str], wanted: int) -> Iterator[str]:
         yield line
 
 
-@pytest.mark.parametrize("system", ["salesforce", "netsuite"])
+@pytest.mark.parametrize("system", ["salesforce", "netsuite", "hubspot"])
 def test_what_it_prints_connects(system: str, tmp_path: Path) -> None:
     with simulated(system) as (process, printed):
         block = YAML(typ="safe").load(printed.partition("\n\n")[2])
@@ -88,7 +88,7 @@ def test_a_port_that_is_taken() -> None:
 
 
 def test_only_systems_with_a_simulator() -> None:
-    with pytest.raises(UserError, match="found 'memory'; allowed: netsuite, salesforce"):
+    with pytest.raises(UserError, match="found 'memory'; allowed: hubspot, netsuite, salesforce"):
         serve("memory", port=0, seed=1, companies=1)
 
 
