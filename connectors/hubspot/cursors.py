@@ -99,7 +99,7 @@ def window_of(place: Place, config: HubSpotConfig) -> tuple[int, int] | None:
     if place.part == "settled":
         low, high = place.marks.settled - overlap, settled_until
     else:
-        low, high = max(place.marks.fresh - overlap, settled_until), place.now - 1000 * config.lag_seconds
+        low, high = max(place.marks.fresh - overlap, settled_until + 1), place.now - 1000 * config.lag_seconds
     return (low, high) if low <= high else None
 
 

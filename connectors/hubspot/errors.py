@@ -134,7 +134,7 @@ def decide(answer: Answer) -> Decision:
         return Retry(category or f"HTTP {status}", retry_after_seconds(answer))
     if status == 404 and not body:
         why = "no such resource; api_version may be retired, raise it in the settings"
-        return Fail(NotVisible(f"{where}: {why}", status=404))
+        return Fail(NeedsOperator(f"{where}: {why}", status=404))
     if status == 404 or _NO_OBJECT.search(str(body.get("message", ""))):
         return Fail(NotVisible(f"{where}: no such object for this app", code=category or None, status=status))
     if status in (400, 409):

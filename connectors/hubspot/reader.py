@@ -129,14 +129,19 @@ class HubSpotReader:
             yield self._gone(asked, [row for row in rows if archived_ms(row) >= since]), place
 
     def _gone(self, asked: _Asked, rows: Sequence[Row]) -> list[Record]:
-        """Archived records; one that was merged away is answered by the record that is left."""
+        """Archived records, and those that became one of them by merging.
+
+        One that was itself merged away is answered by the record that is left, which is then where it leads.
+        """
         if not rows:
             return []
         ids = [str(row["id"]) for row in rows]
         left = self._objects.read(asked.kind, ids, ())
         merged = [record for row in left for record in redirects(asked.kind, row, ids)]
         known = {record.external_id for record in merged} | {str(row["id"]) for row in left}
-        return merged + [tombstone(asked.kind, row) for row in rows if str(row["id"]) not in known]
+        archived = [row for row in rows if str(row["id"]) not in known]
+        before = [record for row in archived for record in redirects(asked.kind, row)]
+        return [*before, *merged, *(tombstone(asked.kind, row) for row in archived)]
 
     # -- records
 
