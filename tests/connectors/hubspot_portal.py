@@ -15,7 +15,7 @@ from connectors.hubspot.simulator import HubSpotSimulator
 
 START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 TOKEN = {"access_token": "token-of-tests"}
-OAUTH = {
+OAUTH: dict[str, Any] = {
     "auth": "oauth", "client_id": "client-of-tests", "client_secret": "secret-of-tests",
     "refresh_token": "refresh-token-of-tests",
 }  # fmt: skip
