@@ -105,6 +105,20 @@ def test_associations_in_hubspots_shape(portal: Portal) -> None:
     assert answer.json()["errors"][0]["subCategory"] == "crm.associations.NO_ASSOCIATIONS_FOUND"
 
 
+def test_labelled_associations_are_answered_by_number(portal: Portal) -> None:
+    company, contact = portal.insert("companies", {"name": "One"}), portal.insert("contacts", {})
+    inputs = [{"from": {"id": contact}, "to": {"id": company}, "types": []}]
+    answer = ask(portal, "POST", "/crm/associations/2026-03/contacts/companies/batch/create", {"inputs": inputs})
+    ends = {
+        "fromObjectTypeId": "str",
+        "fromObjectId": "int",
+        "toObjectTypeId": "str",
+        "toObjectId": "int",
+        "labels": [],
+    }
+    assert (answer.status_code, shape(answer.json())) == (201, batch(ends))
+
+
 def test_refusals_in_hubspots_shape(portal: Portal) -> None:
     portal.logins.missing_scopes.add("crm.schemas.custom.read")
     scopes = ask(portal, "GET", "/crm-object-schemas/2026-03/schemas")

@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 
+from connectors.hubspot.simulator import HubSpotSimulator
+from connectors.hubspot.webhooks import signature
 from connectors.netsuite.simulator import NetSuiteSimulator
 from connectors.salesforce.simulator import SalesforceSimulator
 from connectors.salesforce.simulator.schema import FieldSpec
@@ -226,3 +228,42 @@ def test_airbyte_source_netsuite_reads_what_changed(zone: str, date_format: str,
             assert ids(airbyte_records(again, name), "id") == ids(changed, "id")
             assert len(changed) < len(account.rows(name))
     assert account.crashes == []
+
+
+def test_hubspot_api_client_reads_writes_and_is_refused() -> None:
+    with HubSpotSimulator() as portal:
+        portal.seed(7, 220)
+        portal.limits.burst = portal.limits.searches = None  # the client does not wait for limits
+        for row in portal.all_rows("companies")[50:53]:
+            portal.archive("companies", row["hs_object_id"])
+        before = {row["hs_object_id"]: row for row in portal.all_rows("companies")}
+        gone = [row.id for row in portal.rows.listed("companies", archived=True)]
+        script = environments.HERE / "ask_hubspot.py"
+        asked = (portal.url, "token-of-tests", *LOGIN.values(), REFRESH["refresh_token"])
+        seen = json.loads(program("hubspot-api-client").run("python", script, *asked, simulator=portal.url))
+
+        assert sorted(seen["companies"]) == sorted(before) and len(before) > 100, "more than a page"
+        assert seen["names"] == {key: row["name"] for key, row in before.items()}
+        assert seen["archived"] == gone and len(gone) == 3
+        assert seen["properties"] == list(portal.objects["contacts"].properties)
+        assert seen["unique"] == ["sync_key"]
+        assert seen["custom"] == [name for name, spec in portal.objects.items() if spec.custom]
+        others = [key for key, row in before.items() if "is_partner" not in row]
+        assert (seen["found"], seen["total"]) == (others, len(others))
+
+        assert seen["upserted"] == [[True, "7", "10.50"], [False, "7", "11"]]
+        [(commission, amount)] = seen["by_key"].items()
+        assert amount == "11" and portal.journal.count_by_key() == {("commission", "k-1"): 1}
+        assert seen["partial"] == [1, "OBJECT_NOT_FOUND", ["12"]]
+        assert seen["linked"] == "COMPLETE"
+        assert seen["links"] == portal.rows.links.of("commission", commission, "companies") == [others[0]]
+        assert seen["no_links"] == "crm.associations.NO_ASSOCIATIONS_FOUND"
+        assert seen["merged_into"] == seen["old_id_leads_to"] not in (others[1], others[2])
+        assert seen["refused"] == {
+            "gone": [404, "OBJECT_NOT_FOUND"], "value": [400, "VALIDATION_ERROR"], "object": [400, None],
+        }  # fmt: skip
+        assert seen["token"] == [1800, True]
+        assert seen["with_oauth"] == len(before) - 2, "two were merged into one, one was archived"
+        address, body = "https://referee.example/hooks?portal=1", b'[{"objectId":501}]'
+        assert seen["signature"] == signature("secret-of-tests", "POST", address, body, "1772442000000")
+    assert portal.crashes == []

@@ -48,7 +48,7 @@ class Associations:
         return results, errors
 
     def associate(self, here: ObjectSpec, there: ObjectSpec, body: Mapping[str, Any]) -> Results:
-        """``batch/associate/default``, and ``batch/create`` without labels."""
+        """``batch/associate/default``; may be repeated."""
         results, errors = [], []
         for one in _inputs(body):
             from_id, to_id = str(one["from"]["id"]), str(one["to"]["id"])
@@ -62,6 +62,15 @@ class Associations:
                  "associationSpec": {"associationCategory": "HUBSPOT_DEFINED", "associationTypeId": 279}}
             )  # fmt: skip
         return results, errors
+
+    def create(self, here: ObjectSpec, there: ObjectSpec, body: Mapping[str, Any]) -> Results:
+        """``batch/create``, whose answer names types and objects by number; labels are not simulated."""
+        results, errors = self.associate(here, there, body)
+        return [
+            {"fromObjectTypeId": here.type_id, "fromObjectId": int(one["from"]["id"]), "toObjectTypeId": there.type_id,
+             "toObjectId": int(one["to"]["id"]), "labels": []}
+            for one in results
+        ], errors  # fmt: skip
 
     def one(self, here: ObjectSpec, from_id: str, there: ObjectSpec, to_id: str) -> Results:
         """``PUT …/associations/default/…``; may be repeated."""

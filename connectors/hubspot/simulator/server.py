@@ -174,7 +174,7 @@ class HubSpotSimulator(Simulator):
                 found = (version, name, tuple(rest))
             case _:
                 raise NoSuchPage
-        if found[0] not in self.versions:
+        if found[0] not in self.versions and found[:2] != ("v1", "token"):
             raise NoSuchPage
         return found[1], found[2]
 
@@ -202,7 +202,7 @@ class HubSpotSimulator(Simulator):
     def _objects(self, request: SimRequest, kind: str, more: tuple[str, ...]) -> SimResponse:
         reads = request.method == "GET" or more in (("search",), ("batch", "read"))
         spec = self._spec(kind, "read" if reads else "write")
-        archived = request.query.get("archived", ["false"])[0] == "true"
+        archived = request.query.get("archived", ["false"])[0].lower() == "true"
         match (request.method, *more):
             case ("GET",):
                 return SimResponse(200, self._list(spec, request, archived))
@@ -277,8 +277,10 @@ class HubSpotSimulator(Simulator):
         match (request.method, *action):
             case ("POST", "read"):
                 return self._batch(self.associations.read(here, there, body_of(request)))
-            case ("POST", "associate", "default") | ("POST", "create"):
+            case ("POST", "associate", "default"):
                 return self._batch(self.associations.associate(here, there, body_of(request)))
+            case ("POST", "create"):
+                return self._batch(self.associations.create(here, there, body_of(request)), done=201)
             case ("POST", "archive"):
                 self.associations.remove(here, there, body_of(request))
                 return SimResponse.empty()
