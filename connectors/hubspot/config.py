@@ -32,6 +32,9 @@ class HubSpotConfig(BaseModel):
     sweep_hours: int = Field(
         168, ge=0, le=2160, description="how often everything is listed anew, past the search index; 0: never"
     )
+    association_hours: int = Field(
+        24, ge=0, le=2160, description="the same for objects of which associations are read; 0: as the others"
+    )
     page_size: int = Field(100, ge=1, le=100, description="records a page")
     write_size: int = Field(100, ge=1, le=100, description="records a write call")
     longest_address: int = Field(

@@ -66,17 +66,19 @@ def place_of(cursor: Cursor) -> Place:
     return place
 
 
-def parts_of(place: Place, config: HubSpotConfig) -> Iterator[Place]:
+def parts_of(place: Place, config: HubSpotConfig, *, associated: bool) -> Iterator[Place]:
     """What is left of a read, part by part, the present one first.
 
     A first read lists everything. A later one searches the window whose index has settled, then the newest changes,
-    and now and then lists what was archived, and everything.
+    and now and then lists what was archived, and everything; more often when associations are read (``associated``),
+    since changing one need not move the stamp of a record.
     """
     due: dict[Part, bool] = {"whole": True, "settled": False, "fresh": False, "archived": False}
     if place.marks is not None:
-        hours, minutes = 3_600_000 * config.sweep_hours, 60_000 * config.archived_minutes
+        often = [config.sweep_hours, *([config.association_hours] if associated else [])]
+        hours, minutes = min(filter(None, often), default=None), 60_000 * config.archived_minutes
         due = {
-            "whole": hours > 0 and place.now - place.marks.whole >= hours,
+            "whole": hours is not None and place.now - place.marks.whole >= 3_600_000 * hours,
             "settled": True,
             "fresh": True,
             "archived": place.now - place.marks.archived >= minutes,
@@ -103,12 +105,12 @@ def window_of(place: Place, config: HubSpotConfig) -> tuple[int, int] | None:
     return (low, high) if low <= high else None
 
 
-def finished(place: Place, config: HubSpotConfig) -> Place:
+def finished(place: Place, config: HubSpotConfig, *, associated: bool) -> Place:
     """The place from which the next read starts; marks never go back."""
     before, now = place.marks, place.now
     if before is None:
         return Place("done", now, Marks(now, now, now, now))
-    read = {part.part for part in parts_of(replace(place, part="done"), config)}
+    read = {part.part for part in parts_of(replace(place, part="done"), config, associated=associated)}
     marks = Marks(
         fresh=max(before.fresh, now - 1000 * config.lag_seconds),
         settled=max(before.settled, now - 1000 * config.settle_seconds),

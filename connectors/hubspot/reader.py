@@ -1,6 +1,6 @@
 """Reads objects in two lanes: changes from the search index as soon as it has them, and again when it has settled.
 
-A first read, and one every ``sweep_hours``, lists everything from the database. Searches give ids only, within a
+A first read, and one now and then, lists everything from the database. Searches give ids only, within a
 window of time and by ascending id; the records themselves come from the database. Archived records are in no search:
 they are listed apart. What was merged away is named by the record that is left.
 """
@@ -61,11 +61,12 @@ class HubSpotReader:
         if last is None or last.part == "done":
             now = int(self._describer.now().timestamp() * 1000)
             last = Place("whole", now, None) if last is None else Place("done", now, last.marks)
-        for part in parts_of(last, self._config):
+        associated = bool(asked.associations)
+        for part in parts_of(last, self._config, associated=associated):
             for records, place in self._part(asked, part):
                 calls, before = self._http.calls, calls
                 yield Page(tuple(records), place.cursor, None, calls - before)
-        cursor = finished(last, self._config).cursor
+        cursor = finished(last, self._config, associated=associated).cursor
         yield Page((), cursor, cursor, self._http.calls - calls)
 
     def fetch(
@@ -73,10 +74,10 @@ class HubSpotReader:
     ) -> Iterator[Record]:
         """The records with these ids, or with these values of ``key_field``; one merged away comes as deleted."""
         asked = self._asked(kind, (*fields, key_field) if key_field else fields, None)
-        wanted = [key for key in dict.fromkeys(keys) if _is_key(key, number=key_field is None)]
+        wanted = {key: None for key in keys if _is_key(key, number=key_field is None)}
         if not wanted:
             return
-        rows = self._objects.read(kind, wanted, asked.properties, key_field=key_field)
+        rows = self._objects.read(kind, list(wanted), asked.properties, key_field=key_field)
         if key_field is not None:
             yield from self._records(asked, rows)
             return

@@ -252,6 +252,35 @@ def test_several_companies_without_a_primary_are_not_guessed_at(portal: Portal) 
     assert record.fields["associations.companies"] == companies
 
 
+def test_a_changed_association_alone_is_seen_within_a_day(portal: Portal) -> None:
+    first, second = (portal.insert("companies", {"name": name}) for name in ("First", "Second"))
+    deal = portal.insert("deals", {"dealname": "one"}, company=first)
+    connector = portal.connect()
+    portal.wait(HOUR)
+    _, watermark = read(connector, DEALS)
+    portal.separate("deals", deal, "companies", first)
+    portal.associate("deals", deal, "companies", second)
+    portal.wait(23 * HOUR)
+    records, watermark = read(connector, DEALS, watermark)
+    assert records == [], "changing an association moved the stamp, so this test shows nothing"
+    portal.wait(HOUR)
+    [record] = read(connector, DEALS, watermark)[0]
+    assert record.fields["associations.companies"] == second
+
+
+def test_a_contacts_company_is_a_property_and_seen_at_once(portal: Portal) -> None:
+    company = portal.insert("companies", {"name": "First"})
+    contact = portal.insert("contacts", {"jobtitle": "x"})
+    query = Query("contacts", ("associatedcompanyid",))
+    connector = portal.connect()
+    _, watermark = read(connector, query)
+    portal.wait(HOUR)
+    portal.associate("contacts", contact, "companies", company)
+    portal.wait(HOUR / 4)
+    [record] = read(connector, query, watermark)[0]
+    assert record.fields["associatedcompanyid"] == company
+
+
 def test_a_broken_associations_answer_loses_nothing_silently(portal: Portal) -> None:
     portal.insert("deals", {"dealname": "one"})
     error = {"status": "error", "category": "INTERNAL_ERROR", "message": "x", "context": {}}

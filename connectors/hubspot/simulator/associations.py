@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from connectors.hubspot.simulator.answers import Refusal, bad_request, row_error
@@ -47,6 +47,16 @@ class Associations:
             results.append(result)
         return results, errors
 
+    def shown(self, here: ObjectSpec, record_id: str, others: Sequence[ObjectSpec]) -> dict[str, Any]:
+        """The associations that a list shows beside a record when asked to: those that there are."""
+        found = {}
+        for there in others:
+            kind = f"{here.name.removesuffix('s')}_to_{there.name.removesuffix('s')}"
+            ids = self._rows.links.of(here.name, record_id, there.name)
+            if ids:
+                found[there.name] = {"results": [{"id": key, "type": kind} for key in ids]}
+        return found
+
     def associate(self, here: ObjectSpec, there: ObjectSpec, body: Mapping[str, Any]) -> Results:
         """``batch/associate/default``; may be repeated."""
         results, errors = [], []
@@ -56,7 +66,7 @@ class Associations:
                 context = {"fromObjectId": [from_id], "toObjectId": [to_id]}
                 errors.append(row_error("OBJECT_NOT_FOUND", "One of the objects does not exist", context))
                 continue
-            self._rows.links.add(here.name, from_id, there.name, to_id)
+            self._rows.associate(here.name, from_id, there.name, to_id)
             results.append(
                 {"from": {"id": from_id}, "to": {"id": to_id},
                  "associationSpec": {"associationCategory": "HUBSPOT_DEFINED", "associationTypeId": 279}}
@@ -83,11 +93,11 @@ class Associations:
         """``batch/archive``."""
         for one in _inputs(body):
             for target in one.get("to") or ():
-                self._rows.links.remove(here.name, str(one["from"]["id"]), there.name, str(target["id"]))
+                self._rows.separate(here.name, str(one["from"]["id"]), there.name, str(target["id"]))
 
     def _link(self, here: ObjectSpec, from_id: str, there: ObjectSpec, to_id: str) -> dict[str, Any]:
         types: list[dict[str, Any]] = [{"category": "HUBSPOT_DEFINED", "typeId": 279, "label": None}]
-        if self._rows.links.is_primary(here.name, from_id, to_id):
+        if self._rows.links.primary(here.name, from_id) == to_id:
             types.insert(0, {"category": "HUBSPOT_DEFINED", "typeId": 1, "label": "Primary"})
         return {"toObjectId": int(to_id), "associationTypes": types}
 

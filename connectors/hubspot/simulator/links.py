@@ -35,13 +35,14 @@ class Links:
         """Ids at the other end, in ascending order."""
         return sorted(self._of[kind, record_id][other], key=lambda key: (len(key), key))
 
-    def is_primary(self, kind: str, record_id: str, other_id: str) -> bool:
-        """Whether this is the record's primary company."""
-        return self._primary.get((kind, record_id)) == other_id
+    def primary(self, kind: str, record_id: str) -> str | None:
+        """The record's primary company."""
+        return self._primary.get((kind, record_id))
 
-    def move(self, kind: str, old: str, new: str) -> None:
-        """Give all associations of one record to another, as a merge does."""
-        for other, ids in list(self._of[kind, old].items()):
-            for other_id in list(ids):
-                self.remove(kind, old, other, other_id)
-                self.add(kind, new, other, other_id)
+    def move(self, kind: str, old: str, new: str) -> list[Link]:
+        """Give all associations of one record to another, as a merge does; returns the other ends."""
+        ends = [(other, other_id) for other, ids in self._of[kind, old].items() for other_id in ids]
+        for other, other_id in ends:
+            self.remove(kind, old, other, other_id)
+            self.add(kind, new, other, other_id)
+        return ends

@@ -162,13 +162,26 @@ class Rows:
         for row in (loser, winner):
             if row is not kept_row:
                 row.merged_into = kept_row.id
-                self.links.move(kind, row.id, kept_row.id)
                 self._reindex(kind, row.id, None)
         values["hs_merged_object_ids"] = ";".join(dict.fromkeys(merged))
         if kind == "contacts":
             values["hs_calculated_merged_vids"] = ";".join(dict.fromkeys(merged))
         self._store(kind, kept_row, values)
+        for row in (loser, winner):
+            if row is not kept_row:
+                for end in self.links.move(kind, row.id, kept_row.id):
+                    self._linked(end, (kind, kept_row.id))
         return kept_row
+
+    def associate(self, kind: str, record_id: str, other: str, other_id: str) -> None:
+        """Associate two records."""
+        self.links.add(kind, record_id, other, other_id)
+        self._linked((kind, record_id), (other, other_id))
+
+    def separate(self, kind: str, record_id: str, other: str, other_id: str) -> None:
+        """Take an association off."""
+        self.links.remove(kind, record_id, other, other_id)
+        self._linked((kind, record_id), (other, other_id))
 
     def remove_value(self, kind: str, name: str) -> None:
         """Forget a property's values, as when it is deleted."""
@@ -176,6 +189,14 @@ class Rows:
             row.properties.pop(name, None)
 
     # -- inner
+
+    def _linked(self, *ends: tuple[str, str]) -> None:
+        """Keep the one association that is a property, too: a contact's primary company."""
+        for kind, record_id in ends:
+            if kind == "contacts" and (row := self.live(kind, record_id)) is not None:
+                company = self.links.primary(kind, row.id) or ""
+                if row.properties.get("associatedcompanyid", "") != company:
+                    self.update(kind, row, {"associatedcompanyid": company})
 
     def _new_id(self) -> str:
         self._made += 1

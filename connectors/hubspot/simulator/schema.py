@@ -98,9 +98,9 @@ def money(name: str) -> PropertySpec:
     return PropertySpec(name, "number", money=True)
 
 
-def number(name: str) -> PropertySpec:
+def number(name: str, **more: Any) -> PropertySpec:
     """A number."""
-    return PropertySpec(name, "number")
+    return PropertySpec(name, "number", **more)
 
 
 def flag(name: str, **more: Any) -> PropertySpec:

@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, cast
 
+from connectors.hubspot.kinds import STANDARD
 from connectors.hubspot.simulator.answers import NoSuchPage, Refusal, body_of, invalid_values, not_found
 from connectors.hubspot.simulator.associations import Associations
 from connectors.hubspot.simulator.batches import Batches, Results, shown
@@ -23,6 +24,7 @@ from connectors.simulation import Action, Fault, Faults, SimRequest, SimResponse
 PORTAL_ID = 40_400_400
 LONGEST_ADDRESS = 16_384
 LARGEST_PAGE = 100
+_WITHOUT_RECORDS = {*STANDARD, "conversations"} - {"companies", "contacts", "deals", "tickets"}
 
 
 class HubSpotSimulator(Simulator):
@@ -56,7 +58,7 @@ class HubSpotSimulator(Simulator):
         with self.lock:
             row = self.rows.insert(kind, self._texts(kind, properties))
             if company is not None:
-                self.rows.links.add(kind, row.id, "companies", company)
+                self.rows.associate(kind, row.id, "companies", company)
             return row.id
 
     def update(self, kind: str, record_id: str, properties: Mapping[str, Any]) -> None:
@@ -80,9 +82,14 @@ class HubSpotSimulator(Simulator):
             return self.rows.merge(kind, winner, loser).id
 
     def associate(self, kind: str, record_id: str, other: str, other_id: str) -> None:
-        """Associate two records."""
+        """Associate two records; of contacts alone this moves the stamp, since their company is a property too."""
         with self.lock:
-            self.rows.links.add(kind, record_id, other, other_id)
+            self.rows.associate(kind, record_id, other, other_id)
+
+    def separate(self, kind: str, record_id: str, other: str, other_id: str) -> None:
+        """Take an association off."""
+        with self.lock:
+            self.rows.separate(kind, record_id, other, other_id)
 
     def get(self, kind: str, record_id: str) -> dict[str, str] | None:
         """The properties of a record that is there now, under whatever id; ``None`` when there is none."""
@@ -248,10 +255,20 @@ class HubSpotSimulator(Simulator):
         if not 1 <= limit <= self.largest_page:
             raise Refusal(400, "VALIDATION_ERROR", f"limit must be between 1 and {self.largest_page}")
         rows = list(islice(self.rows.listed(spec.name, archived=archived, after=after), limit + 1))
-        body: dict[str, Any] = {"results": [shown(spec, row, _names(request)) for row in rows[:limit]]}
+        others = self._associated(request)
+        results = [shown(spec, row, _names(request)) for row in rows[:limit]]
+        for result in results:
+            if found := self.associations.shown(spec, result["id"], others):
+                result["associations"] = found
+        body: dict[str, Any] = {"results": results}
         if len(rows) > limit:
             body["paging"] = {"next": {"after": rows[limit - 1].id, "link": f"{self.url}{request.path}"}}
         return body
+
+    def _associated(self, request: SimRequest) -> list[ObjectSpec]:
+        """The objects whose associations a list is asked to show; of those without records here there are none."""
+        asked = [name for part in request.query.get("associations", []) for name in part.split(",") if name]
+        return [self._spec(name, "read") for name in asked if name not in _WITHOUT_RECORDS]
 
     def _search(self, spec: ObjectSpec, request: SimRequest) -> dict[str, Any]:
         asked, index = body_of(request), self.rows.index(spec.name)

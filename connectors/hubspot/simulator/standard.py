@@ -120,7 +120,7 @@ def portal_objects() -> dict[str, ObjectSpec]:
             "contacts", "0-1", "Contacts",
             PropertySpec("email", unique=True, email=True), text("firstname"), text("lastname"), text("phone"),
             text("mobilephone"), text("jobtitle"), text("company"), choice("lifecyclestage", "lead", "customer", "other"),
-            text("hs_full_name_or_email", read_only=True), text("hs_calculated_merged_vids", read_only=True),
+            text("hs_full_name_or_email", read_only=True), number("associatedcompanyid", read_only=True), text("hs_calculated_merged_vids", read_only=True),
             *OURS["contacts"],
             shown=("email", "firstname", "lastname"),
         ),
