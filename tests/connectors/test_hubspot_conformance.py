@@ -72,7 +72,7 @@ class TestHubSpot(ConnectorConformance):
 
 
 class MergingDriver(PortalDriver):
-    """Edits contacts, of which a merge leaves the winner."""
+    """Edits contacts of a portal in which a merge leaves the winner (elsewhere it makes a new record)."""
 
     def merge(self, kind: str, loser: str, winner: str) -> None:
         self.portal.merge(kind, winner, loser)
@@ -88,4 +88,5 @@ class TestHubSpotContacts(TestHubSpot):
     def edit(self) -> Iterator[MergingDriver]:
         with running() as portal:
             portal.add_property("contacts", sync_key())
+            portal.rows.keeps_id_on_merge.add("contacts")
             yield MergingDriver(portal)

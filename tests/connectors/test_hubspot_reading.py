@@ -116,14 +116,20 @@ def test_the_record_is_the_databases_not_the_older_one_of_the_index(portal: Port
 
 
 @given(
+    archives_merged=st.booleans(),
+    keeps_id=st.booleans(),
     steps=st.lists(
         st.tuples(st.sampled_from(["create", "update", "archive", "merge", "read"]), st.integers(0, 4000)),
         min_size=5, max_size=25,
     )
 )  # fmt: skip
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-def test_whatever_people_do_the_reader_ends_up_with_what_is_there(steps: list[tuple[str, int]]) -> None:
+def test_whatever_people_do_the_reader_ends_up_with_what_is_there(
+    steps: list[tuple[str, int]], archives_merged: bool, keeps_id: bool
+) -> None:
     with running() as portal:
+        portal.rows.archives_merged = archives_merged
+        portal.rows.keeps_id_on_merge = {"companies"} if keeps_id else set()
         portal.rows.index_lag_seconds = 600
         connector = portal.connect(page_size=3)
         held: dict[str, Record] = {}
@@ -202,22 +208,24 @@ def test_a_merged_record_that_is_merged_again_keeps_all_its_redirects(portal: Po
     assert {record.external_id for record in records if record.merged_into == left} >= {first, second, third}
 
 
-def test_a_merged_record_that_is_listed_as_archived_stays_a_merge(portal: Portal) -> None:
+@pytest.mark.parametrize("archived", [True, False])
+@pytest.mark.parametrize("keeps_id", [True, False])
+def test_a_merge_is_a_merge_whatever_else_the_portal_makes_of_it(
+    portal: Portal, archived: bool, keeps_id: bool
+) -> None:
+    """The winner may keep its id or not, and what was merged away may be among the archived records or not."""
+    portal.rows.archives_merged = archived
+    portal.rows.keeps_id_on_merge = {"contacts"} if keeps_id else set()
     connector = portal.connect()
     winner, loser = (portal.insert("contacts", {"jobtitle": name}) for name in ("Winner", "Loser"))
     _, watermark = read(connector, CONTACTS)
-    portal.merge("contacts", winner, loser)
-    row = portal.rows.get("contacts", loser)
-    assert row is not None
-    portal.wait(HOUR)
-    archived = {
-        "id": loser, "properties": {}, "archived": True, "createdAt": "2026-03-02T09:00:00.000Z",
-        "updatedAt": "2026-03-02T09:00:00.000Z", "archivedAt": "2026-03-02T09:30:00.000Z",
-    }  # fmt: skip
-    listing = Faults.status(200, body={"results": [archived]}, match=lambda r: "archived=true" in r.raw_query)
-    portal.faults.add(listing)
+    left = portal.merge("contacts", winner, loser)
+    portal.wait(2 * HOUR)
     found = {record.external_id: record for record in read(connector, CONTACTS, watermark)[0]}
-    assert found[loser].merged_into == winner
+    assert (left == winner) is keeps_id
+    gone = {loser} if keeps_id else {loser, winner}
+    assert {key: record.merged_into for key, record in found.items() if record.deleted} == dict.fromkeys(gone, left)
+    assert found[left].fields["jobtitle"] == "Winner"
 
 
 def test_fetching_a_merged_id_says_where_it_went(portal: Portal) -> None:

@@ -49,8 +49,10 @@ class Rows:
         self.objects = objects
         self.now = now
         self.index_lag_seconds = 0.0
-        self.keeps_id_on_merge = {"contacts"}
-        """objects whose merged record is the winner itself; the others get a new id"""
+        self.keeps_id_on_merge: set[str] = set()
+        """objects whose merged record is the winner itself, as it used to be for contacts and companies"""
+        self.archives_merged = True
+        """whether records that were merged away are also among the archived ones"""
         self.links = Links()
         self._tables: dict[str, dict[str, Row]] = {name: {} for name in objects}
         self._order: dict[str, list[int]] = {name: [] for name in objects}
@@ -83,7 +85,9 @@ class Rows:
         ids, table = self._order[kind], self._tables[kind]
         for place in range(bisect_right(ids, after), len(ids)):
             row = table[str(ids[place])]
-            if row.merged_into is None and (row.archived_at is not None) == archived:
+            if archived and row.archived_at is not None:
+                yield row
+            elif not archived and row.archived_at is None and row.merged_into is None:
                 yield row
 
     def index(self, kind: str) -> Mapping[str, Mapping[str, str]]:
@@ -162,6 +166,7 @@ class Rows:
         for row in (loser, winner):
             if row is not kept_row:
                 row.merged_into = kept_row.id
+                row.archived_at = self.now() if self.archives_merged else None
                 self._reindex(kind, row.id, None)
         values["hs_merged_object_ids"] = ";".join(dict.fromkeys(merged))
         if kind == "contacts":
