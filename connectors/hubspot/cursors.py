@@ -28,6 +28,17 @@ class Marks:
 
 
 @dataclass(frozen=True, slots=True)
+class Manner:
+    """How an object must be read: with ``associations``, and only what meets a filter (``filtered``).
+
+    Changing an association need not move the stamp of a record; a filter is for the search alone, also the first time.
+    """
+
+    associations: bool = False
+    filtered: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Place:
     """A read that began at ``now``: its present part and the place in it (an id, or the vendor's ``after``).
 
@@ -66,16 +77,15 @@ def place_of(cursor: Cursor) -> Place:
     return place
 
 
-def parts_of(place: Place, config: HubSpotConfig, *, associated: bool) -> Iterator[Place]:
+def parts_of(place: Place, config: HubSpotConfig, manner: Manner) -> Iterator[Place]:
     """What is left of a read, part by part, the present one first.
 
     A first read lists everything. A later one searches the window whose index has settled, then the newest changes,
-    and now and then lists what was archived, and everything; more often when associations are read (``associated``),
-    since changing one need not move the stamp of a record.
+    and now and then lists what was archived, and everything.
     """
     due: dict[Part, bool] = {"whole": True, "settled": False, "fresh": False, "archived": False}
     if place.marks is not None:
-        often = [config.sweep_hours, *([config.association_hours] if associated else [])]
+        often = [config.sweep_hours, *([config.association_hours] if manner.associations else [])]
         hours, minutes = min(filter(None, often), default=None), 60_000 * config.archived_minutes
         due = {
             "whole": hours is not None and place.now - place.marks.whole >= 3_600_000 * hours,
@@ -105,15 +115,18 @@ def window_of(place: Place, config: HubSpotConfig) -> tuple[int, int] | None:
     return (low, high) if low <= high else None
 
 
-def finished(place: Place, config: HubSpotConfig, *, associated: bool) -> Place:
+def finished(place: Place, config: HubSpotConfig, manner: Manner) -> Place:
     """The place from which the next read starts; marks never go back."""
     before, now = place.marks, place.now
+    fresh_until, settled_until = now - 1000 * config.lag_seconds, now - 1000 * config.settle_seconds
+    if before is None and manner.filtered:
+        return Place("done", now, Marks(fresh_until, settled_until, now, now))
     if before is None:
         return Place("done", now, Marks(now, now, now, now))
-    read = {part.part for part in parts_of(replace(place, part="done"), config, associated=associated)}
+    read = {part.part for part in parts_of(replace(place, part="done"), config, manner)}
     marks = Marks(
-        fresh=max(before.fresh, now - 1000 * config.lag_seconds),
-        settled=max(before.settled, now - 1000 * config.settle_seconds),
+        fresh=max(before.fresh, fresh_until),
+        settled=max(before.settled, settled_until),
         archived=now if "archived" in read else before.archived,
         whole=now if "whole" in read else before.whole,
     )

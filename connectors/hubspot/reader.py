@@ -16,7 +16,7 @@ from connectors.base import Cursor, Page, Query, Record
 from connectors.errors import NeedsOperator
 from connectors.http import Http
 from connectors.hubspot.config import HubSpotConfig
-from connectors.hubspot.cursors import Place, finished, parts_of, place_of, window_of
+from connectors.hubspot.cursors import Manner, Place, finished, parts_of, place_of, window_of
 from connectors.hubspot.describe import HubSpotDescriber
 from connectors.hubspot.kinds import associated_kind, modified_property
 from connectors.hubspot.objects import Objects
@@ -61,12 +61,12 @@ class HubSpotReader:
         if last is None or last.part == "done":
             now = int(self._describer.now().timestamp() * 1000)
             last = Place("whole", now, None) if last is None else Place("done", now, last.marks)
-        associated = bool(asked.associations)
-        for part in parts_of(last, self._config, associated=associated):
+        manner = Manner(associations=bool(asked.associations), filtered=bool(asked.filters))
+        for part in parts_of(last, self._config, manner):
             for records, place in self._part(asked, part):
                 calls, before = self._http.calls, calls
                 yield Page(tuple(records), place.cursor, None, calls - before)
-        cursor = finished(last, self._config, associated=associated).cursor
+        cursor = finished(last, self._config, manner).cursor
         yield Page((), cursor, cursor, self._http.calls - calls)
 
     def fetch(

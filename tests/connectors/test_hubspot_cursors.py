@@ -6,10 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connectors.hubspot.config import HubSpotConfig
-from connectors.hubspot.cursors import Place, finished, parts_of, place_of, window_of
+from connectors.hubspot.cursors import Manner, Place, finished, parts_of, place_of, window_of
 
 BEGAN = 1_772_442_000_000
 SECOND = 1000
+PLAIN = Manner()
 
 
 @given(
@@ -31,18 +32,18 @@ def test_no_instant_is_left_out(waits: list[int], instant: int, lag: int, settle
         }
     )
     stamp = BEGAN + instant * SECOND
-    place, now, latest = finished(Place("whole", BEGAN, None), config, associated=False), BEGAN, 0
+    place, now, latest = finished(Place("whole", BEGAN, None), config, PLAIN), BEGAN, 0
     fresh = settled = False
     for wait in waits:
         now += wait * SECOND
         latest = max(latest, now)
         place = Place("done", now, place_of(place.cursor).marks)
-        for part in parts_of(place, config, associated=False):
+        for part in parts_of(place, config, PLAIN):
             window = window_of(part, config) if part.part in ("settled", "fresh") else None
             if window is not None and window[0] <= stamp <= window[1]:
                 fresh = fresh or now >= stamp + lag * SECOND
                 settled = settled or now >= stamp + settle * SECOND
-        place = finished(place, config, associated=False)
+        place = finished(place, config, PLAIN)
     age = (latest - stamp) // SECOND
     assert fresh or settled or age < min(lag, settle), "a change was never searched"
     assert settled or age < settle, "a change was not searched again after its index had settled"
@@ -50,25 +51,25 @@ def test_no_instant_is_left_out(waits: list[int], instant: int, lag: int, settle
 
 def test_marks_never_go_back() -> None:
     config = HubSpotConfig.model_validate({"access_token": "x"})
-    first = finished(Place("whole", BEGAN, None), config, associated=False)
-    later = finished(Place("done", BEGAN - 86_400 * SECOND, first.marks), config, associated=False)
+    first = finished(Place("whole", BEGAN, None), config, PLAIN)
+    later = finished(Place("done", BEGAN - 86_400 * SECOND, first.marks), config, PLAIN)
     assert later.marks == first.marks
 
 
 def test_a_read_goes_on_in_its_part_and_comes_to_those_behind_it() -> None:
     config = HubSpotConfig.model_validate({"access_token": "x", "sweep_hours": 24, "archived_minutes": 60})
-    first = finished(Place("whole", BEGAN, None), config, associated=False)
+    first = finished(Place("whole", BEGAN, None), config, PLAIN)
     day_later = Place("done", BEGAN + 86_400 * SECOND, first.marks)
-    names = [part.part for part in parts_of(day_later, config, associated=False)]
+    names = [part.part for part in parts_of(day_later, config, PLAIN)]
     assert names == ["whole", "settled", "fresh", "archived"]
     stopped = Place("fresh", day_later.now, first.marks, "41")
-    rest = list(parts_of(place_of(stopped.cursor), config, associated=False))
+    rest = list(parts_of(place_of(stopped.cursor), config, PLAIN))
     assert [(part.part, part.at) for part in rest] == [("fresh", "41"), ("archived", "")]
 
 
 def test_objects_with_associations_are_listed_more_often() -> None:
     config = HubSpotConfig.model_validate({"access_token": "x", "sweep_hours": 0, "association_hours": 24})
-    first = finished(Place("whole", BEGAN, None), config, associated=True)
+    first = finished(Place("whole", BEGAN, None), config, Manner(associations=True))
     day_later = Place("done", BEGAN + 86_400 * SECOND, first.marks)
-    assert "whole" in [part.part for part in parts_of(day_later, config, associated=True)]
-    assert "whole" not in [part.part for part in parts_of(day_later, config, associated=False)]
+    assert "whole" in [part.part for part in parts_of(day_later, config, Manner(associations=True))]
+    assert "whole" not in [part.part for part in parts_of(day_later, config, PLAIN)]

@@ -329,6 +329,19 @@ def test_a_filter_in_hubspots_own_words(portal: Portal) -> None:
     assert ids(read(connector, query, watermark)[0]) == [partner]
 
 
+def test_a_filtered_first_read_looks_back_for_what_the_index_did_not_have_yet(portal: Portal) -> None:
+    where = '[{"propertyName": "is_partner", "operator": "EQ", "value": "true"}]'
+    query = Query("companies", ("name",), where)
+    portal.rows.index_lag_seconds = 40 * 60
+    partner = portal.insert("companies", {"name": "Partner", "is_partner": True})
+    portal.wait(30 * 60)
+    connector = portal.connect()
+    records, watermark = read(connector, query)
+    assert records == []
+    portal.wait(HOUR)
+    assert ids(read(connector, query, watermark)[0]) == [partner]
+
+
 @pytest.mark.parametrize("where", ["is_partner = true", "[]", '["x"]', '{"propertyName": "x"}'])
 def test_a_filter_that_is_none_is_explained(portal: Portal, where: str) -> None:
     with pytest.raises(NeedsOperator, match="`where` is no list"):
