@@ -71,6 +71,19 @@ def test_a_seeded_portal_becomes_records_without_a_single_reject() -> None:
         assert {"account", "enrollment"} <= facts.keys()
 
 
+def test_a_deal_of_two_companies_without_a_primary_waits_for_a_person() -> None:
+    with running() as portal:
+        companies = [portal.insert("companies", {"name": f"Company {number}"}) for number in range(3)]
+        deal = portal.insert("deals", {"dealname": "whose?", "dealstage": "contractsent"})
+        for company in companies:
+            portal.associate("deals", deal, "companies", company)
+        portal.separate("deals", deal, "companies", companies[0])  # the first one was the primary
+        [part] = [one for one in shipped().objects if one.kind == "deals"]
+        [page, *_] = portal.connect().changes(part.query, since=None)
+        [mapped] = part.facts(page.records, NoLookups())
+        assert mapped.reject is not None and mapped.reject.field == "account"
+
+
 def test_an_outcome_is_written_back_and_nobody_elses_fields_are_touched() -> None:
     with running() as portal:
         ids = {

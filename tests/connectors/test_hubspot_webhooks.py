@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 
 from connectors.hubspot.webhooks import Hint, HintRefused, hints, signature
+from tests.connectors.hubspot_portal import OAUTH, running
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 SECRET = "client-secret-of-tests"
+SECRET_OF_PORTAL = OAUTH["client_secret"]
 ADDRESS = "https://referee.example/hooks/hubspot?portal=40400400"
 DELETED = {"eventId": 1, "subscriptionType": "contact.deletion", "objectId": 501, "occurredAt": 1772442000000}
 
@@ -88,3 +90,35 @@ def test_signs_that_hubspot_signs_decoded_may_arrive_encoded() -> None:
     plain = "https://referee.example/hooks?note=a:b/c@d"
     request = posted([DELETED], address=plain)
     assert hints(SECRET, **{**request, "uri": "https://referee.example/hooks?note=a%3Ab%2fc%40d"})
+
+
+def test_what_a_portal_posts_names_every_record_that_changed() -> None:
+    with running() as portal:
+        kept, gone, loser, winner = (portal.insert("deals", {"dealname": f"Deal {number}"}) for number in range(4))
+        commission = portal.insert("commission", {"sync_key": "k1"})
+        portal.webhooks.posted(ADDRESS)
+        portal.update("deals", kept, {"amount": "5"})
+        portal.archive("deals", gone)
+        left = portal.merge("deals", winner, loser)
+        portal.update("commission", commission, {"state": "paid"})
+        [request] = portal.webhooks.posted(ADDRESS)
+        found = hints(SECRET_OF_PORTAL, method=request.method, uri=request.uri, headers=request.headers,
+                      body=request.body, now=portal.moment)  # fmt: skip
+        named = {(hint.kind, hint.external_id) for hint in found}
+        assert named == {("deals", key) for key in (kept, gone, loser, winner, left)} | {("2-106", commission)}
+        assert len(found) == len(set(found)), "events that came twice are one hint"
+        assert portal.webhooks.posted(ADDRESS) == []
+
+
+def test_many_events_come_in_requests_of_a_hundred() -> None:
+    with running() as portal:
+        made = {portal.insert("deals", {"dealname": f"Deal {number}"}) for number in range(250)}
+        requests = portal.webhooks.posted(ADDRESS)
+        assert len(requests) == 3 and all(len(json.loads(request.body)) <= 100 for request in requests)
+        found = [
+            hint
+            for request in requests
+            for hint in hints(SECRET_OF_PORTAL, method=request.method, uri=request.uri, headers=request.headers,
+                              body=request.body, now=portal.moment)
+        ]  # fmt: skip
+        assert {hint.external_id for hint in found} == made

@@ -45,9 +45,12 @@ class _Indexing:
 class Rows:
     """All records of one portal, by object and id."""
 
-    def __init__(self, objects: Mapping[str, ObjectSpec], now: Callable[[], datetime]) -> None:
+    def __init__(
+        self, objects: Mapping[str, ObjectSpec], now: Callable[[], datetime], happened: Callable[..., None]
+    ) -> None:
         self.objects = objects
         self.now = now
+        self._happened = happened
         self.index_lag_seconds = 0.0
         self.keeps_id_on_merge: set[str] = set()
         """objects whose merged record is the winner itself, as it used to be for contacts and companies"""
@@ -129,24 +132,29 @@ class Rows:
         """A new record from checked texts."""
         row = self._added(kind, Row(self._new_id(), {}, self.now(), self.now()))
         self._store(kind, row, texts)
+        self._happened("creation", self.objects[kind].type_id, row.id)
         return row
 
     def update(self, kind: str, row: Row, texts: Mapping[str, str]) -> None:
         """Change a record by checked texts; an empty one clears."""
         row.updated = self.now()
         self._store(kind, row, texts)
+        for name in texts:
+            self._happened("propertyChange", self.objects[kind].type_id, row.id, propertyName=name)
 
     def archive(self, kind: str, row: Row) -> None:
         """Move a record to the bin; its unique values are free again."""
         row.archived_at = self.now()
         self._free(kind, row)
         self._reindex(kind, row.id, None)
+        self._happened("deletion", self.objects[kind].type_id, row.id)
 
     def restore(self, kind: str, record_id: str) -> None:
         """Take a record out of the bin."""
         row = self._tables[kind][record_id]
         row.archived_at, row.updated = None, self.now()
         self._store(kind, row, row.properties)
+        self._happened("restore", self.objects[kind].type_id, row.id)
 
     def merge(self, kind: str, primary: str, other: str) -> Row:
         """Merge two records; where they differ, the primary's values stay. Raises: ``Refusal`` when one is not there."""
@@ -176,6 +184,10 @@ class Rows:
             if row is not kept_row:
                 for end in self.links.move(kind, row.id, kept_row.id):
                     self._linked(end, (kind, kept_row.id))
+        self._happened(
+            "merge", self.objects[kind].type_id, winner.id, primaryObjectId=int(winner.id),
+            mergedObjectIds=[int(loser.id)], newObjectId=int(kept_row.id),
+        )  # fmt: skip
         return kept_row
 
     def associate(self, kind: str, record_id: str, other: str, other_id: str) -> None:

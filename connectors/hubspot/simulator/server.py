@@ -19,6 +19,7 @@ from connectors.hubspot.simulator.schema import ObjectSpec, PropertySpec
 from connectors.hubspot.simulator.search import found_ids
 from connectors.hubspot.simulator.standard import portal_objects
 from connectors.hubspot.simulator.values import stamp_of
+from connectors.hubspot.simulator.webhooks import Webhooks
 from connectors.simulation import Action, Fault, Faults, SimRequest, SimResponse, Simulator
 
 PORTAL_ID = 40_400_400
@@ -36,8 +37,9 @@ class HubSpotSimulator(Simulator):
     ) -> None:  # fmt: skip
         super().__init__(now=now, port=port, journal_path=journal_path)
         self.objects: dict[str, ObjectSpec] = portal_objects()
-        self.rows = Rows(self.objects, lambda: self.now())
         self.logins = Logins(lambda: self.now(), PORTAL_ID)
+        self.webhooks = Webhooks(lambda: self.now(), PORTAL_ID, min(self.logins.apps.values()))
+        self.rows = Rows(self.objects, lambda: self.now(), self.webhooks.note)
         self.limits = Limits(lambda: self.now(), zone)
         self.batches = Batches(self.rows, self._note)
         self.associations = Associations(self.rows)
