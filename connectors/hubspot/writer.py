@@ -39,7 +39,6 @@ class _Link:
 
     place: int
     from_id: str
-    other: str
     to_id: str
 
 
@@ -58,8 +57,7 @@ class HubSpotWriter:
             try:
                 batch = _still_to_send(batch, changes, results)
                 if batch.places:
-                    self._apply(batch, changes, results, again=True)
-                    self._associate(batch, changes, results)
+                    self._carry_out(batch, changes, results)
             except ConnectorError as error:
                 if not any(result.state == "done" for result in results.values()):
                     raise
@@ -76,6 +74,19 @@ class HubSpotWriter:
             others = {associated_kind(name) for place in batch.places for name in changes[place].fields}
             calls += 1 + len(others - {None})
         return calls
+
+    def _carry_out(self, batch: _Batch, changes: Sequence[Change], results: dict[int, Written]) -> None:
+        """Write records, then their associations; a record that lacks one when the connection fails is not done."""
+        open_ = {place for place in batch.places if _links(changes[place])}
+        try:
+            self._apply(batch, changes, results, again=True)
+            for other, links in self._wanted(batch, changes, results).items():
+                self._link(batch.kind, other, links, changes, results)
+        except ConnectorError as error:
+            for place in open_:
+                if place in results and results[place].state == "done":
+                    results[place] = _failed(changes[place], "retry", error)
+            raise
 
     # -- records
 
@@ -136,19 +147,22 @@ class HubSpotWriter:
 
     # -- associations
 
-    def _associate(self, batch: _Batch, changes: Sequence[Change], results: dict[int, Written]) -> None:
-        """Associate what was written; a record is done when its associations are there too."""
+    def _wanted(
+        self, batch: _Batch, changes: Sequence[Change], results: Mapping[int, Written]
+    ) -> dict[str, list[_Link]]:
+        """The associations of what was written, by the object at the other end."""
         by_kind: dict[str, list[_Link]] = {}
         for place in batch.places:
             written = results[place]
             if written.state == "done" and written.external_id is not None:
                 for other, key in _links(changes[place]).items():
-                    by_kind.setdefault(other, []).append(_Link(place, written.external_id, other, key))
-        for links in by_kind.values():
-            self._link(batch.kind, links, changes, results)
+                    by_kind.setdefault(other, []).append(_Link(place, written.external_id, key))
+        return by_kind
 
-    def _link(self, kind: str, links: Sequence[_Link], changes: Sequence[Change], results: dict[int, Written]) -> None:
-        path = self._paths.associations(kind, links[0].other, "batch", "associate", "default")
+    def _link(
+        self, kind: str, other: str, links: Sequence[_Link], changes: Sequence[Change], results: dict[int, Written]
+    ) -> None:
+        path = self._paths.associations(kind, other, "batch", "associate", "default")
         inputs = [{"from": {"id": link.from_id}, "to": {"id": link.to_id}} for link in links]
         try:
             body = body_of(self._http.call("POST", path, json={"inputs": inputs}, idempotent=True))
@@ -162,12 +176,12 @@ class HubSpotWriter:
                 return
             middle = len(links) // 2
             for few in (links[:middle], links[middle:]):
-                self._link(kind, few, changes, results)
+                self._link(kind, other, few, changes, results)
             return
         there = {(str(one["from"]["id"]), str(one["to"]["id"])) for one in body.get("results") or ()}
         for link in links:
             if (link.from_id, link.to_id) not in there:
-                message = f"OBJECT_NOT_FOUND: there is no {link.other} record to associate with, or it was archived"
+                message = f"OBJECT_NOT_FOUND: there is no {other} record to associate with, or it was archived"
                 change = changes[link.place]
                 results[link.place] = Written(change.key, "rejected", code="OBJECT_NOT_FOUND", message=message)
 

@@ -223,6 +223,36 @@ def test_what_was_written_before_the_quota_ended_is_not_lost() -> None:
             connector.write([commission("k9")])
 
 
+def test_a_record_whose_association_was_not_made_any_more_is_not_called_done() -> None:
+    with running() as portal:
+        partner = portal.insert("companies", {"name": "Partner"})
+        changes = [commission(f"k{n}", **{"associations.companies": partner}) for n in range(4)]
+        portal.limits.daily = portal.limits.used + 3
+        results = portal.connect(write_size=2, quota_share=1.0).write(changes)
+        assert [result.state for result in results] == ["done"] * 2 + ["retry"] * 2
+        portal.limits.daily = 1000
+        again = portal.connect().write(changes[2:])
+        assert [result.state for result in again] == ["done"] * 2
+        for result in again:
+            assert portal.rows.links.of("commission", str(result.external_id), "companies") == [partner]
+
+
+def test_an_outage_between_the_halves_of_a_refused_batch_leaves_no_record_without_its_association() -> None:
+    with running() as portal:
+        partner = portal.insert("companies", {"name": "Partner"})
+        wanted = {"associations.companies": partner}
+        changes = [commission("k0", **wanted), commission("k1", kind="gift", **wanted)]
+        # The second batch is refused and sent by halves: the first half is written, the second meets an outage.
+        portal.faults.add(Faults.status(503, times=None, match=is_batch, after=3))
+        results = portal.connect(SHORT, write_size=2).write([commission("k8"), commission("k9"), *changes])
+        assert [result.state for result in results] == ["done", "done", "retry", "retry"]
+        assert {row["sync_key"] for row in portal.all_rows("commission")} == {"k8", "k9", "k0"}
+        portal.faults.clear()
+        first, second = portal.connect().write(changes)
+        assert (first.state, second.state) == ("done", "rejected")
+        assert portal.rows.links.of("commission", str(first.external_id), "companies") == [partner]
+
+
 def test_a_missing_scope_stops_the_connection() -> None:
     with running() as portal:
         portal.logins.missing_scopes.add("crm.objects.custom.write")
