@@ -19,7 +19,7 @@ from sqlalchemy import Connection
 
 from jobs.history import History, first_of
 from jobs.settle import Settled, marks_of, settle_claims, settle_money, standing_holds, tiers_of
-from jobs.standing import co_op_fund, tasks_of_partner, tasks_of_program, worth_of
+from jobs.standing import co_op_funds, tasks_of_partners, tasks_of_program, worth_of
 from rules.disputes import Disputable, disputes_of
 from rules.dues import due_for, payable_from, period_end, period_start
 from rules.facts import Facts
@@ -309,10 +309,11 @@ class _Settling:
         if partner not in history.enrollments:
             return settled
         tier = tiers_of(history, self._marks([partner])).get(partner) if self._has_tiers else None
-        steps = tier.steps if tier else ()
-        settled.tasks += tasks_of_partner(history, partner, steps)
-        fund = co_op_fund(history, partner, steps, settled.ledger)
-        settled.tasks += fund.tasks
+        alone = history.of_one(partner)
+        steps = {partner: tier.steps if tier else ()}
+        settled.tasks += tasks_of_partners(alone, steps)
+        for fund in co_op_funds(alone, steps, settled.ledger):
+            settled.tasks += fund.tasks
         own = {name: t for name, t in history.views["dispute"].items() if first_of(t).partner == partner}
         if own:
             disputes = disputes_of(
