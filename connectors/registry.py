@@ -22,6 +22,7 @@ OURS = "referee"
 
 BUILTIN = {
     "files": "connectors.files:PLUGIN",
+    "hubspot": "connectors.hubspot:PLUGIN",
     "memory": "connectors.memory:PLUGIN",
     "netsuite": "connectors.netsuite:PLUGIN",
     "salesforce": "connectors.salesforce:PLUGIN",

@@ -313,15 +313,16 @@ def demo(
 
 
 def simulate(
-    system: Annotated[str, typer.Argument(help="salesforce or netsuite")],
+    system: Annotated[str, typer.Argument(help="salesforce, netsuite or hubspot")],
     port: Annotated[int, typer.Option(help="0 takes a free one.")] = 0,
     seed: Annotated[int, typer.Option(help="Same seed, same companies.")] = 1,
     companies: Annotated[int, typer.Option(help="How many companies to make up.")] = 1000,
+    crm: Annotated[str, typer.Option(help="Whose ids an ERP's customers carry: salesforce or hubspot.")] = "salesforce",
 ) -> None:
     """Start a simulated system on this machine, to try mappings against; prints the settings to connect with."""
     from jobs.simulate import serve
 
-    serve(system, port=port, seed=seed, companies=companies)
+    serve(system, port=port, seed=seed, companies=companies, crm=crm)
 
 
 def doctor(config: Config = DEFAULT, json: Json = False) -> None:
