@@ -33,11 +33,16 @@ class ListSettings(BaseModel):
     write: bool = Field(default=False, description="rows are written to this CSV file; it is made when it is not there")
     columns: tuple[str, ...] = Field(default=(), description="columns of a file that is to be made, in their order")
 
+    @property
+    def named_columns(self) -> tuple[str, ...]:
+        """The columns that these settings name: each file must have them."""
+        return (self.id, *self.lines, *self.numbers, *self.dates)
+
     @field_validator("file")
     @classmethod
     def _inside(cls, value: str) -> str:
         path = PurePosixPath(value)
-        if path.is_absolute() or ".." in path.parts or "\\" in value:
+        if path.is_absolute() or not path.parts or ".." in path.parts or "\\" in value:
             raise ValueError("a name inside the folder, with / between its parts")
         return value
 

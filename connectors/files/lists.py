@@ -117,13 +117,13 @@ class FileList:
     def rows(self, content: Content, fields: Sequence[str] = ()) -> dict[str, Row]:
         """The rows by their id, in the order of the files; a row without one has its place as id.
 
-        Raises: ``ConnectorError`` for a file without the id column or one of ``fields``.
+        Raises: ``ConnectorError`` for a file without a column that the settings or ``fields`` name.
         """
         found: dict[str, Row] = {}
         for name, data in content.files:
             lines = self._lines(name, data)
             header = self._header(name, next(lines, None))
-            for wanted in (self.settings.id, *self.settings.lines, *(name for name in fields if not _of_lines(name))):
+            for wanted in (*self.settings.named_columns, *(name for name in fields if not _of_lines(name))):
                 if wanted not in header:
                     raise ConnectorError(
                         f"files: {name}:{self.settings.header_line}: found no column {wanted!r}; there are "

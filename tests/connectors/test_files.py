@@ -113,6 +113,13 @@ def test_a_file_that_cannot_be_read_as_a_whole_is_refused(folder: Path, text: st
         read(opened(folder))
 
 
+def test_a_misspelled_column_of_the_settings_is_named(folder: Path) -> None:
+    (folder / "list.csv").write_text(TEXT, "utf-8")
+    for own in ({"numbers": ["Nett"]}, {"dates": {"Nett": "D/M/YYYY"}}, {"lines": ["Nett"]}):
+        with pytest.raises(ConnectorError, match="found no column 'Nett'; there are No, Name, Net"):
+            read(opened(folder, **own))
+
+
 def test_a_missing_file_changes_nothing_and_a_missing_folder_is_for_a_person(folder: Path) -> None:
     with pytest.raises(ConnectorError, match=r"deals: found no file list\.csv"):
         read(opened(folder))
@@ -405,6 +412,7 @@ def test_dates_by_their_format() -> None:
     [
         ({"file": "../other.csv"}, "inside the folder"),
         ({"file": "/etc/passwd"}, "inside the folder"),
+        ({"file": "."}, "inside the folder"),
         ({"thousands_sign": "."}, "decimal_sign and thousands_sign that differ"),
         ({"dates": {"Day": "DD/XX/YYYY"}}, "without 'X'"),
         ({"dates": {"Day": "MM/YYYY"}}, "year, month and day"),
