@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -25,6 +26,22 @@ app = typer.Typer(
 )
 
 As_of = Annotated[str, typer.Option("--as-of", help="Local date of the program, YYYY-MM-DD.", metavar="DATE")]
+
+Programs = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--program", "-p", help="A shipped program or a program file; repeatable. All that the records mention without."
+    ),
+]
+Sets = Annotated[list[str] | None, typer.Option("--set", help="Override one setting: key=value.")]
+Records = Annotated[str, typer.Option("--records", "-r", help="JSON Lines file, or - for standard input.")]
+Skip_bad = Annotated[bool, typer.Option("--skip-bad", help="Leave bad records out.")]
+Fonts = Annotated[
+    Path | None,
+    typer.Option(
+        "--fonts", help="Folder of fonts, for scripts that the built-in ones lack.", exists=True, file_okay=False
+    ),
+]
 
 
 @app.command()
@@ -45,6 +62,109 @@ def settle(
     from jobs.settle_file import settle_file
 
     settle_file(program, records, as_of, sets or [], skip_bad=skip_bad, format="json" if json else format)
+
+
+@app.command()
+def report(
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="registry, dashboard, pipeline, forecast, kpis, co-op, benchmark or leaderboard (docs/reports.md)"
+        ),
+    ],
+    records: Records,
+    as_of: As_of,
+    program: Programs = None,
+    sets: Sets = None,
+    partner: Annotated[
+        str | None, typer.Option("--partner", help="Only this partner's own rows.", metavar="ID")
+    ] = None,
+    monthly: Annotated[bool, typer.Option("--monthly", help="registry: each month's end up to the date, too.")] = False,
+    top: Annotated[int | None, typer.Option("--top", help="leaderboard: how many places.", min=1)] = None,
+    list_name: Annotated[str | None, typer.Option("--list", help="Which list a CSV holds; the first without.")] = None,
+    format: Annotated[str | None, typer.Option(help="json, csv or table; json when output is not a terminal.")] = None,
+    skip_bad: Skip_bad = False,
+    json: Annotated[bool, typer.Option("--json", help="Same as --format json.")] = False,
+) -> None:
+    """Report on programs from a file of records: who is where in the pipeline, what is earned, what is to come."""
+    from jobs.report.tables import Asked
+    from jobs.report_file import report_file
+
+    asked = Asked(partner, monthly, top)
+    format = "json" if json else format
+    report_file(name, program or [], records, as_of, sets or [], asked, skip_bad=skip_bad, format=format, list_name=list_name)  # fmt: skip
+
+
+@app.command()
+def statement(
+    id: Annotated[str, typer.Argument(help="program:partner:period_from:currency")],
+    records: Records,
+    as_of: As_of,
+    program: Annotated[
+        list[str] | None, typer.Option("--program", "-p", help="A program file, when the statement's is not shipped.")
+    ] = None,
+    sets: Sets = None,
+    format: Annotated[str | None, typer.Option(help="json, csv or pdf.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="File to write; without: standard output.")] = None,
+    fonts: Fonts = None,
+    skip_bad: Skip_bad = False,
+) -> None:
+    """One statement as a finance lead signs it: every entry with customer, contract, basis, rate, amount and reason."""
+    from jobs.statement_file import statement_file
+
+    statement_file(
+        id, program or [], records, as_of, sets or [], format=format, out=out, fonts=fonts, skip_bad=skip_bad
+    )
+
+
+@app.command()
+def statements(
+    records: Records,
+    as_of: As_of,
+    out_dir: Annotated[Path, typer.Option("--out-dir", help="Folder for a file a statement and their list.")],
+    program: Programs = None,
+    sets: Sets = None,
+    format: Annotated[str | None, typer.Option(help="pdf, csv or json; pdf without.")] = None,
+    partner: Annotated[str | None, typer.Option("--partner", help="Only this partner's.", metavar="ID")] = None,
+    period_from: Annotated[
+        str | None, typer.Option("--period-from", help="Only of this period.", metavar="DATE")
+    ] = None,
+    with_open: Annotated[bool, typer.Option("--with-open", help="Also those not cut yet, marked as previews.")] = False,
+    fonts: Fonts = None,
+    skip_bad: Skip_bad = False,
+) -> None:
+    """All issued statements as files, with `statements.csv` as their list."""
+    from jobs.statement_file import statements_folder
+
+    rows = statements_folder(
+        program or [], records, as_of, sets or [], out_dir=out_dir, format=format, partner=partner,
+        period_from=period_from, with_open=with_open, fonts=fonts, skip_bad=skip_bad,
+    )  # fmt: skip
+    typer.echo(f"{len(rows)} statements written to {out_dir}; statements.csv lists them")
+
+
+@app.command()
+def notifications(
+    records: Records,
+    as_of: As_of,
+    program: Programs = None,
+    sets: Sets = None,
+    partner: Annotated[str | None, typer.Option("--partner", help="Only those to this partner.", metavar="ID")] = None,
+    since: Annotated[str | None, typer.Option("--since", help="Only from this day on.", metavar="DATE")] = None,
+    preview: Annotated[
+        str | None, typer.Option("--preview", help="Show this one as it is read.", metavar="KEY")
+    ] = None,
+    format: Annotated[str | None, typer.Option(help="json, csv or table; json when output is not a terminal.")] = None,
+    skip_bad: Skip_bad = False,
+    json: Annotated[bool, typer.Option("--json", help="Same as --format json.")] = False,
+) -> None:
+    """Whom the clauses say to tell what: subject and body, each with a key that stays. Nothing is sent."""
+    from jobs.notifications_file import notifications_file
+
+    notifications_file(
+        program or [], records, as_of, sets or [], partner=partner, since=since, preview=preview,
+        format="json" if json else format, skip_bad=skip_bad,
+    )  # fmt: skip
 
 
 @app.command()

@@ -209,7 +209,7 @@ def what_if(
     if records is not None:
         (loaded,) = load_programs([_given("--program", program)], [])
         day = date_option("--as-of", _given("--as-of", as_of))
-        found = what_if_of_file(loaded, terms, read_records(records), day, file=records)
+        found = what_if_of_file(loaded, terms, read_records(records)[0], day, file=records)
     else:
         with installation(config) as here:
             found = what_if_of_store(here, program, terms, date_option("--as-of", as_of) if as_of else None)
@@ -284,15 +284,16 @@ def demo(
 
 
 def simulate(
-    system: Annotated[str, typer.Argument(help="salesforce or netsuite")],
+    system: Annotated[str, typer.Argument(help="salesforce, netsuite or hubspot")],
     port: Annotated[int, typer.Option(help="0 takes a free one.")] = 0,
     seed: Annotated[int, typer.Option(help="Same seed, same companies.")] = 1,
     companies: Annotated[int, typer.Option(help="How many companies to make up.")] = 1000,
+    crm: Annotated[str, typer.Option(help="Whose ids an ERP's customers carry: salesforce or hubspot.")] = "salesforce",
 ) -> None:
     """Start a simulated system on this machine, to try mappings against; prints the settings to connect with."""
     from jobs.simulate import serve
 
-    serve(system, port=port, seed=seed, companies=companies)
+    serve(system, port=port, seed=seed, companies=companies, crm=crm)
 
 
 def doctor(config: Config = DEFAULT, json: Json = False) -> None:

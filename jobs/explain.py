@@ -58,7 +58,7 @@ def explain_file(key: str, programs: Sequence[str], records: str, as_of: str, se
     """Explain a key of what `referee settle` says of a file. Raises: ``UserError``, ``ProgramError``."""
     loaded = load_programs(programs, sets)
     day = date_option("--as-of", as_of)
-    facts = read_records(records)
+    facts, _ = read_records(records)
     found, known = Explanation(key), set()
     for program in loaded:
         settled, document = settled_program(program, facts, day, file=records)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from functools import cached_property
 from typing import Any
@@ -178,6 +178,10 @@ class History:
 
         linking = [view for t in self.views["decision"].values() for view in t]
         return resolve(self.program, self.views["referral"], self.views["account"], linking, is_complete, merges)
+
+    def of_one(self, partner: str) -> History:
+        """The same facts with one partner's enrollments only."""
+        return replace(self, enrollments={partner: self.enrollments.get(partner, {})})
 
     def about(self, *subjects: str | None) -> dict[str, list[View[Decision]]]:
         """Decisions about any of these subjects (or about a task on them)."""

@@ -17,11 +17,11 @@ import orjson
 
 from jobs.history import History, first_of, parent_of
 from jobs.standing import (
-    co_op_fund,
+    co_op_funds,
     settle_disputes,
     shared_referrals,
     successes_of,
-    tasks_of_partner,
+    tasks_of_partners,
     tasks_of_program,
 )  # fmt: skip
 from rules.calendar import Period
@@ -183,10 +183,10 @@ def settle_program(program: Program, facts: Facts, as_of: date) -> Settled:
 def settle_standing(history: History, settled: Settled) -> None:
     """What stands beside the deals: duties and benefits, co-op funds, shared leads, disputes."""
     steps: dict[str, Sequence[Step]] = {name: tier.steps for name, tier in settled.tiers.items()}
-    for partner in sorted(history.enrollments):
-        settled.tasks += tasks_of_partner(history, partner, steps.get(partner, ()))
-        settled.funds[partner] = co_op_fund(history, partner, steps.get(partner, ()), settled.ledger)
-        settled.tasks += settled.funds[partner].tasks
+    settled.tasks += tasks_of_partners(history, steps)
+    for fund in co_op_funds(history, steps, settled.ledger):
+        settled.funds[fund.partner] = fund
+        settled.tasks += fund.tasks
     successes = successes_of(history, settled.tiers, settled.claims)
     settled.tasks += tasks_of_program(history, steps, successes)
     disputes = settle_disputes(history, settled.claims, settled.ledger, settled.holds)

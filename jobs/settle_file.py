@@ -31,7 +31,7 @@ def settle_file(
         raise UserError(f"--format: found {format!r}; allowed: json, table")
     loaded = load_programs(programs, sets)
     day = date_option("--as-of", as_of)
-    facts, rejected = read_lines(records, skip_bad)
+    facts, rejected = read_records(records, skip_bad)
     document = settled_document(loaded, facts, day, rejected, file=records, skip_bad=skip_bad)
     if format == "table" or (format is None and sys.stdout.isatty()):
         from jobs.show import show_outcome
@@ -46,6 +46,14 @@ def settled_document(
     programs: Sequence[Program], facts: Facts, as_of: date, rejected: list[Rejected], *, file: str, skip_bad: bool
 ) -> dict[str, Any]:
     """Settle and return the outcome. Raises: ``UserError`` when a record turns out to point at nothing."""
+    settled, late = settled_programs(programs, facts, as_of, file=file, skip_bad=skip_bad)
+    return outcome(settled, as_of, sorted([*rejected, *late], key=lambda bad: (bad.line, bad.field)))
+
+
+def settled_programs(
+    programs: Sequence[Program], facts: Facts, as_of: date, *, file: str, skip_bad: bool
+) -> tuple[list[Settled], list[Rejected]]:
+    """Settle; also the records that turned out to point at nothing, which are taken out. Raises: ``UserError``."""
     settled = settle(programs, facts, as_of)
     late = [bad for each in settled for bad in unknown_statements(each, facts, file)]
     if late and not skip_bad:
@@ -53,7 +61,7 @@ def settled_document(
     if late:
         without(facts, late)
         settled = settle(programs, facts, as_of)
-    return outcome(settled, as_of, sorted([*rejected, *late], key=lambda bad: (bad.line, bad.field)))
+    return settled, late
 
 
 def load_programs(names: Sequence[str], sets: Sequence[str]) -> list[Program]:
@@ -93,20 +101,12 @@ def bad_records(rejected: Iterable[Rejected]) -> UserError:
 
 def settled_program(program: Program, facts: Facts, as_of: date, *, file: str) -> tuple[Settled, dict[str, Any]]:
     """One program settled, and its outcome. Raises: ``UserError`` when a record turns out to point at nothing."""
-    (settled,) = settle([program], facts, as_of)
-    late = unknown_statements(settled, facts, file)
-    if late:
-        raise bad_records(late)
+    (settled,), _ = settled_programs([program], facts, as_of, file=file, skip_bad=False)
     return settled, outcome([settled], as_of)
 
 
-def read_records(records: str) -> Facts:
-    """The facts of a file or of standard input (``-``). Raises: ``UserError`` with every bad record named."""
-    return read_lines(records, skip_bad=False)[0]
-
-
-def read_lines(records: str, skip_bad: bool) -> tuple[Facts, list[Rejected]]:
-    """Facts and bad records of a file; without ``skip_bad`` bad records are an error. Raises: ``UserError``."""
+def read_records(records: str, skip_bad: bool = False) -> tuple[Facts, list[Rejected]]:
+    """Read a file of records (``-``: standard input). Raises: ``UserError`` with every bad record named."""
     name = "<stdin>" if records == "-" else records
     try:
         with nullcontext(sys.stdin.buffer) if records == "-" else Path(records).open("rb") as lines:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date
-from functools import cached_property
+from functools import cache, cached_property
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -125,8 +125,7 @@ def load_program(name_or_path: str, overrides: Mapping[str, str] | None = None) 
     Raises: ``ProgramError`` naming file, line, key, what was found and what is allowed.
     """
     if name_or_path in SHIPPED:
-        text = (files("rules") / "programs" / f"{name_or_path}.yaml").read_text("utf-8")
-        return parse_program(text, f"{name_or_path}.yaml").changed(overrides or {})
+        return _shipped(name_or_path).changed(overrides or {})
     path = Path(name_or_path)
     if not path.is_file():
         raise ProgramError(
@@ -137,6 +136,11 @@ def load_program(name_or_path: str, overrides: Mapping[str, str] | None = None) 
     except (OSError, UnicodeDecodeError) as error:
         raise ProgramError(f"{path}: cannot be read as UTF-8 text: {error}") from None
     return parse_program(text, str(path)).changed(overrides or {})
+
+
+@cache
+def _shipped(name: str) -> Program:
+    return parse_program((files("rules") / "programs" / f"{name}.yaml").read_text("utf-8"), f"{name}.yaml")
 
 
 def parse_program(text: str, file: str) -> Program:
@@ -204,20 +208,36 @@ TAGS = {
 }  # fmt: skip
 """Kinds of terms, which the parser puts into the places of its errors."""
 
-_IN_WORDS = {
+_PATTERNS = {
     r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$": "a date, YYYY-MM-DD",
     r"^[A-Z]+-[A-Z]?[0-9]+$": "a clause id such as NT-14",
     r"^[a-z0-9][a-z0-9-]*$": "small letters, digits and hyphens",
+    r"^-?[0-9]{1,18}(\.[0-9]{1,6})?$": 'an amount in quotes, such as "1500.00"',
+    r"^[0-9](\.[0-9]{1,12})?$": 'a fraction in quotes, such as "0.10" for 10 %',
+}
+_TYPES = {
+    "extra_forbidden": "the keys that `referee schema program` lists",
+    "string_type": "a valid string: text; numbers, true and false in quotes",
+    "bool_type": "a valid boolean: true or false, without quotes",
+    "int_type": "a valid integer: a whole number without quotes",
+    "tuple_type": "a valid list",
+    "dict_type": "a valid mapping: keys with values",
+    "model_type": "a valid mapping: keys with values",
+    "model_attributes_type": "a valid mapping: keys with values",
+    "date_parsing": "a real date, YYYY-MM-DD",
+    "date_from_datetime_parsing": "a real date, YYYY-MM-DD",
 }
 
 
 def _allowed(error: Any) -> str:
     if error["type"] == "literal_error" and error["loc"][-1] == "currency":
         return "an ISO 4217 currency code such as 'AUD'"
-    if error["type"] == "extra_forbidden":
-        return "the keys that `referee schema program` lists"
-    if (pattern := error.get("ctx", {}).get("pattern")) in _IN_WORDS:
-        return _IN_WORDS[pattern]
+    if error["loc"] and error["loc"][-1] in ("effective_from", "effective_to") and error["type"] == "string_type":
+        return "a date, YYYY-MM-DD"
+    if (pattern := error.get("ctx", {}).get("pattern")) in _PATTERNS:
+        return _PATTERNS[pattern]
+    if error["type"] in _TYPES:
+        return _TYPES[error["type"]]
     message = str(error["msg"]).removeprefix("Value error, ")
     return message[:1].lower() + message[1:]
 

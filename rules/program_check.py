@@ -573,11 +573,11 @@ def _tiers(terms: Terms) -> Iterator[Finding]:
     tiers = terms.tiers
     if tiers is None:
         for number, entitlement in enumerate(terms.entitlements):
-            if entitlement.tiers:
+            if entitlement.from_tier is not None or entitlement.from_tier_setting is not None:
                 yield Finding(
-                    ("entitlements", number, "tiers"),
+                    ("entitlements", number, "from_tier"),
                     "error",
-                    "tiers of an entitlement, and no tiers",
+                    "a tier of an entitlement, and no tiers",
                     "with `tiers`",
                     "add the tiers, or take them out",
                 )
@@ -621,10 +621,10 @@ def _tiers(terms: Terms) -> Iterator[Finding]:
             "add or take away a number",
         )
     for number, entitlement in enumerate(terms.entitlements):
-        for tier in entitlement.tiers:
+        for tier in [entitlement.from_tier] if entitlement.from_tier else []:
             if tier not in names:
                 yield Finding(
-                    ("entitlements", number, "tiers"),
+                    ("entitlements", number, "from_tier"),
                     "error",
                     f"{tier}, which is no tier of this program",
                     ", ".join(sorted(names)),

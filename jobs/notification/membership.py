@@ -1,0 +1,133 @@
+"""What partners and applicants are told about their place in the program.
+
+Source: NT-23, ON-18, OP-22, CN-8, CN-10, CN-62, CN-111, CN-123, CN-128, TC-15, TC-27, TC-34.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import date, timedelta
+
+from jobs.notification.event import Event
+from jobs.report.picture import Picture
+from rules.clocks import ACCEPTED
+from rules.facts import View
+from rules.lead_sharing import lead_sharing_of
+from rules.money import percent
+from rules.records import Enrollment
+from rules.tiers import TierHistory
+
+
+def membership_events(picture: Picture) -> Iterator[Event]:
+    """Everything about membership, in no order."""
+    yield from _applications(picture)
+    yield from _managers(picture)
+    yield from _terms(picture)
+    yield from _support(picture)
+    yield from _offers(picture)
+    for partner, history in picture.tiers.items():
+        yield from _tiers(picture, partner, history)
+    for name, ticket in picture.facts("ticket").items():
+        if ticket.partner in picture.partners and ticket.first_response_at is not None:
+            on = picture.program.calendar.date_of(ticket.first_response_at)
+            yield Event("ticket_answered", ticket.partner, name, on, {"subject": ticket.subject})
+
+
+def _applications(picture: Picture) -> Iterator[Event]:
+    calendar = picture.program.calendar
+    for name, application in picture.facts("application").items():
+        to, applicant = f"applicant:{name}", {"applicant": application.name}
+        terms = picture.program.on(application.applied_on).applications
+        days = terms.review_business_days if terms else None
+        answer_by = calendar.business_day_after(application.applied_on, days) if days else None
+        received = {**applicant, "answer_by": f"by {answer_by}" if answer_by else "as soon as it is made"}
+        yield Event("application_received", to, name, application.applied_on, received, due_on=answer_by)
+        if application.decided_on is not None:
+            accepted = (application.outcome or "").casefold() in ACCEPTED
+            kind = "application_accepted" if accepted else "application_refused"
+            yield Event(kind, to, name, application.decided_on, applicant)
+
+
+def _managers(picture: Picture) -> Iterator[Event]:
+    """Partner and manager are told of each other whenever an enrollment names another manager (ON-18)."""
+    for name, views in picture.timelines("enrollment").items():
+        before: str | None = None
+        for view in views:
+            fact = view.fact
+            if fact is not None and fact.manager and fact.manager != before:
+                on = max(picture.program.calendar.date_of(view.at), fact.starts_on)
+                for to in (fact.partner, f"vendor:{fact.manager}"):
+                    yield Event("manager_assigned", to, name, on, {"manager": fact.manager, "partner": fact.partner})
+            before = fact.manager if fact else None
+
+
+def _terms(picture: Picture) -> Iterator[Event]:
+    """New terms are told to everybody in the program ahead of them, as the terms before them promise (TC-27)."""
+    versions = picture.program.versions
+    for before, version in zip(versions, versions[1:], strict=False):
+        days = before.values.get("notice_days")
+        on = version.effective_from - timedelta(days=days if isinstance(days, int) else 0)
+        if on > picture.as_of:
+            continue
+        label = f"{picture.program.id}@{version.effective_from}"
+        fields = {"effective_from": version.effective_from.isoformat(), "label": label}
+        for enrollment in picture.on(on).facts("enrollment").values():
+            if enrollment.ends_on is None or enrollment.ends_on >= on:
+                yield Event("terms_changing", enrollment.partner, label, on, fields, due_on=version.effective_from)
+
+
+def _support(picture: Picture) -> Iterator[Event]:
+    """A review of support is told to the vendor's support and to the partner that gives it (NT-23)."""
+    for task in picture.rows["tasks"]:
+        if task["kind"] != "support_review":
+            continue
+        on, account = date.fromisoformat(task["opened_on"]), picture.last_known("account", task["subject"])
+        fields = {"account": account.name if account else task["subject"], "because": task["because"]}
+        partners = {
+            row["partner"]
+            for row in picture.rows["support"]
+            if row["account"] == task["subject"]
+            and row["since"] <= task["opened_on"] <= (row["until"] or task["opened_on"])
+        }
+        for to in ("vendor:support", *sorted(each for each in partners if each)):
+            yield Event("support_review", to, task["subject"], on, fields)
+
+
+def _offers(picture: Picture) -> Iterator[Event]:
+    """Each partner that a lead of the vendor is offered to, as its turn begins (CN-111, CN-112)."""
+    shared = picture.timelines("shared_lead")
+    if not shared:
+        return
+    enrollments: dict[str, dict[str, Sequence[View[Enrollment]]]] = {}
+    for name, enrollment in picture.facts("enrollment").items():
+        enrollments.setdefault(enrollment.partner, {})[name] = picture.timelines("enrollment")[name]
+    steps = {partner: history.steps for partner, history in picture.tiers.items()}
+    calendar = picture.program.calendar
+    found = lead_sharing_of(picture.program, shared, enrollments, picture.timelines("partner"), steps, picture.until)
+    for hold in found.holds:
+        lead, on = picture.last_known("shared_lead", hold.lead), calendar.date_of(hold.since)
+        terms = picture.program.on(on).lead_sharing
+        if terms is None:
+            continue
+        passes_at = hold.since + timedelta(hours=terms.answer_hours)
+        fields = {
+            "company": lead.company, "source": lead.source, "services": ", ".join(lead.services or ()) or "not given",
+            "country": lead.country or "not given", "answer_by": calendar.local(passes_at),
+        }  # fmt: skip
+        yield Event("lead_offered", hold.partner, hold.lead, on, fields, due_on=calendar.date_of(passes_at))
+
+
+def _tiers(picture: Picture, partner: str, history: TierHistory) -> Iterator[Event]:
+    """Each rise and each fall, from the day on which it holds (CN-8, CN-10, TC-15)."""
+    steps = [step for step in history.steps if step.since <= picture.as_of]
+    for before, step in zip([None, *steps], steps, strict=False):
+        if before is None or step.tier is None:
+            continue
+        rises = history.place(step.tier) > history.place(before.tier)
+        level = history.level(step.tier)
+        rate = level.rate if level else None
+        fields = {
+            "tier": step.tier, "previous": before.tier or "none",
+            "rate_note": f"The commission rate of {step.tier} is {percent(rate)}." if rate is not None else "",
+        }  # fmt: skip
+        yield Event("tier_promoted" if rises else "tier_lowered", partner, partner, step.since, fields)

@@ -1,0 +1,62 @@
+"""A partner beside the average of its tier (CN-74). Averages name nobody, and of fewer than three partners there are none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+
+from jobs.report.dashboard import partner_rows
+from jobs.report.figures import mean, share
+from jobs.report.leads import leads
+from jobs.report.picture import Picture, Row
+from jobs.report.tables import Asked, Table
+from rules.money import EXACT, ZERO
+
+METRICS = Table(
+    "metrics",
+    ("program", "partner", "tier", "currency", "metric", "unit", "value", "tier_average", "difference", "partners"),
+    ("program", "partner", "currency", "metric"),
+)
+AT_LEAST = 3
+"""Partners in an average: of two, each could work the other's figure out."""
+COMPARED = (
+    ("submitted", "count"), ("qualified", "count"), ("won", "count"), ("conversion", "share"), ("win_rate", "share"),
+    ("average_deal", "amount"), ("commission_per_deal", "amount"), ("ytd_earnings", "amount"),
+)  # fmt: skip
+
+
+def benchmark(picture: Picture, asked: Asked) -> dict[str, list[Row]]:
+    """Each partner's figures, or one's, beside the average of its tier (of the whole program, where it has no tiers)."""
+    every = partner_rows(picture, None, leads(picture))
+    rows = []
+    for row in every:
+        if asked.partner in (None, row["partner"]):
+            peers = [each for each in every if (each["tier"], each["currency"]) == (row["tier"], row["currency"])]
+            rows += [_compared(row, peers, metric, unit) for metric, unit in COMPARED]
+    return {"metrics": rows}
+
+
+def _compared(row: Row, peers: Sequence[Row], metric: str, unit: str) -> Row:
+    known = [Decimal(each[metric]) for each in peers if each[metric] is not None]
+    average = _average(known, unit, row["currency"]) if len(known) >= AT_LEAST else None
+    own = row[metric]
+    ahead = None
+    if own is not None and average is not None and Decimal(average):
+        ahead = share(EXACT.subtract(Decimal(own), Decimal(average)), Decimal(average))
+    return {
+        "program": row["program"],
+        "partner": row["partner"],
+        "tier": row["tier"],
+        "currency": row["currency"],
+        "metric": metric,
+        "unit": unit,
+        "value": str(own) if own is not None else None,
+        "tier_average": average,
+        "difference": ahead,
+        "partners": len(known) if average is not None else None,
+    }
+
+
+def _average(known: Iterable[Decimal], unit: str, currency: str) -> str | None:
+    found = list(known)
+    return mean(found, currency) if unit == "amount" else share(sum(found, ZERO), len(found))
