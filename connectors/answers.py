@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
 
+import msgspec
 import orjson
 
 from connectors.errors import ConnectorError
+
+exact_json = msgspec.json.Decoder(float_hook=Decimal).decode
+"""JSON with ``Decimal`` for numbers with a fraction: as fast as orjson, which only knows binary floats."""
+
+UNREADABLE = (ValueError, msgspec.DecodeError, RecursionError)
+"""What JSON parsers raise."""
 
 
 class NotJson(ConnectorError, ValueError):
@@ -22,13 +28,17 @@ class NotJson(ConnectorError, ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One answer of a system; ``content`` is decoded (gunzipped) but otherwise as sent."""
+    """One answer of a system; ``content`` is decoded (gunzipped) but otherwise as sent.
+
+    ``took_seconds``: from sending the request to the head of the answer.
+    """
 
     status: int
     headers: Mapping[str, str]
     content: bytes
     url: str
     method: str
+    took_seconds: float = 0.0
 
     def json(self, *, exact: bool = False) -> Any:
         """The body as JSON; with ``exact``, numbers with a fraction are ``Decimal`` (money), else ``float``.
@@ -36,10 +46,8 @@ class Answer:
         Raises: :class:`NotJson` (also a ``ValueError``), naming status and content type only.
         """
         try:
-            if exact:
-                return json.loads(self.content, parse_float=Decimal, parse_constant=_refuse_constant)
-            return orjson.loads(self.content)
-        except (ValueError, RecursionError) as error:
+            return exact_json(self.content) if exact else orjson.loads(self.content)
+        except UNREADABLE as error:
             kind = self.headers.get("Content-Type", "no content type")
             where = f"{self.method} {urlsplit(self.url).path}"
             raise NotJson(f"{where} answered {self.status} with {kind}, not JSON", status=self.status) from error
@@ -48,6 +56,12 @@ class Answer:
     def received_at(self) -> datetime | None:
         """The system's own clock when it answered (``Date`` header), in UTC."""
         return _http_date(self.headers.get("Date"))
+
+    @property
+    def asked_at(self) -> datetime | None:
+        """The system's own clock when the request reached it, or up to a second later (``Date`` has whole seconds)."""
+        received = self.received_at
+        return None if received is None else received - timedelta(seconds=int(self.took_seconds))
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +126,3 @@ def _http_date(text: str | None) -> datetime | None:
     except ValueError:
         return None
     return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not JSON")

@@ -311,4 +311,7 @@ class Http:
 
 def _answer(response: requests.Response) -> Answer:
     request = response.request
-    return Answer(response.status_code, response.headers, response.content, request.url or "", request.method or "")
+    return Answer(
+        response.status_code, response.headers, response.content, request.url or "", request.method or "",
+        response.elapsed.total_seconds(),
+    )  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 
@@ -12,17 +12,44 @@ Config = Annotated[Path, typer.Option("--config", "-c", help="The settings file.
 Json = Annotated[bool, typer.Option("--json", help="JSON on standard output.")]
 Only = Annotated[list[str] | None, typer.Option("--connection", help="Only this connection; repeatable.")]
 Allow = Annotated[str | None, typer.Option("--allow", help="Your name: lets a plan past its brakes.", metavar="NAME")]
+Programs = Annotated[
+    list[str] | None, typer.Option("--program", "-p", help="A shipped program or a program file; repeatable.")
+]
+Records = Annotated[str | None, typer.Option("--records", "-r", help="JSON Lines file, or - for standard input.")]
+AsOf = Annotated[str | None, typer.Option("--as-of", help="Local date of the program, YYYY-MM-DD.", metavar="DATE")]
+Sets = Annotated[list[str] | None, typer.Option("--set", help="Override one setting: key=value.")]
+Output = Annotated[Path | None, typer.Option("--output", "-o", help="Write here, not to standard output.")]
 DEFAULT = Path("referee.yaml")
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the app."""
-    for command in (init, check, sync, plan, apply, remap, explain, status, trace, run, demo, simulate, doctor):
+    for command in (
+        init,
+        check,
+        sync,
+        plan,
+        apply,
+        remap,
+        explain,
+        what_if,
+        test,
+        status,
+        trace,
+        run,
+        demo,
+        simulate,
+        doctor,
+    ):
         app.command()(command)
     ledger = typer.Typer(help="Look into the stored ledger.", no_args_is_help=True)
     ledger.command("verify")(ledger_verify)
     ledger.command("balance")(ledger_balance)
     app.add_typer(ledger, name="ledger")
+    program = typer.Typer(help="Check a program file; compare two.", no_args_is_help=True)
+    program.command("check")(program_check)
+    program.command("diff")(program_diff)
+    app.add_typer(program, name="program")
     letters = typer.Typer(help="Writes that a system rejected and that wait for a person.", no_args_is_help=True)
     letters.command("list")(letters_list)
     letters.command("retry")(letters_retry)
@@ -33,12 +60,14 @@ def init(
     folder: Annotated[Path, typer.Argument(help="Where to write the files.")] = Path(),
     force: Annotated[bool, typer.Option("--force", help="Overwrite files that are there.")] = False,
 ) -> None:
-    """Write a commented referee.yaml, the mappings, the program and an .env.example to start from."""
+    """Write a commented referee.yaml, mappings, programs with three scenarios, and an .env.example to start from."""
     from jobs.init import write_start
 
     for path in write_start(folder, force=force):
         typer.echo(f"wrote {path}")
-    typer.echo("next: put your connections into referee.yaml, then run `referee check`")
+    typer.echo(
+        "next: put your connections into referee.yaml, then run `referee check`; `referee test` runs the scenarios"
+    )
 
 
 def check(config: Config = DEFAULT, connection: Only = None, json: Json = False) -> None:
@@ -127,18 +156,64 @@ def remap(config: Config = DEFAULT, connection: Only = None, json: Json = False)
 
 def explain(
     key: Annotated[
-        str, typer.Argument(help="An entry key, referral, statement, task or account, or CONNECTION:OBJECT:ID.")
+        str,
+        typer.Argument(help="An entry key, referral, statement, task, partner or account, or CONNECTION:OBJECT:ID."),
     ],
     config: Config = DEFAULT,
+    program: Programs = None,
+    records: Records = None,
+    as_of: AsOf = None,
+    sets: Sets = None,
+    format: Annotated[str, typer.Option(help="text, json, html, mermaid, png or svg.")] = "text",
+    output: Output = None,
     json: Json = False,
 ) -> None:
-    """Say why: down to the records, their versions, and the clauses."""
-    from jobs.explain import explain_key, show_explanation
+    """Say why: the records, their versions, the terms, the arithmetic and the clauses behind a row, as a tree.
+
+    Of the store, or with --program, --records and --as-of of a file.
+    """
+    from jobs.explain import explain_file, explain_key, show_explanation
     from jobs.installation import installation
 
-    with installation(config) as here:
-        found = explain_key(here, key)
-    _print_json(found) if json else show_explanation(found)
+    if records is not None:
+        found = explain_file(key, _given("--program", program), records, _given("--as-of", as_of), sets or [])
+    else:
+        _only_with_records(program, as_of, sets)
+        with installation(config) as here:
+            found = explain_key(here, key)
+    show_explanation(found, "json" if json else format, output)
+
+
+def what_if(
+    sets: Annotated[list[str] | None, typer.Option("--set", help="A changed setting: key=value; repeatable.")] = None,
+    program_file: Annotated[str | None, typer.Option("--program-file", help="Take the terms of this file.")] = None,
+    since: Annotated[
+        str | None,
+        typer.Option("--since", help="Local date from which they hold; all of history without it.", metavar="DATE"),
+    ] = None,
+    config: Config = DEFAULT,
+    program: Annotated[str | None, typer.Option("--program", "-p", help="A shipped program or a program file.")] = None,
+    records: Records = None,
+    as_of: AsOf = None,
+    json: Json = False,
+) -> None:
+    """Replay history under other terms: the difference for each partner and clause. Nothing is changed.
+
+    Over the store, or with --program, --records and --as-of over a file.
+    """
+    from jobs.installation import installation
+    from jobs.settle_file import date_option, load_programs, read_records
+    from jobs.what_if import other_terms, show_what_if, what_if_of_file, what_if_of_store
+
+    terms = other_terms(sets or [], program_file, date_option("--since", since) if since else None)
+    if records is not None:
+        (loaded,) = load_programs([_given("--program", program)], [])
+        day = date_option("--as-of", _given("--as-of", as_of))
+        found = what_if_of_file(loaded, terms, read_records(records)[0], day, file=records)
+    else:
+        with installation(config) as here:
+            found = what_if_of_store(here, program, terms, date_option("--as-of", as_of) if as_of else None)
+    _print_json(found) if json else show_what_if(found)
 
 
 def status(config: Config = DEFAULT, json: Json = False) -> None:
@@ -162,7 +237,23 @@ def trace(
 
     with installation(config) as here:
         found = trace_record(here, record)
-    _print_json(found) if json else show_explanation(found)
+    show_explanation(found, "json" if json else "text")
+
+
+def test(
+    path: Annotated[
+        Path | None,
+        typer.Argument(help="A scenario file or a folder of them; programs/scenarios without it; `shipped` for ours."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Run scenarios, the worked examples of a program, and show what does not come out as they say."""
+    from jobs.trial import run_scenarios, show_results
+
+    results = run_scenarios(path)
+    _print_json(results) if json else show_results(results)
+    if any(not result["passed"] for result in results):
+        raise typer.Exit(1)
 
 
 def run(
@@ -193,15 +284,16 @@ def demo(
 
 
 def simulate(
-    system: Annotated[str, typer.Argument(help="salesforce or netsuite")],
+    system: Annotated[str, typer.Argument(help="salesforce, netsuite or hubspot")],
     port: Annotated[int, typer.Option(help="0 takes a free one.")] = 0,
     seed: Annotated[int, typer.Option(help="Same seed, same companies.")] = 1,
     companies: Annotated[int, typer.Option(help="How many companies to make up.")] = 1000,
+    crm: Annotated[str, typer.Option(help="Whose ids an ERP's customers carry: salesforce or hubspot.")] = "salesforce",
 ) -> None:
     """Start a simulated system on this machine, to try mappings against; prints the settings to connect with."""
     from jobs.simulate import serve
 
-    serve(system, port=port, seed=seed, companies=companies)
+    serve(system, port=port, seed=seed, companies=companies, crm=crm)
 
 
 def doctor(config: Config = DEFAULT, json: Json = False) -> None:
@@ -212,6 +304,30 @@ def doctor(config: Config = DEFAULT, json: Json = False) -> None:
     _print_json(found) if json else show_examination(found)
     if any(not one["ok"] for one in found):
         raise typer.Exit(1)
+
+
+def program_check(
+    program: Annotated[str, typer.Argument(help="A program file, or a shipped program.")], json: Json = False
+) -> None:
+    """Find terms that cannot apply, contradict one another or leave something out; each with its line and what to do."""
+    from jobs.programs import check_file, show_check
+
+    found = check_file(program)
+    _print_json(found) if json else show_check(program, found)
+    if any(each["level"] == "error" for each in found):
+        raise typer.Exit(1)
+
+
+def program_diff(
+    before: Annotated[str, typer.Argument(help="A program file, or a shipped program.")],
+    after: Annotated[str, typer.Argument(help="Another one.")],
+    json: Json = False,
+) -> None:
+    """Say in words how two programs differ, term by term and setting by setting."""
+    from jobs.programs import diff_files, show_diff
+
+    found = diff_files(before, after)
+    _print_json(found) if json else show_diff(found)
 
 
 def ledger_verify(config: Config = DEFAULT, json: Json = False) -> None:
@@ -260,6 +376,26 @@ def letters_retry(
     _print_json({"revived": count}) if json else typer.echo(
         f"{count} of {len(numbers)} will be tried again; run `referee apply`"
     )
+
+
+T = TypeVar("T")
+
+
+def _given(option: str, value: T | None) -> T:
+    """An option that goes with --records. Raises: ``UserError`` when it is not given."""
+    from jobs.problems import UserError
+
+    if not value:
+        raise UserError(f"{option}: found nothing; allowed: with --records also {option}")
+    return value
+
+
+def _only_with_records(program: list[str] | None, as_of: str | None, sets: list[str] | None) -> None:
+    from jobs.problems import UserError
+
+    for option, value in (("--program", program), ("--as-of", as_of), ("--set", sets)):
+        if value:
+            raise UserError(f"{option}: found without --records; allowed: with --records FILE")
 
 
 def _print_json(value: Any) -> None:

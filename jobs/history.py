@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from functools import cached_property
 from typing import Any
@@ -13,7 +13,7 @@ from rules.facts import Facts, View, comes_true, timelines
 from rules.program import Program
 from rules.records import Decision
 from rules.statements import Money
-from rules.tasks import Task, TaskLog, Wanted
+from rules.tasks import Task
 from sync.intake import checked, standing_at
 from sync.prospects import Prospects, resolve
 
@@ -179,6 +179,10 @@ class History:
         linking = [view for t in self.views["decision"].values() for view in t]
         return resolve(self.program, self.views["referral"], self.views["account"], linking, is_complete, merges)
 
+    def of_one(self, partner: str) -> History:
+        """The same facts with one partner's enrollments only."""
+        return replace(self, enrollments={partner: self.enrollments.get(partner, {})})
+
     def about(self, *subjects: str | None) -> dict[str, list[View[Decision]]]:
         """Decisions about any of these subjects (or about a task on them)."""
         found: dict[str, list[View[Decision]]] = {}
@@ -197,32 +201,6 @@ class History:
                 if fact is not None:
                     found.setdefault(fact.statement, []).append(fact)
         return Money(invoices, payouts)
-
-    def standing_tasks(self) -> list[Task]:
-        """Entitlements of each enrollment (NT-11), closed by a decision ``done``."""
-        log = TaskLog(self.program.id)
-        tasks: list[Task] = []
-        calendar = self.program.calendar
-        for partner in sorted(self.enrollments):
-            starts = [(t[0].at, first_of(t)) for t in self.enrollments[partner].values() if t[0].fact]
-            if not starts:
-                continue
-            opened = min(max(fact.starts_on, calendar.date_of(at)) for at, fact in starts)
-            if opened > self.as_of:
-                continue
-            roles = {fact.role for _, fact in starts}
-            terms = self.program.on(opened)
-            per_person = terms.values.get("login_scope") == "person"
-            for term in terms.entitlements:
-                if term.roles and not roles & set(term.roles):
-                    continue
-                label = (per_person and term.label_per_person) or term.label
-                log.update(opened, [Wanted(term.kind, partner, term.clauses, label)])
-                task = log.tasks.pop()
-                log = TaskLog(self.program.id)
-                tasks.append(task)
-        self.tick_off(tasks)
-        return tasks
 
     def tick_off(self, tasks: Iterable[Task]) -> None:
         """Close open tasks that a person reported ``done``; those that a fact or a choice must answer stay open."""

@@ -1,4 +1,4 @@
-"""Job: the files that an installation starts from: settings, mappings, a program, and the names of its secrets."""
+"""Job: the files that an installation starts from: settings, mappings, programs, their first scenarios, names of secrets."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from connectors.registry import load
 from jobs.problems import UserError
 from rules.program import SHIPPED
 
-SYSTEMS = ("salesforce", "netsuite")
+SYSTEMS = ("salesforce", "netsuite", "hubspot")
 
 
 def write_start(folder: Path, *, force: bool = False) -> list[Path]:
@@ -41,6 +41,9 @@ def _texts() -> dict[str, str]:
         shipped = load(system).mapping
         assert shipped is not None, f"{system} ships a mapping"
         texts[f"mappings/{system}.yaml"] = shipped.read_text("utf-8")
+    for scenario in sorted((start / "scenarios").iterdir(), key=lambda each: each.name):
+        if scenario.name.endswith(".yaml"):
+            texts[f"programs/scenarios/next-technik/{scenario.name}"] = scenario.read_text("utf-8")
     for name in SHIPPED:
         texts[f"programs/{name}.yaml"] = (programs / f"{name}.yaml").read_text("utf-8")
     return texts

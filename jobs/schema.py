@@ -12,7 +12,7 @@ from jobs.problems import UserError
 def print_schema(what: str) -> None:
     """Print the schema of ``program`` files or ``records``. Raises: ``UserError``."""
     if what == "program":
-        from rules.program import program_schema
+        from rules.program_schema import program_schema
 
         schema = program_schema()
     elif what == "records":

@@ -16,7 +16,16 @@ from typing import Any
 import orjson
 
 from jobs.history import History, first_of, parent_of
+from jobs.standing import (
+    co_op_funds,
+    settle_disputes,
+    shared_referrals,
+    successes_of,
+    tasks_of_partners,
+    tasks_of_program,
+)  # fmt: skip
 from rules.calendar import Period
+from rules.co_op import CoOpFund
 from rules.deal import Deal, InvoiceFacts, RateDecision, Standing
 from rules.earning import earn
 from rules.facts import Facts, Rejected, View, views
@@ -26,7 +35,7 @@ from rules.replay import last_day_of
 from rules.statements import Hold, Statements, astray, cut
 from rules.support import Handover, SupportFacts, SupportRow, support_of
 from rules.tasks import Task, TaskLog, names_task
-from rules.tiers import Mark, TierHistory, tier_history
+from rules.tiers import Mark, Step, TierHistory, tier_history
 from sync.claims import ProspectFacts, replay
 from sync.prospects import Prospect, Prospects
 from sync.verdicts import Claim
@@ -49,6 +58,8 @@ class Settled:
     holds: list[Hold] = field(default_factory=list)
     tiers: dict[str, TierHistory] = field(default_factory=dict)
     """The tiers of each partner, where the program has tiers."""
+    funds: dict[str, CoOpFund] = field(default_factory=dict)
+    """The co-op fund of each partner."""
     wakes: list[date] = field(default_factory=list)
     """Dates to come on which something changes by time alone."""
 
@@ -146,6 +157,7 @@ def as_bytes(document: Mapping[str, Any]) -> bytes:
 def settle_program(program: Program, facts: Facts, as_of: date) -> Settled:
     """Settle one program from all facts that were true and known by the end of ``as_of``."""
     history = History.of(program, facts, as_of)
+    history.shared_referrals = shared_referrals(history)
     settled = Settled(program, as_of, ledger=Ledger(program.id))
     prospects = history.prospects()
     for name in sorted(prospects.by_id):
@@ -155,9 +167,9 @@ def settle_program(program: Program, facts: Facts, as_of: date) -> Settled:
     before = len(settled.tasks)
     for claim in settled.claims:
         settle_money(history, claim, settled)
-    history.tick_off(settled.tasks[before:])
     settled.holds += standing_holds(history)
-    settled.tasks += history.standing_tasks()
+    settle_standing(history, settled)
+    history.tick_off(settled.tasks[before:])
     settled.statements = cut(
         program, settled.ledger, settled.holds, history.views["partner"], history.money(), as_of,
         enrollments=history.enrollments,
@@ -166,6 +178,20 @@ def settle_program(program: Program, facts: Facts, as_of: date) -> Settled:
     history.tick_off(settled.statements.tasks)
     settled.tasks += settled.statements.tasks
     return settled
+
+
+def settle_standing(history: History, settled: Settled) -> None:
+    """What stands beside the deals: duties and benefits, co-op funds, shared leads, disputes."""
+    steps: dict[str, Sequence[Step]] = {name: tier.steps for name, tier in settled.tiers.items()}
+    settled.tasks += tasks_of_partners(history, steps)
+    for fund in co_op_funds(history, steps, settled.ledger):
+        settled.funds[fund.partner] = fund
+        settled.tasks += fund.tasks
+    successes = successes_of(history, settled.tiers, settled.claims)
+    settled.tasks += tasks_of_program(history, steps, successes)
+    disputes = settle_disputes(history, settled.claims, settled.ledger, settled.holds)
+    settled.holds += disputes.holds
+    settled.tasks += disputes.tasks
 
 
 def settle_claims(
@@ -325,7 +351,8 @@ def _counts_from(history: History, claim: Claim, verdict: Any, counts: str, at: 
     calendar = history.program.calendar
     if counts == "submitted":
         out = ("incomplete", "inadmissible", "superseded", "withdrawn", "conflict")
-        return None if verdict.state in out else calendar.date_of(claim.verdicts[0][0])
+        waits_behind = verdict.state in ("submitted", "in_review") and verdict.rank != 1
+        return None if verdict.state in out or waits_behind else calendar.date_of(claim.verdicts[0][0])
     if counts == "qualified":
         return (
             calendar.date_of(verdict.activated_at) if verdict.activated_at and verdict.state != "superseded" else None

@@ -99,7 +99,13 @@ def bad_records(rejected: Iterable[Rejected]) -> UserError:
     return UserError("\n".join([f"{len(lines)} bad record{'s' if len(lines) > 1 else ''}", *shown, hint]))
 
 
-def read_records(records: str, skip_bad: bool) -> tuple[Facts, list[Rejected]]:
+def settled_program(program: Program, facts: Facts, as_of: date, *, file: str) -> tuple[Settled, dict[str, Any]]:
+    """One program settled, and its outcome. Raises: ``UserError`` when a record turns out to point at nothing."""
+    (settled,), _ = settled_programs([program], facts, as_of, file=file, skip_bad=False)
+    return settled, outcome([settled], as_of)
+
+
+def read_records(records: str, skip_bad: bool = False) -> tuple[Facts, list[Rejected]]:
     """Read a file of records (``-``: standard input). Raises: ``UserError`` with every bad record named."""
     name = "<stdin>" if records == "-" else records
     try:

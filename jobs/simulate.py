@@ -13,19 +13,23 @@ from connectors.registry import load, names
 from connectors.universe import LARGEST_UNIVERSE
 from jobs.problems import UserError
 
+CRMS = ("hubspot", "salesforce")
 _SETTLED = timedelta(hours=1)
 
 
-def serve(system: str, *, port: int, seed: int, companies: int) -> None:
+def serve(system: str, *, port: int, seed: int, companies: int, crm: str = "salesforce") -> None:
     """Print the settings to connect with, then answer requests until SIGINT or SIGTERM.
 
+    ``crm``: the simulated system whose record ids an ERP's customers carry.
     Raises: ``UserError`` for a system without a simulator, a port that is taken, or too many companies.
     """
     simulator = _simulator(system, port)
+    if crm not in CRMS:
+        raise UserError(f"--crm: found {crm!r}; allowed: {', '.join(CRMS)}")
     if not 0 <= companies <= LARGEST_UNIVERSE:
         raise UserError(f"--companies: found {companies:,}; allowed: 0 to {LARGEST_UNIVERSE:,}")
     print(f"making up {companies:,} companies (seed {seed}) ...", file=sys.stderr, flush=True)
-    _fill(system, simulator, seed, companies)
+    _fill(system, simulator, seed, companies, crm)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
@@ -42,17 +46,17 @@ def serve(system: str, *, port: int, seed: int, companies: int) -> None:
     print(f"{system}: {simulator.total_requests:,} requests answered", file=sys.stderr)
 
 
-def _fill(system: str, simulator: Any, seed: int, companies: int) -> None:
+def _fill(system: str, simulator: Any, seed: int, companies: int, crm: str) -> None:
     """Make up the companies, an hour ago: readers leave the last minutes, in which rows may still appear, for later.
 
-    The same seed gives both systems the same companies, and the ERP's customers carry the CRM's account ids.
+    The same seed gives all systems the same companies, and the ERP's customers carry the CRM's account ids.
     """
     now = simulator.now
     simulator.now = lambda: now() - _SETTLED
     if system == "netsuite":
-        crm = _simulator("salesforce", 0)
-        crm.now = simulator.now
-        simulator.seed(seed, companies, external_id=crm.seed(seed, companies).get)
+        accounts = _simulator(crm, 0)
+        accounts.now = simulator.now
+        simulator.seed(seed, companies, external_id=accounts.seed(seed, companies).get)
     else:
         simulator.seed(seed, companies)
     simulator.now = now

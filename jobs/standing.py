@@ -6,6 +6,7 @@ Gives each rule its part of the facts. Pure, as settling is; used by ``jobs/sett
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -23,8 +24,11 @@ from rules.recognition import Success, recognition_tasks
 from rules.statements import Hold, Money, cut
 from rules.tasks import Task
 from rules.tiers import Step, TierHistory
-from sync.identity import name_of
+from sync.identity import Name, name_of
 from sync.verdicts import Claim
+
+PartnerSteps = Mapping[str, Sequence[Step]]
+"""The steps of each partner's tier."""
 
 
 def shared_referrals(history: History) -> frozenset[str]:
@@ -32,7 +36,10 @@ def shared_referrals(history: History) -> frozenset[str]:
     taken = shared_leads(history.program, history.views["shared_lead"])
     if not taken:
         return frozenset()
-    leads = {(lead.partner, name_of(lead.company)): lead.offered_at for lead in taken}
+    leads: dict[tuple[str, Name], datetime] = {}
+    for lead in taken:
+        key = (lead.partner, name_of(lead.company))
+        leads[key] = min(lead.offered_at, leads.get(key, lead.offered_at))
     found = set()
     for name, timeline in history.views["referral"].items():
         referral = first_of(timeline)
@@ -42,24 +49,39 @@ def shared_referrals(history: History) -> frozenset[str]:
     return frozenset(found)
 
 
-def tasks_of_partner(history: History, partner: str, steps: Sequence[Step]) -> list[Task]:
-    """A partner's entitlements and duties, its tickets, and the notice it is given of changed terms."""
-    program, enrollments = history.program, history.enrollments.get(partner, {})
-    certifications = history.of_partner["certification"].get(partner, {})
-    tasks = entitlements_of(program, partner, PartnerFacts(enrollments, certifications, steps), history.as_of)
-    tasks += ticket_tasks(program, _of_partner(history, "ticket", partner), enrollments, steps)
-    tasks += notice_tasks(program, partner, enrollments, history.as_of)
+def tasks_of_partners(history: History, steps: PartnerSteps) -> list[Task]:
+    """Each partner's entitlements and duties, its tickets, and the notice it is given of changed terms."""
+    program, as_of = history.program, history.as_of
+    tickets, certifications = _by_partner(history, "ticket"), _by_partner(history, "certification")
+    tasks: list[Task] = []
+    for partner, enrollments in sorted(history.enrollments.items()):
+        tiers = steps.get(partner, ())
+        facts = PartnerFacts(enrollments, certifications.get(partner, {}), tiers)
+        tasks += entitlements_of(program, partner, facts, as_of)
+        tasks += ticket_tasks(program, tickets.get(partner, {}), enrollments, tiers)
+        tasks += notice_tasks(program, partner, enrollments, as_of)
     return tasks
 
 
-def co_op_fund(history: History, partner: str, steps: Sequence[Step], ledger: Ledger) -> CoOpFund:
-    """A partner's co-op fund; its reimbursements are posted to the ledger."""
-    requests = _of_partner(history, "co_op_request", partner)
-    enrollments = history.enrollments.get(partner, {})
-    return co_op_of(history.program, partner, requests, enrollments, steps, ledger, history.as_of)
+def co_op_funds(history: History, steps: PartnerSteps, ledger: Ledger) -> list[CoOpFund]:
+    """The co-op fund of each partner of the program; reimbursements are posted to the ledger."""
+    requests = _by_partner(history, "co_op_request")
+    return [
+        co_op_of(
+            history.program,
+            partner,
+            requests.get(partner, {}),
+            enrollments,
+            steps.get(partner, ()),
+            ledger,
+            history.as_of,
+        )
+        for partner, enrollments in sorted(history.enrollments.items())
+        if any(terms.co_op is not None for terms in history.program.versions)
+    ]
 
 
-def tasks_of_program(history: History, steps: Mapping[str, Sequence[Step]], successes: Sequence[Success]) -> list[Task]:
+def tasks_of_program(history: History, steps: PartnerSteps, successes: Sequence[Success]) -> list[Task]:
     """Applications, shared leads, and the recognition of the best."""
     program, views = history.program, history.views
     leads = lead_sharing_of(program, views["shared_lead"], history.enrollments, views["partner"], steps, history.until)
@@ -71,10 +93,15 @@ def successes_of(history: History, tiers: Mapping[str, TierHistory], claims: Ite
     """The successful referrals that count now, with the value of their contracts in the program's currency (TC-A10)."""
     contracts = {claim.referral: claim.verdicts[-1][1].contracts for claim in claims}
     return [
-        Success(partner, day, sum((_value(history, name) for name in contracts.get(referral, ())), ZERO))
+        Success(partner, day, worth_of(history, contracts.get(referral, ())))
         for partner, tier in sorted(tiers.items())
         for day, referral in tier.counted
     ]
+
+
+def worth_of(history: History, contracts: Iterable[str]) -> Decimal:
+    """What contracts are worth together, in the program's currency."""
+    return sum((_value(history, name) for name in contracts), ZERO)
 
 
 def _value(history: History, contract: str) -> Decimal:
@@ -112,5 +139,8 @@ def settle_disputes(history: History, claims: Iterable[Claim], ledger: Ledger, h
     return disputes_of(program, views["dispute"], disputable, history.enrollments, ledger)
 
 
-def _of_partner(history: History, kind: str, partner: str) -> dict[str, list[View[Any]]]:
-    return {name: timeline for name, timeline in history.views[kind].items() if first_of(timeline).partner == partner}
+def _by_partner(history: History, kind: str) -> dict[str, dict[str, list[View[Any]]]]:
+    found: dict[str, dict[str, list[View[Any]]]] = {}
+    for name, timeline in history.views[kind].items():
+        found.setdefault(first_of(timeline).partner, {})[name] = timeline
+    return found

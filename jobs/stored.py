@@ -8,7 +8,7 @@ same whatever the history behind it.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -17,15 +17,18 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection
 
-from jobs.history import History
+from jobs.history import History, first_of
 from jobs.settle import Settled, marks_of, settle_claims, settle_money, standing_holds, tiers_of
+from jobs.standing import co_op_funds, tasks_of_partners, tasks_of_program, worth_of
+from rules.disputes import Disputable, disputes_of
 from rules.dues import due_for, payable_from, period_end, period_start
 from rules.facts import Facts
-from rules.ledger import Entry, Ledger, Posting, posting
+from rules.ledger import Entry, Ledger, Posting, State, posting
 from rules.money import Money as Amount
 from rules.money import text
 from rules.program import Program
-from rules.statements import Resumed, Statement, astray, cut, match_money
+from rules.recognition import Success
+from rules.statements import Hold, Holds, Resumed, Statement, astray, cut, match_money
 from rules.tasks import Task
 from rules.tiers import Mark
 from sync.book import Book, NewFacts, entry_of, posting_body
@@ -63,7 +66,12 @@ class _Settling:
         self._today = program.calendar.date_of(now)
         self._now = now
         self._book = Book(db, program.id, program.calendar)
-        self._has_tiers = program.on(self._today).tiers is not None
+        terms = program.on(self._today)
+        self._has_tiers = terms.tiers is not None
+        self._moves_daily = bool(
+            terms.tiers or terms.co_op or terms.tickets or terms.applications or terms.lead_sharing
+            or any(each.every for each in terms.entitlements)
+        )  # fmt: skip
 
     def run(self) -> Brought:
         terms = hashlib.sha256(self._program.model_dump_json().encode()).hexdigest()
@@ -81,9 +89,9 @@ class _Settling:
         if self._has_tiers:
             touched |= self._mark(touched)
         partners, count = self._settle_prospects(touched)
-        self._store_entitlements(new)
-        partners |= self._partners_of(new)
         settled_to = date.fromisoformat(state.as_of) if state is not None else None
+        count += self._settle_partners(new, is_new_day=settled_to != self._today or other_terms)
+        partners |= self._partners_of(new)
         partners |= self._book.waiting_partners(self._today, settled_to)
         cut_now: list[str] = []
         for start in range(0, len(ordered := sorted(partners)), _BATCH):
@@ -148,7 +156,15 @@ class _Settling:
                             "marks",
                             f"{partner}:{name}",
                             f"marks:{name}",
-                            {"partner": partner, "marks": _mark_rows(marks)},
+                            {
+                                "partner": partner,
+                                "marks": _mark_rows(marks),
+                                "worth": [
+                                    [claim.referral, format(worth_of(history, claim.last.contracts), "f")]
+                                    for claim in settled.claims
+                                    if claim.partner == partner
+                                ],
+                            },
                         )
                     )
             before = self._book.owned([f"marks:{name}" for name in prospects.by_id])
@@ -191,7 +207,7 @@ class _Settling:
         for partner in partners:
             for row in self._book.marks(partner):
                 found[partner] += [
-                    Mark(instant(at), name, date.fromisoformat(day) if day else None) for at, name, day in row
+                    Mark(instant(at), name, date.fromisoformat(day) if day else None) for at, name, day in row["marks"]
                 ]
         return found
 
@@ -264,17 +280,73 @@ class _Settling:
         later = [day for day in days if day > self._today]
         return min(later) if later else None
 
-    def _store_entitlements(self, new: NewFacts) -> None:
-        """Tasks that belong to a partner, not to a prospect."""
-        about = self._book.partners_named(new.subjects)
-        for start in range(0, len(names := sorted(new.partners | about)), _BATCH):
-            some = names[start : start + _BATCH]
+    def _settle_partners(self, new: NewFacts, *, is_new_day: bool) -> int:
+        """What belongs to a partner or to the program, not to a prospect: duties, funds, disputes, leads."""
+        names = new.partners | self._book.partners_named(new.subjects)
+        if is_new_day and self._moves_daily:
+            names |= set(self._book.partners())
+        fresh: list[tuple[str, Entry, str | None]] = []
+        for start in range(0, len(ordered := sorted(names)), _BATCH):
+            some = ordered[start : start + _BATCH]
             history = self._history(self._book.partner_facts(some))
-            rows = [
-                ("tasks", task.key, f"partner:{task.subject}", task.row(self._today))
-                for task in history.standing_tasks()
-            ]
+            stored = self._stored([f"partner:{name}" for name in some])
+            rows: list[tuple[str, str, str, Any]] = []
+            for partner in some:
+                owner = f"partner:{partner}"
+                settled = self._settled_partner(history, partner)
+                fresh += self._difference(owner, settled, stored.get(owner, {}))
+                self._book.set_releases(_released_since(settled, stored.get(owner, {})))
+                rows += [("tasks", task.key, owner, task.row(self._today)) for task in settled.tasks]
+                rows.append(("disputed", partner, owner, _disputed_rows(settled.holds)))
             self._book.replace_rows([f"partner:{name}" for name in some], rows)
+        self._book.add_entries(fresh)
+        if self._moves_daily:
+            self._store_program_tasks()
+        return len(fresh)
+
+    def _settled_partner(self, history: History, partner: str) -> Settled:
+        settled = Settled(self._program, self._today, ledger=Ledger(self._program.id))
+        if partner not in history.enrollments:
+            return settled
+        tier = tiers_of(history, self._marks([partner])).get(partner) if self._has_tiers else None
+        alone = history.of_one(partner)
+        steps = {partner: tier.steps if tier else ()}
+        settled.tasks += tasks_of_partners(alone, steps)
+        for fund in co_op_funds(alone, steps, settled.ledger):
+            settled.tasks += fund.tasks
+        own = {name: t for name, t in history.views["dispute"].items() if first_of(t).partner == partner}
+        if own:
+            disputes = disputes_of(
+                self._program, own, self._disputable(history, partner), history.enrollments, settled.ledger
+            )
+            settled.tasks += disputes.tasks
+            settled.holds += disputes.holds
+        history.tick_off(settled.tasks)
+        return settled
+
+    def _disputable(self, history: History, partner: str) -> Disputable:
+        """Where what a partner disputes is looked up: its entries, as they were stated."""
+        stored = self._book.entries_of_partners([partner])
+        cut = {row.id: self._next_period(row) for row in self._book.statement_heads([partner]) if row.cut}
+        entries = {entry.key: entry for entry, _ in stored}
+        stated_on = {entry.key: cut[head.statement] for entry, head in stored if head.statement in cut}
+        claimed = {e.contract: (e.partner, e.referral) for e in entries.values() if e.contract and e.referral}
+        return Disputable(self._program, entries, stated_on, history.views["contract"], claimed)
+
+    def _store_program_tasks(self) -> None:
+        """Applications, shared leads and the recognition of the best."""
+        history = self._history(self._book.program_facts())
+        marks = [row for partner in sorted(history.enrollments) for row in self._book.marks(partner)]
+        worth = {name: Decimal(value) for row in marks for name, value in row["worth"]}
+        tiers = tiers_of(history, self._marks(sorted(history.enrollments))) if self._has_tiers else {}
+        successes = [
+            Success(partner, day, worth.get(referral, Decimal(0)))
+            for partner, tier in sorted(tiers.items())
+            for day, referral in tier.counted
+        ]
+        tasks = tasks_of_program(history, {name: tier.steps for name, tier in tiers.items()}, successes)
+        history.tick_off(tasks)
+        self._book.replace_rows(["program"], [("tasks", t.key, "program", t.row(self._today)) for t in tasks])
 
     def _partners_of(self, new: NewFacts) -> set[str]:
         """Partners whose statements these facts name, or whose withholding may have changed."""
@@ -295,7 +367,8 @@ class _Settling:
         for entry, _ in unstated:
             ledger.entries[entry.key] = entry
         held = self._book.holds({entry.referral for entry, _ in unstated if entry.referral is not None})
-        holds = [hold for each in held.values() for hold in each] + list(standing_holds(history))
+        disputed = self._book.holds_of_partners(partners)
+        holds = [hold for each in held.values() for hold in each] + list(standing_holds(history)) + disputed
         result = cut(
             self._program, ledger, holds, history.views["partner"], history.money(), self._today, resumed,
             history.enrollments,
@@ -326,6 +399,7 @@ class _Settling:
             if now != (head.state, head.released_on, head.statement):
                 moved.append((entry.key, standing.state, standing.released_on, on.get(entry.key)))
         self._book.set_standings(moved)
+        self._stand_disputed(disputed, partners)
         earlier = {row.id: row for row in [*named, *lasts] if row.cut and row.id not in on.values()}
         rereads = [self._reread(row) for row in earlier.values()]
         tasks += [
@@ -337,6 +411,38 @@ class _Settling:
         rows = [("tasks", task.key, task.subject, task.row(self._today)) for task in tasks]
         self._book.replace_rows(owners, rows)
         return [statement.id for statement in result.statements if statement.cut_at is not None]
+
+    def _stand_disputed(self, disputed: Sequence[Hold], partners: Collection[str]) -> None:
+        """Entries on statements cut in earlier runs wait for the answers to disputes about them."""
+        if not disputed:
+            return
+        moved, postings = [], []
+        by_partner = {e.key: (e, head) for e, head in self._book.entries_of_partners(partners)}
+        heads = {
+            row.id: row
+            for row in self._book.statements_named({h.statement for _, h in by_partner.values() if h.statement})
+        }
+        holds = Holds(disputed)
+        for key, (entry, head) in sorted(by_partner.items()):
+            found = holds.of(entry, head.statement) if head.statement in heads else []
+            if not found:
+                continue
+            cut_at = self._calendar.end_of(self._next_period(heads[head.statement]) - timedelta(days=1))
+            later = [hold for hold in found if hold.since >= cut_at]
+            if not later:
+                continue
+            for hold in later:
+                postings.append(posting(entry, "disputed", hold.since))
+                if hold.until is not None:
+                    postings.append(posting(entry, "resumed", hold.until))
+            is_paid = heads[head.statement].state == "paid"
+            waits = any(hold.until is None for hold in later)
+            state: State = "paid" if is_paid else "held" if waits else "stated"
+            if state != head.state:
+                released = date.fromisoformat(head.released_on) if head.released_on else None
+                moved.append((key, state, released, head.statement))
+        self._book.set_standings(moved)
+        self._journal_postings(postings)
 
     def _coming_ids(self, lasts: Collection[Any], unstated: Collection[tuple[Entry, Any]]) -> set[str]:
         """Ids of the statements that may be cut or open now."""
@@ -479,6 +585,13 @@ def _released_since(settled: Settled, stored: Mapping[str, Any]) -> list[Entry]:
         if (before.states_on, before.releases_on, before.due_on) != (entry.states_on, entry.releases_on, entry.due_on):
             found.append(replace(before, states_on=entry.states_on, releases_on=entry.releases_on, due_on=entry.due_on))
     return found
+
+
+def _disputed_rows(holds: Collection[Hold]) -> list[list[Any]]:
+    return [
+        [hold.kind, hold.subject, micros(hold.since), None if hold.until is None else micros(hold.until)]
+        for hold in holds
+    ]
 
 
 def _mark_rows(marks: Collection[Mark]) -> list[list[Any]]:

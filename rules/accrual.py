@@ -28,6 +28,8 @@ class Cause:
     kind: EntryKind
     source: tuple[str, str]
     day: date | None
+    clauses: tuple[str, ...] = ()
+    """The clauses that ask for the correction; none: those of what it corrects."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +121,9 @@ class Poster:
                 f"{what} changes what {accrual.entry.key} stands on by {text(rounded(moved, currency), currency)} {currency}; "
                 f"{percent(rate)} of it"
             )
-        entry = self._entry(accrual, at, kind, cause.source, moved, rate, difference, currency, day, because)
+        entry = self._entry(
+            accrual, at, kind, cause.source, moved, rate, difference, currency, day, because, cause.clauses
+        )
         accrual.posted, accrual.posted_basis, accrual.rate = amount, basis, rate
         self._place(accrual, entry, at)
 
@@ -159,14 +163,14 @@ class Poster:
 
     def _entry(
         self, accrual: Accrual, at: datetime, kind: EntryKind, source: tuple[str, str], basis: Decimal,
-        rate: Decimal | None, amount: Decimal, currency: str, day: date, because: str,
+        rate: Decimal | None, amount: Decimal, currency: str, day: date, because: str, clauses: tuple[str, ...] = (),
     ) -> Entry:  # fmt: skip
         deal = self._deal
         return self._ledger.post(
             Entry(
                 self._ledger.next_key(deal.referral, kind, source), deal.program.id, deal.partner, deal.referral,
                 accrual.contract, kind, source, rounded(basis, currency), rate, amount, currency, day, at, None, None,
-                None, accrual.entry.key if accrual.entry else None, self._clauses, because,
+                None, accrual.entry.key if accrual.entry else None, clauses or self._clauses, because,
             )
         )  # fmt: skip
 

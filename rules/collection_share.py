@@ -16,6 +16,7 @@ from typing import Any
 from rules.calendar import Calendar, add_months, month_end, next_month
 from rules.deal import Deal, InvoiceFacts, Outcome
 from rules.dues import due_after
+from rules.first_year import first_year
 from rules.ledger import Entry, EntryKind, Ledger
 from rules.money import EXACT, ROUNDINGS, ZERO, percent, rounded, shares, text
 from rules.net import Net
@@ -100,6 +101,7 @@ class _Replay:
         self._net = Net(terms, term.excluded_lines)
         self._books: dict[str, _InvoiceBook] = {}
         self._contract: Contract | None = None
+        self._reviewed_on: date | None = None
         self._approved_on: date | None = None
         self._rate: Decimal | None = None
         self._rate_from = ""
@@ -135,9 +137,10 @@ class _Replay:
         before = (self._earning, self._rate, self._approved_on)
         if about == _STANDING:
             approved = payload.approved_at if self._contract_id in payload.contracts else None
-            self._approved_on = self._calendar.date_of(approved) if approved else None
+            self._reviewed_on = self._calendar.date_of(approved) if approved else None
         elif about == _CONTRACT:
             self._contract = payload
+        self._approved_on = self._may_earn_from()
         may_earn = self._approved_on is not None and self._contract is not None
         if may_earn and self._rate is None:
             self._rate, wanted = self._find_rate(at, self._rates)
@@ -150,6 +153,18 @@ class _Replay:
             for book in sorted(self._books.values(), key=lambda book: book.id):
                 if book.payments or book.given or self._by_invoice_date:
                     self._evaluate(at, book, "adjustment", source, day, None)
+
+    def _may_earn_from(self) -> date | None:
+        """The day of the approval, or of what earns the commission where that is later (TC-10, TC-26, TC-A1)."""
+        contract, how = self._contract, self._terms.values.get("earned")
+        if self._reviewed_on is None or contract is None or how is None:
+            return self._reviewed_on
+        days = [self._reviewed_on, contract.signed_on]
+        if how != "signed":
+            days.append(contract.commenced_on or date.max)
+        if how == "completed" or self._terms.values.get("release") == "completed":
+            days.append(contract.completed_on or date.max)
+        return max(days) if max(days) < date.max else None
 
     def _find_rate(self, at: datetime, rates: Rates) -> tuple[Decimal | None, tuple[Wanted, ...]]:
         contract = self._contract
@@ -224,6 +239,7 @@ class _Replay:
             or self._contract is None
             or invoice is None
             or invoice.voided_on is not None
+            or not self._is_in_first_year(invoice)
         ):
             if book.given:
                 self._correct(at, book, rate or ZERO, ZERO, kind, source, day, corrected)
@@ -247,6 +263,19 @@ class _Replay:
                 book.shares.append(_Share(payment.id, self._deal.partner, None, ZERO, ZERO))
             book.posted += amount
             book.posted_basis = basis
+
+    def _is_in_first_year(self, invoice: Invoice) -> bool:
+        """Whether the invoice is one that earns, where only the contract's first year does (ON-1, ON-A3, ON-21)."""
+        if not self._term.first_year_only or self._contract is None:
+            return True
+        earning = {line.kind for book in self._books.values() if book.invoice for line in book.invoice.lines}
+        earning -= set(self._term.excluded_lines)
+        receipts = [p.received_on for book in self._books.values() for p in book.payments.values()]
+        year = first_year(
+            str(self._terms.values["first_year_anchor"]), self._contract,
+            [book.invoice for book in self._books.values() if book.invoice], earning, min(receipts, default=None),
+        )  # fmt: skip
+        return year.holds(invoice)
 
     def _basis(self, net: Decimal, gross: Decimal, collected: Decimal) -> Decimal:
         if self._only_fully_paid:

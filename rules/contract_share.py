@@ -12,6 +12,7 @@ from datetime import date, datetime
 from decimal import Decimal
 
 from rules.accrual import Accrual, Cause, Poster, Target
+from rules.calendar import Period
 from rules.deal import Deal, Outcome
 from rules.dues import due_after, due_with_statement
 from rules.first_year import DAY, FirstYear, first_year
@@ -21,7 +22,7 @@ from rules.money import ZERO, percent, rounded, text
 from rules.net import Net
 from rules.rates import Found, Rates
 from rules.records import Contract, LineKind
-from rules.replay import TIME, DealReplay
+from rules.replay import TIME, DealReplay, last_day_of
 from rules.tasks import Wanted
 from rules.terms import ShareOfContract, Terms
 
@@ -73,8 +74,10 @@ class _ContractReplay(DealReplay):
                         yield FirstYear(view.fact.starts_on).ends_before
         for facts in self.deal.invoices.values():
             for seen in facts.invoice:
-                if seen.fact is not None and (seen.fact.service_from or anchor == "first_invoice"):
-                    yield FirstYear(seen.fact.service_from or seen.fact.issued_on).ends_before
+                if seen.fact is not None and anchor == "first_invoice":
+                    yield FirstYear(seen.fact.issued_on).ends_before
+                elif seen.fact is not None and seen.fact.service_from:
+                    yield FirstYear(seen.fact.service_from).ends_before
             if anchor == "first_receipt":
                 for payments in facts.payments.values():
                     yield from (FirstYear(view.fact.received_on).ends_before for view in payments if view.fact)
@@ -96,7 +99,7 @@ class _ContractReplay(DealReplay):
             target = self._target(name, own, accrual, at)
             cause_here = cause
             if accrual.entry is not None and self._term.corrections == "true_up":
-                if self._waits_for_year_end(name, at):
+                if target is not None and accrual.posted and self._waits_for_year_end(name, at):
                     continue
                 if cause is TIME:
                     cause_here = Cause("true_up", ("contract", name), self._years[name].ends_before)
@@ -106,19 +109,21 @@ class _ContractReplay(DealReplay):
     def _matters(self, invoice: str, contract: str, at: datetime) -> bool:
         """Whether what is known of an invoice now can change what its contract earns; keeps the contract's sums."""
         book = self.books[invoice]
-        now = (*book.given_back(self._net), self._billed(book)) if book.stands else (ZERO, ZERO, ZERO, ZERO)
+        accrual = self._accruals.get(contract)
+        now = (ZERO, ZERO, ZERO, ZERO)
+        if book.stands:
+            now = (*book.given_back(self._net, refunds_until=self._last_refund(accrual)), self._billed(book))
         before = self._parts.get(invoice, (ZERO, ZERO, ZERO, ZERO))
         self._parts[invoice] = now
         if now != before:
             sums = self._sums.get(contract, (ZERO, ZERO, ZERO, ZERO))
             self._sums[contract] = tuple(s + n - b for s, n, b in zip(sums, now, before, strict=True))
-        accrual = self._accruals.get(contract)
         if accrual is None or accrual.entry is None or accrual.released_on is None:
             return True
         if self._term.basis == "value":
             return now[:3] != before[:3] or self._by_revenue
         if self._waits_for_year_end(contract, at):
-            return False
+            return not accrual.posted or self.first_receipt(contract) is None
         return contract not in self._years or book.invoice is None or self._years[contract].holds(book.invoice)
 
     def _billed(self, book: InvoiceBook) -> Decimal:
@@ -135,7 +140,7 @@ class _ContractReplay(DealReplay):
         if self._term.contract_kinds and contract.kind not in self._term.contract_kinds:
             return None
         day = self._earned_on(name, contract)
-        if day is None or self._is_off(contract, accrual, day):
+        if day is None or self._is_off(contract, accrual, day) or self._is_unpaid_again(name, accrual):
             return None
         left = self.left_on(at)
         if left is not None and day > left and self._stops_after(contract, left):
@@ -182,6 +187,11 @@ class _ContractReplay(DealReplay):
             return accrual.released_on is None or accrual.released_on > contract.cancelled_on
         return contract.cancelled_on < day
 
+    def _is_unpaid_again(self, name: str, accrual: Accrual) -> bool:
+        """Whether the payment that released the commission was taken back, and none is left (TC-24, E9)."""
+        released = accrual.released_on is not None and self._term.released == "first_receipt"
+        return released and self.first_receipt(name) is None
+
     def _rate(
         self, name: str, contract: Contract, accrual: Accrual, basis: Decimal, day: date, at: datetime
     ) -> Found | None:
@@ -211,6 +221,13 @@ class _ContractReplay(DealReplay):
         if base == "invoiced_revenue":
             credited = ZERO
         return max(value - credited - refunded - lost, ZERO), words
+
+    def _last_refund(self, accrual: Accrual | None) -> date | None:
+        """The last day on which a refund still takes commission back; ``None``: any day does (TC-A6)."""
+        days = self.terms.values.get("clawback_days")
+        if not isinstance(days, int) or accrual is None or accrual.released_on is None:
+            return None
+        return last_day_of(self.terms, accrual.released_on, Period(days=days))
 
     def _value(self, name: str, contract: Contract, base: str) -> tuple[Decimal | None, str]:
         if base == "invoiced_revenue":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
@@ -86,6 +86,11 @@ class FxRates:
         for found in rates.by_pair.values():
             found.sort(key=lambda each: each[:2])
         return rates
+
+    def instants(self, bases: Iterable[str], quote: object) -> list[datetime]:
+        """When rates from some currencies to another became known."""
+        pairs = [(base, quote) for base in bases if isinstance(quote, str)]
+        return sorted({at for pair in pairs for _, at, _ in self.by_pair.get(pair, ())})
 
     def find(self, base: str, quote: str, day: date, seen_at: datetime) -> FxRateFact | None:
         """The latest rate of a pair on or before a day, of those known at an instant."""

@@ -47,17 +47,15 @@ def first_year(
     anchor: str, contract: Contract, invoices: Iterable[Invoice], kinds: Collection[str], first_receipt: date | None
 ) -> FirstYear:
     """The first year of a contract, counted from what the setting ``first_year_anchor`` says."""
-    services = sorted(
-        invoice.service_from or invoice.issued_on
-        for invoice in invoices
-        if any(line.kind in kinds for line in invoice.lines) and (invoice.service_from or anchor == "first_invoice")
-    )
+    own = [invoice for invoice in invoices if any(line.kind in kinds for line in invoice.lines)]
+    issued = sorted(invoice.issued_on for invoice in own)
+    services = sorted(invoice.service_from for invoice in own if invoice.service_from)
     if anchor == "signature":
         return FirstYear(contract.signed_on)
     if anchor == "first_receipt" and first_receipt is not None:
         return FirstYear(first_receipt)
-    if anchor == "first_invoice" and services:
-        return FirstYear(services[0])
+    if anchor == "first_invoice" and issued:
+        return FirstYear(issued[0])
     if contract.starts_on is not None:
         return FirstYear(contract.starts_on)
     return FirstYear(services[0] if services else contract.signed_on)

@@ -66,15 +66,16 @@ class InvoiceBook:
             since = (since or day) if is_full else None
         return since
 
-    def given_back(self, net_of: Net) -> tuple[Decimal, Decimal, Decimal]:
-        """Of the net that earns: what credits took, what refunds took, and what reversed payments took."""
+    def given_back(self, net_of: Net, *, refunds_until: date | None = None) -> tuple[Decimal, Decimal, Decimal]:
+        """Of the net that earns: what credits took, what refunds (up to a day) took, and what reversed payments took."""
         if self.invoice is None:
             return ZERO, ZERO, ZERO
         if not self.credits and not self.refunds and all(p.reverses is None for p in self.payments.values()):
             return ZERO, ZERO, ZERO
         before, whole = net_of.of(self.invoice, ())
         after, _ = net_of.of(self.invoice, self.credits.values())
-        refunded = sum((refund.amount for refund in self.refunds.values()), ZERO)
+        refunds = (r for r in self.refunds.values() if refunds_until is None or r.paid_on <= refunds_until)
+        refunded = sum((refund.amount for refund in refunds), ZERO)
         if "refund" not in net_of.excludes:
             refunded = ZERO
         if "credit" not in net_of.excludes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date
-from functools import cached_property
+from functools import cache, cached_property
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -125,8 +125,7 @@ def load_program(name_or_path: str, overrides: Mapping[str, str] | None = None) 
     Raises: ``ProgramError`` naming file, line, key, what was found and what is allowed.
     """
     if name_or_path in SHIPPED:
-        text = (files("rules") / "programs" / f"{name_or_path}.yaml").read_text("utf-8")
-        return parse_program(text, f"{name_or_path}.yaml").changed(overrides or {})
+        return _shipped(name_or_path).changed(overrides or {})
     path = Path(name_or_path)
     if not path.is_file():
         raise ProgramError(
@@ -139,8 +138,21 @@ def load_program(name_or_path: str, overrides: Mapping[str, str] | None = None) 
     return parse_program(text, str(path)).changed(overrides or {})
 
 
+@cache
+def _shipped(name: str) -> Program:
+    return parse_program((files("rules") / "programs" / f"{name}.yaml").read_text("utf-8"), f"{name}.yaml")
+
+
 def parse_program(text: str, file: str) -> Program:
     """Read a program file's text. Raises: ``ProgramError`` with file, line, key, found, allowed."""
+    program = examine_program(program_tree(text, file), file)
+    if isinstance(program, Program):
+        return program
+    raise program[0]
+
+
+def program_tree(text: str, file: str) -> Any:
+    """A program file's text as a YAML tree that knows its lines. Raises: ``ProgramError`` for what is no such tree."""
     from ruamel.yaml import YAML
     from ruamel.yaml.constructor import RoundTripConstructor
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
@@ -153,31 +165,40 @@ def parse_program(text: str, file: str) -> Program:
     yaml.Constructor = AsWritten
     try:
         tree = yaml.load(text)
-        if not isinstance(tree, dict):
-            found = "nothing" if tree is None else "a list" if isinstance(tree, list) else repr(tree)[:80]
-            raise ProgramError(f"{file}:1: found {found}; allowed: keys with values, from `id:` to `versions:`")
-        body = orjson.dumps(_plain(tree))
     except MarkedYAMLError as error:
         line = (error.problem_mark.line + 1) if error.problem_mark else 1
         raise ProgramError(f"{file}:{line}: not YAML: {error.problem}") from None
     except (YAMLError, TypeError, ValueError, RecursionError) as error:
         raise ProgramError(f"{file}: not a program file: {error}") from None
+    if not isinstance(tree, dict):
+        found = "nothing" if tree is None else "a list" if isinstance(tree, list) else repr(tree)[:80]
+        raise ProgramError(f"{file}:1: found {found}; allowed: keys with values, from `id:` to `versions:`")
+    return tree
+
+
+def examine_program(tree: Any, file: str) -> Program | list[ProgramError]:
+    """The program of a tree, or everything that keeps it from being one: file, line, key, found, allowed."""
     try:
-        return Program.model_validate_json(body)
+        return Program.model_validate_json(orjson.dumps(_plain(tree)))
     except ProgramError as error:
-        raise ProgramError(f"{file}:{line_of(tree, list(error.path))}: {error}") from None
+        path = list(error.path)
+        return [ProgramError(f"{file}:{line_of(tree, path)}: {error}", error.path)]
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        path = [part for part in first["loc"] if part not in TAGS]
-        if first["type"] == "union_tag_invalid":
-            raise ProgramError(
-                f"{file}:{line_of(tree, [*path, 'kind'])}: {'.'.join(map(str, path))}.kind: found "
-                f"{first['ctx']['tag']!r}; allowed: {first['ctx']['expected_tags']}"
-            ) from None
-        found = "nothing" if first["type"] == "missing" else repr(first["input"])[:80]
-        raise ProgramError(
-            f"{file}:{line_of(tree, path)}: {'.'.join(map(str, path))}: found {found}; allowed: {_allowed(first)}"
-        ) from None
+        return [_told(one, tree, file) for one in error.errors(include_url=False)]
+    except (TypeError, ValueError, RecursionError) as error:
+        return [ProgramError(f"{file}: not a program file: {error}")]
+
+
+def _told(error: Any, tree: Any, file: str) -> ProgramError:
+    path = [part for part in error["loc"] if part not in TAGS]
+    if error["type"] == "union_tag_invalid":
+        place = [*path, "kind"]
+        found, allowed = repr(error["ctx"]["tag"]), error["ctx"]["expected_tags"]
+    else:
+        place = path
+        found, allowed = "nothing" if error["type"] == "missing" else repr(error["input"])[:80], _allowed(error)
+    where = f"{file}:{line_of(tree, place)}: {'.'.join(map(str, place))}"
+    return ProgramError(f"{where}: found {found}; allowed: {allowed}", tuple(place))
 
 
 TAGS = {
@@ -187,20 +208,36 @@ TAGS = {
 }  # fmt: skip
 """Kinds of terms, which the parser puts into the places of its errors."""
 
-_IN_WORDS = {
+_PATTERNS = {
     r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$": "a date, YYYY-MM-DD",
     r"^[A-Z]+-[A-Z]?[0-9]+$": "a clause id such as NT-14",
     r"^[a-z0-9][a-z0-9-]*$": "small letters, digits and hyphens",
+    r"^-?[0-9]{1,18}(\.[0-9]{1,6})?$": 'an amount in quotes, such as "1500.00"',
+    r"^[0-9](\.[0-9]{1,12})?$": 'a fraction in quotes, such as "0.10" for 10 %',
+}
+_TYPES = {
+    "extra_forbidden": "the keys that `referee schema program` lists",
+    "string_type": "a valid string: text; numbers, true and false in quotes",
+    "bool_type": "a valid boolean: true or false, without quotes",
+    "int_type": "a valid integer: a whole number without quotes",
+    "tuple_type": "a valid list",
+    "dict_type": "a valid mapping: keys with values",
+    "model_type": "a valid mapping: keys with values",
+    "model_attributes_type": "a valid mapping: keys with values",
+    "date_parsing": "a real date, YYYY-MM-DD",
+    "date_from_datetime_parsing": "a real date, YYYY-MM-DD",
 }
 
 
 def _allowed(error: Any) -> str:
     if error["type"] == "literal_error" and error["loc"][-1] == "currency":
         return "an ISO 4217 currency code such as 'AUD'"
-    if error["type"] == "extra_forbidden":
-        return "the keys that `referee schema program` lists"
-    if (pattern := error.get("ctx", {}).get("pattern")) in _IN_WORDS:
-        return _IN_WORDS[pattern]
+    if error["loc"] and error["loc"][-1] in ("effective_from", "effective_to") and error["type"] == "string_type":
+        return "a date, YYYY-MM-DD"
+    if (pattern := error.get("ctx", {}).get("pattern")) in _PATTERNS:
+        return _PATTERNS[pattern]
+    if error["type"] in _TYPES:
+        return _TYPES[error["type"]]
     message = str(error["msg"]).removeprefix("Value error, ")
     return message[:1].lower() + message[1:]
 
@@ -232,17 +269,3 @@ def line_of(tree: Any, path: list[Any]) -> int:
         except (KeyError, IndexError, TypeError, AttributeError):
             break
     return line
-
-
-def program_schema() -> dict[str, Any]:
-    """JSON Schema of a program file, for editors; settings carry their meaning and allowed values."""
-    schema = Program.model_json_schema()
-    schema["$defs"]["Terms"]["properties"]["settings"] = {
-        "type": "object",
-        "additionalProperties": False,
-        "properties": {
-            key: {"$ref": "#/$defs/SettingTerm", "description": f"{setting.meaning} Allowed: {setting.allowed}."}
-            for key, setting in CATALOGUE.items()
-        },
-    }
-    return schema

@@ -678,6 +678,7 @@ _ALLOWED = {
     "union_tag_invalid": "a record type: " + ", ".join(RECORDS),
     "json_invalid": "one JSON object a line",
 }
+_CURRENCIES = ("currency", "base", "quote")
 _MONEY_FIELDS = {"amount", "tax", "value", "adjustment", "spent", "revenue"}
 
 
@@ -686,6 +687,7 @@ def _explained(error: ValidationError, line: bytes | str) -> RecordError:
     first = error.errors(include_url=False)[0]
     tags = set(RECORDS)
     path = [str(part) for part in first["loc"]]
+    record = str(first["loc"][0]) if first["loc"] else ""
     if path and path[0] in tags:
         path = path[1:]
     if first["type"].startswith("union_tag"):
@@ -697,14 +699,20 @@ def _explained(error: ValidationError, line: bytes | str) -> RecordError:
     if kind in ("string_type", "string_pattern_mismatch", "decimal_parsing"):
         if last in _MONEY_FIELDS:
             allowed = 'a decimal string such as "1500.00", without a sign unless the field may be negative'
+        elif record == "fx_rate" and last == "rate":
+            allowed = 'a decimal string above zero such as "1.0825"'
         elif last in ("rate", "withholding_rate"):
             allowed = 'a share as a decimal string from "0" to "1", such as "0.12"'
         elif last.endswith("_at") or last == "at":
             allowed = _ALLOWED["datetime_parsing"]
-        elif last.endswith(("_on", "_from", "_to", "until", "expected_close")) or last in ("on", "from", "to"):
+        elif last.endswith(("_on", "_from", "_to", "until", "_since", "expected_close")) or last in (
+            "on",
+            "from",
+            "to",
+        ):
             allowed = _ALLOWED["date_parsing"]
     if kind == "literal_error":
-        allowed = "an ISO 4217 currency code such as AUD" if last == "currency" else first["ctx"]["expected"]
+        allowed = "an ISO 4217 currency code such as AUD" if last in _CURRENCIES else first["ctx"]["expected"]
     found = "nothing" if kind == "missing" else _shortened(_value_at(line, path, first))
     return RecordError(field, found, allowed)
 

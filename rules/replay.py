@@ -21,8 +21,8 @@ from rules.tasks import Wanted
 from rules.terms import Terms
 
 ORDER = (
-    "fraud_finding", "enrollment", "contract", "opportunity", "standing", "decision", "tier", "invoice", "credit_note",
-    "payment", "refund", "timer",
+    "fraud_finding", "enrollment", "contract", "opportunity", "standing", "decision", "fx_rate", "tier", "invoice",
+    "credit_note", "payment", "refund", "timer",
 )  # fmt: skip
 """At one instant, events are seen in this order."""
 _PLACE = {kind: number for number, kind in enumerate(ORDER)}
@@ -101,14 +101,15 @@ class DealReplay(ABC):
     def clawed_back(self, contract: Contract | None) -> Cause | None:
         """Why all that a contract earned is taken back: fraud at any time, or an early cancellation (CN-39..CN-41)."""
         if self.fraud is not None and self.terms.claims.fraud_clauses:
-            return Cause("clawback", ("fraud_finding", self.fraud.id), self.fraud.found_on)
+            clauses = self.terms.claims.fraud_clauses
+            return Cause("clawback", ("fraud_finding", self.fraud.id), self.fraud.found_on, clauses)
         if contract is None or self.terms.clawback is None or contract.cancelled_on is None:
             return None
         last = self.clawback_until(contract)
         cancelled = self.cancelled_on(contract)
         if last is None or cancelled is None or cancelled > last:
             return None
-        return Cause("clawback", ("contract", contract.id), contract.cancelled_on)
+        return Cause("clawback", ("contract", contract.id), contract.cancelled_on, self.terms.clawback.clauses)
 
     def clawback_until(self, contract: Contract) -> date | None:
         """The last day on which a cancellation takes back what the contract earned (CN-A14, CN-A15)."""
@@ -214,6 +215,11 @@ class DealReplay(ABC):
             return Cause("reversal", (kind, name), fact.paid_on)
         return Cause("reversal" if fact.reverses is not None else "adjustment", (kind, name), fact.received_on)
 
+    def _currencies(self) -> set[str]:
+        """The currencies of the customer's documents."""
+        billed = {seen.fact.currency for facts in self.deal.invoices.values() for seen in facts.invoice if seen.fact}
+        return billed | {view.fact.currency for views in self.deal.contracts.values() for view in views if view.fact}
+
     def _events(self) -> Iterator[tuple[datetime, int, str, str | None, Any]]:
         deal = self.deal
         place = _PLACE
@@ -228,6 +234,8 @@ class DealReplay(ABC):
             for name, timeline in records.items():
                 for view in timeline:
                     yield view.at, place[kind], name, None, view.fact
+        for at in deal.fx.instants(self._currencies(), self.terms.values.get("payout_currency")):
+            yield at, place["fx_rate"], "", None, None
         for instant in deal.tiers.instants if deal.tiers else ():
             yield instant, place["tier"], "", None, None
         for name, facts in deal.invoices.items():

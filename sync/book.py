@@ -93,7 +93,7 @@ class Book:
             elif row.parent_type == "referral":
                 found.referrals.add(row.parent_id)
             body = orjson.loads(row.body)
-            if row.type in ("partner", "enrollment", "certification"):
+            if row.type in ("partner", "enrollment", "certification", "ticket", "co_op_request", "dispute"):
                 found.partners.add(row.fact_id if row.type == "partner" else str(body.get("partner", "")))
             elif row.type == "decision":
                 found.subjects.add(str(body.get("about", "")))
@@ -134,6 +134,7 @@ class Book:
         f = tables.fact
         kinds = (
             "account", "enrollment", "certification", "decision", "contract", "opportunity", "partner_invoice", "payout",
+            "ticket", "co_op_request", "dispute",
         )  # fmt: skip
         rows = self._db.execute(
             select(f.c.type, f.c.fact_id, f.c.body).where(f.c.id > since, f.c.id <= until, f.c.type.in_(kinds))
@@ -180,11 +181,28 @@ class Book:
         return self._facts(self._db.execute(select(tables.fact).where(tables.fact.c.type == "enrollment")))
 
     def partner_facts(self, partners: Collection[str]) -> Facts:
-        """Partners with their enrollments, and the decisions about their tasks."""
+        """Partners with all that is about them alone, the decisions about their tasks, and what they dispute."""
         rows: dict[int, Any] = {}
         self._take_ids(rows, {("partner", p) for p in partners})
         self._take_subjects(rows, {f"partner:{p}" for p in partners} | {f"about:{p}" for p in partners})
+        own = {(row.type, row.fact_id) for row in rows.values() if row.type in ("ticket", "co_op_request", "dispute")}
+        disputed = {
+            orjson.loads(row.body).get("subject") for row in rows.values() if row.type == "dispute" and row.body
+        }
+        self._take_subjects(rows, {f"about:{name}" for _, name in own})
+        self._take_ids(rows, {("contract", str(name)) for name in disputed})
         return self._facts(rows.values())
+
+    def program_facts(self) -> Facts:
+        """What stands beside deals and partners: applications, shared leads, all enrollments, and every decision."""
+        f = tables.fact
+        kinds = ("application", "shared_lead", "enrollment", "partner", "decision")
+        return self._facts(self._db.execute(select(f).where(f.c.type.in_(kinds)).order_by(f.c.id)))
+
+    def partners(self) -> list[str]:
+        """Every partner that is known."""
+        head = tables.fact_head
+        return sorted(self._db.execute(select(head.c.fact_id).where(head.c.type == "partner")).scalars())
 
     def partners_named(self, subjects: Collection[str]) -> set[str]:
         """Those subjects of decisions that are partners (or tasks on them)."""
@@ -351,14 +369,14 @@ class Book:
             found |= set(self._db.execute(query).scalars())
         return found
 
-    def marks(self, partner: str) -> list[Any]:
-        """Which claims of a partner count for its tier, a row for each prospect."""
+    def marks(self, partner: str) -> list[dict[str, Any]]:
+        """Which claims of a partner count for its tier, and what they are worth, a row for each prospect."""
         o = t.outcome_row
         query = select(o.c.row).where(
             o.c.program == self.program, o.c.list == "marks", o.c.key.like(f"{_escaped(partner)}:%", escape="\\")
         )
         rows = [orjson.loads(row) for row in self._db.execute(query.order_by(o.c.key)).scalars()]
-        return [row["marks"] for row in rows if row["partner"] == partner]
+        return [row for row in rows if row["partner"] == partner]
 
     def owned(self, owners: Collection[str]) -> dict[str, Any]:
         """Outcome rows of these owners, by key."""
@@ -414,6 +432,19 @@ class Book:
                 ).scalars()
             )
         return sorted(found)
+
+    def holds_of_partners(self, partners: Collection[str]) -> list[Hold]:
+        """What the disputes of these partners hold."""
+        o = t.outcome_row
+        found: list[Hold] = []
+        for some in _slices(sorted(partners)):
+            query = select(o.c.row).where(o.c.program == self.program, o.c.list == "disputed", o.c.key.in_(some))
+            for row in self._db.execute(query).scalars():
+                found += [
+                    Hold(kind, subject, instant(since), None if until is None else instant(until), disputed=True)
+                    for kind, subject, since, until in orjson.loads(row)
+                ]
+        return found
 
     def holds(self, referrals: Collection[str]) -> dict[str, list[Hold]]:
         """When the entries of these referrals were held, as the last settling of their prospects found."""
@@ -526,6 +557,15 @@ class Book:
         ]  # fmt: skip
         if values:
             self._db.execute(change, values)
+
+    def entries_of_partners(self, partners: Collection[str]) -> list[tuple[Entry, Any]]:
+        """Every entry of these partners, with its head."""
+        e = t.entry_head
+        found = []
+        for some in _slices(sorted(partners)):
+            query = select(e).where(e.c.program == self.program, e.c.partner.in_(some))
+            found += [(entry_of(orjson.loads(row.body)), row) for row in self._db.execute(query)]
+        return found
 
     def unstated(self, partners: Collection[str]) -> list[tuple[Entry, Any]]:
         """Entries that stand on no cut statement, with their heads."""
@@ -674,6 +714,7 @@ def entry_body(entry: Entry) -> dict[str, Any]:
         "amount": format(entry.amount, "f"), "currency": entry.currency, "earned_on": entry.earned_on.isoformat(),
         "posted_at": micros(entry.posted_at), "states_on": _iso(entry.states_on), "releases_on": _iso(entry.releases_on),
         "due_on": _iso(entry.due_on), "corrects": entry.corrects, "clauses": list(entry.clauses), "because": entry.because,
+        **({"paid_on": entry.paid_on.isoformat()} if entry.paid_on else {}),
     }  # fmt: skip
 
 
@@ -685,7 +726,7 @@ def entry_of(body: Mapping[str, Any]) -> Entry:
         None if body["basis"] is None else Decimal(body["basis"]), None if body["rate"] is None else Decimal(body["rate"]),
         Decimal(body["amount"]), body["currency"], date.fromisoformat(body["earned_on"]), instant(body["posted_at"]),
         _day(body["states_on"]), _day(body["releases_on"]), _day(body["due_on"]), body["corrects"], tuple(body["clauses"]),
-        body["because"],
+        body["because"], _day(body.get("paid_on")),
     )  # fmt: skip
 
 
@@ -703,7 +744,7 @@ def _entry_row(head: Any) -> dict[str, Any]:
 
 
 def _subjects(kind: str, body: Mapping[str, Any]) -> Iterator[str]:
-    if kind in ("enrollment", "certification") and body.get("partner"):
+    if kind in ("enrollment", "certification", "ticket", "co_op_request", "dispute") and body.get("partner"):
         yield f"partner:{body['partner']}"
     elif kind == "decision" and body.get("about"):
         yield f"about:{body['about']}"

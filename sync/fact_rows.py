@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
-from hashlib import blake2b
 from typing import Any, NamedTuple
 
 import orjson
@@ -16,17 +15,17 @@ from sqlalchemy import Connection
 
 from sync import tables
 from sync.bulk import append, next_id, rows, run_each
-from sync.payloads import HASH_BYTES, fact_json, storable
+from sync.payloads import fact_json, storable
 
 _THROUGH = ("invoice", "referral")
 """Fields that lead a fact that names no account to the fact which does."""
 
 _HEADS = """
-SELECT h.fact_id, h.row_id, h.content_hash, f.seq, f.known_at, f.stream_id, f.external_id, f.account, f.parent_type,
+SELECT h.fact_id, h.row_id, f.body, f.seq, f.known_at, f.stream_id, f.external_id, f.account, f.parent_type,
     f.parent_id, f.deleted
 FROM fact_head h JOIN fact f ON f.id = h.row_id WHERE h.type = ? AND h.fact_id AMONG ?
 """
-_MOVE_HEAD = "UPDATE fact_head SET row_id = ?, content_hash = ? WHERE type = ? AND fact_id = ?"
+_MOVE_HEAD = "UPDATE fact_head SET row_id = ? WHERE type = ? AND fact_id = ?"
 
 Key = tuple[str, str]
 _NO_PARENT = (None, None)
@@ -46,7 +45,7 @@ class Source(NamedTuple):
 
 class _Head(NamedTuple):
     row_id: int
-    content_hash: bytes
+    body: str
     seq: int
     known_at: int
     stream_id: int | None
@@ -68,10 +67,8 @@ class Unwritable(Exception):
 class Written(NamedTuple):
     """A fact body ready to be stored."""
 
-    type: str
-    id: str
+    key: Key
     body: str
-    content_hash: bytes
     account: str | None
     parent: Key | None
 
@@ -85,20 +82,21 @@ def written(fact: Mapping[str, Any], body: bytes | None = None) -> Written:
     account = identity if kind == "account" else fact.get("account")
     if not identity.isprintable():
         raise Unwritable("id", "an id with control characters or broken Unicode")
-    if account is not None and not account.isprintable():
-        raise Unwritable("account", "an account id with control characters or broken Unicode")
     parent: Key | None = None
     if account is None:
         for name in _THROUGH:
-            if isinstance(fact.get(name), str):
-                parent = (name, storable(fact[name]))
+            through = fact.get(name)
+            if isinstance(through, str):
+                parent = (name, storable(through))
                 break
+    elif not account.isprintable():
+        raise Unwritable("account", "an account id with control characters or broken Unicode")
     if body is None:
         try:
             body = fact_json(fact)
         except TypeError as error:
             raise Unwritable("record", str(error)) from None
-    return Written(kind, identity, body.decode(), blake2b(body, digest_size=HASH_BYTES).digest(), account, parent)
+    return Written((kind, identity), body.decode(), account, parent)
 
 
 class FactWriter:
@@ -108,8 +106,8 @@ class FactWriter:
         self._connection = connection
         self._run_id = run_id
         self._heads: dict[Key, _Head] = {}
-        self._fresh: dict[Key, tuple[tuple[Any, ...], bytes]] = {}
-        """The latest row of each fact that got one, and the hash of its body."""
+        self._fresh: dict[Key, tuple[Any, ...]] = {}
+        """The latest row of each fact that got one."""
         self._rows: list[tuple[Any, ...]] = []
         self._next = 0
 
@@ -120,20 +118,20 @@ class FactWriter:
             wanted.setdefault(kind, []).append(identity)
         for kind, identities in wanted.items():
             for identity, *head in rows(self._connection, _HEADS, kind, identities):
-                row_id, digest, seq, known_at, stream_id, external_id, account, parent_type, parent_id, deleted = head
+                row_id, body, seq, known_at, stream_id, external_id, account, parent_type, parent_id, deleted = head
                 parent = None if parent_type is None else (parent_type, parent_id)
                 self._heads[kind, identity] = _Head(
-                    row_id, bytes(digest), seq, known_at, stream_id, external_id, account, parent, bool(deleted)
+                    row_id, body, seq, known_at, stream_id, external_id, account, parent, bool(deleted)
                 )
         self._next = next_id(self._connection, tables.fact)
 
     def state(self, fact: Written, source: Source) -> bool:
         """Take one fact; returns whether it was news."""
-        key = (fact.type, fact.id)
+        key, body, account, parent = fact
         head = self._head(key)
-        if head is not None and head.content_hash == fact.content_hash:
+        if head is not None and head.body == body:
             return False
-        self._append(key, head, source, fact.account, fact.parent, fact.body, fact.content_hash, False)
+        self._append(key, head, source, account, parent, body, False)
         return True
 
     def withdraw(self, key: Key, source: Source) -> bool:
@@ -141,19 +139,17 @@ class FactWriter:
         head = self._head(key)
         if head is None or head.deleted or (head.stream_id, head.external_id) != (source.stream_id, source.external_id):
             return False
-        body = orjson.dumps({"deleted": True, "id": key[1], "type": key[0]})
-        digest = blake2b(body, digest_size=HASH_BYTES).digest()
-        self._append(key, head, source, head.account, head.parent, body.decode(), digest, True)
+        body = orjson.dumps({"deleted": True, "id": key[1], "type": key[0]}).decode()
+        self._append(key, head, source, head.account, head.parent, body, True)
         return True
 
     def _head(self, key: Key) -> _Head | None:
-        fresh = self._fresh.get(key)
-        if fresh is None:
+        row = self._fresh.get(key)
+        if row is None:
             return self._heads.get(key)
-        row, digest = fresh
-        row_id, _, _, _, seq, known_at, account, parent_type, parent_id, _, deleted, stream_id, external_id, *_ = row
+        row_id, _, _, _, seq, known_at, account, parent_type, parent_id, body, deleted, stream_id, external_id, *_ = row
         parent = None if parent_type is None else (parent_type, parent_id)
-        return _Head(row_id, digest, seq, known_at, stream_id, external_id, account, parent, deleted)
+        return _Head(row_id, body, seq, known_at, stream_id, external_id, account, parent, deleted)
 
     def _append(
         self,
@@ -163,31 +159,26 @@ class FactWriter:
         account: str | None,
         parent: Key | None,
         body: str,
-        digest: bytes,
         deleted: bool,
     ) -> None:
+        stream_id, external_id, record_seq, known_at, then_known = source
         if head is None:
-            previous, seq, known_at = None, 1, source.first_known
+            previous, seq = None, 1
         else:
-            previous, seq, known_at = head.row_id, head.seq + 1, max(head.known_at, source.then_known)
-        stream_id, external_id, record_seq, _, _ = source
+            previous, seq, known_at = head.row_id, head.seq + 1, max(head.known_at, then_known)
         row = (
             self._next, previous, *key, seq, known_at, account, *(parent or _NO_PARENT),
             body, deleted, stream_id, external_id, record_seq, self._run_id,
         )  # fmt: skip
         self._rows.append(row)
-        self._fresh[key] = (row, digest)
+        self._fresh[key] = row
         self._next += 1
 
     def flush(self) -> int:
         """Append what was news; returns how many versions that was."""
         append(self._connection, tables.fact, self._rows)
-        new, moved = [], []
-        for key, (row, digest) in self._fresh.items():
-            if key in self._heads:
-                moved.append((row[0], digest, *key))
-            else:
-                new.append((*key, row[0], digest))
+        new = [(*key, row[0]) for key, row in self._fresh.items() if key not in self._heads]
+        moved = [(row[0], *key) for key, row in self._fresh.items() if key in self._heads]
         append(self._connection, tables.fact_head, new)
         run_each(self._connection, _MOVE_HEAD, moved)
         return len(self._rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -49,7 +50,9 @@ def finished(keys: Mapping[str, Node], shape: Shape, scope: Scope, target: str, 
     required = "required" in keys and keys["required"].flag()
     strict = words is not None and otherwise == "reject"
     uses = tuple(replace(use, transforms=names, values=tuple(words or ()), strict=strict) for use in source.uses)
-    plain = None if source.path is None else Plain(source.path, convert, default, required)
+    as_it_is = not names and words is None and shape.kind in ("text", "any")
+    longest = (shape.longest or sys.maxsize) if as_it_is else -1
+    plain = None if source.path is None else Plain(target, source.path, convert, default, required, longest)
     get = _ended(_piped(source.get, convert), default, required)
     return Source(get, uses, source.lookups, source.path, plain, shape.assured)
 

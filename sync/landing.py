@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
-from itertools import zip_longest
+from itertools import chain, repeat
 from typing import Any, NamedTuple, Protocol
 
 from sqlalchemy import Connection
@@ -29,9 +29,9 @@ from sync.fact_rows import (
     written,
 )
 from sync.payloads import (
+    all_encoded,
     content_hash,
     decoded,
-    encoded,
     optional_micros,
     record_of,
     storable,
@@ -127,20 +127,28 @@ class PageResult:
 
 
 class StoredLookups:
-    """Look-ups in the store, remembered within a run; ``page`` are records on their way in, not stored yet."""
+    """Look-ups in the store, remembered within a run, and among the records on their way in, not stored yet."""
 
     def __init__(self, connection: str) -> None:
         self._connection_name = connection
         self._found: dict[Key, Mapping[str, Any] | None] = {}
-        self.page: dict[Key, Mapping[str, Any]] = {}
+        self._arriving: tuple[str, Sequence[Record]] = ("", ())
+        self._here: dict[str, Mapping[str, Any]] | None = None
         self.database: Connection | None = None
+
+    def arriving(self, kind: str, records: Sequence[Record]) -> None:
+        """Look among these records first; few mappings look up an object from itself, so that they wait to be asked."""
+        self._arriving, self._here = (kind, records), None
 
     def get(self, kind: str, external_id: str) -> Mapping[str, Any] | None:
         """The record's last known fields (of a deleted record: those before its deletion), or ``None``."""
         key = (kind, external_id)
-        here = self.page.get(key)
-        if here is not None:
-            return here
+        if kind == self._arriving[0]:
+            if self._here is None:
+                self._here = {record.external_id: record.fields for record in self._arriving[1] if not record.deleted}
+            here = self._here.get(external_id)
+            if here is not None:
+                return here
         if key not in self._found:
             if len(self._found) >= MOST_REMEMBERED:
                 self._found.clear()
@@ -222,13 +230,12 @@ class Landing:
 
     def land(self, records: Sequence[Record]) -> PageResult:
         """Take new states of records."""
-        kind = self._stream.kind
-        self._lookups.page = {(kind, record.external_id): record.fields for record in records if not record.deleted}
+        self._lookups.arriving(self._stream.kind, records)
         result = PageResult()
         for part in _without_repeats(records):
             for start in range(0, len(part), RECORDS_AT_ONCE):
                 result += self._land(part[start : start + RECORDS_AT_ONCE])
-        self._lookups.page = {}
+        self._lookups.arriving("", ())
         return result
 
     def replay(self, external_ids: Sequence[str]) -> PageResult:
@@ -256,8 +263,7 @@ class Landing:
             for row in rows(self._connection, _HEADS, self._stream.id, ids)
         }
         new, changed, touched, stale = [], [], [], 0
-        for record, external_id in zip(records, ids, strict=True):
-            payload = encoded(record.fields)
+        for record, external_id, payload in zip(records, ids, all_encoded(records), strict=True):
             digest = content_hash(payload, record.deleted, record.merged_into)
             head = heads.get(external_id)
             stamp = optional_micros(record.modified_at)
@@ -350,14 +356,10 @@ class Landing:
         """Map the items and append what is news; rejects go to quarantine and leave earlier facts as they are."""
         alive = [item.record for item in items if not item.record.deleted]
         answers = iter(self._mapper(alive, self._lookups) if alive else ())
-        taken: list[tuple[list[Written], Reject | None]] = []
-        for item in items:
-            taken.append(_taken(item, None if item.record.deleted else next(answers, None)))
+        taken = [_taken(item.record, None if item.record.deleted else next(answers, None)) for item in items]
         writer = FactWriter(self._connection, self._run_id)
         before = [stood(item.external_id, item.head.facts) if item.head and item.head.facts else [] for item in items]
-        writer.prepare(
-            [(fact.type, fact.id) for found, _ in taken for fact in found] + [key for keys in before for key in keys]
-        )
+        writer.prepare(chain((fact.key for found, _ in taken for fact in found), chain.from_iterable(before)))
         standing_facts, refused, accepted = [], [], []
         for item, (found, reject), earlier in zip(items, taken, before, strict=True):
             if reject is not None:
@@ -366,9 +368,10 @@ class Landing:
                 continue
             accepted.append(item.external_id)
             source = self._source(item)
+            keys = []
             for fact in found:
                 writer.state(fact, source)
-            keys = [(fact.type, fact.id) for fact in found]
+                keys.append(fact.key)
             for key in earlier:
                 if key in keys:
                     continue
@@ -382,12 +385,13 @@ class Landing:
         return _Outcome(standing_facts, len(refused), facts)
 
     def _source(self, item: _Item) -> Source:
-        seen, stamp = self._seen_at, self._seen_at
-        first = seen
+        seen = first = then = self._seen_at
         if not self._stream.complete:
-            stamp = seen if item.modified is None else min(item.modified, seen)
-            first = stamp if item.created is None else min(item.created, seen)
-        return Source(self._stream.id, item.external_id, item.seq, first, stamp)
+            if item.modified is not None and item.modified < seen:
+                first = then = item.modified
+            if item.created is not None:
+                first = item.created if item.created < seen else seen
+        return Source(self._stream.id, item.external_id, item.seq, first, then)
 
 
 class _Outcome(NamedTuple):
@@ -407,21 +411,19 @@ class _Unstorable:
     waits_for: tuple[str, str] | None = None
 
 
-def _taken(item: _Item, answer: Mapped | None) -> tuple[list[Written], Reject | None]:
+def _taken(record: Record, answer: Mapped | None) -> tuple[Sequence[Written], Reject | None]:
     if answer is None:
-        if item.record.deleted:
-            return [], None
-        raise SyncError(f"mapping of {item.record.kind}: found fewer answers than records; allowed: one each, in order")
-    if answer.external_id != item.record.external_id:
-        raise SyncError(
-            f"mapping of {item.record.kind}: found an answer for another record; allowed: one each, in order"
-        )
+        if record.deleted:
+            return (), None
+        raise SyncError(f"mapping of {record.kind}: found fewer answers than records; allowed: one each, in order")
+    if answer.external_id != record.external_id:
+        raise SyncError(f"mapping of {record.kind}: found an answer for another record; allowed: one each, in order")
     if answer.reject is not None:
-        return [], answer.reject
+        return (), answer.reject
     try:
-        return [written(fact, body) for fact, body in zip_longest(answer.facts, answer.bodies)], None
+        return list(map(written, answer.facts, answer.bodies or repeat(None))), None
     except Unwritable as error:
-        return [], _Unstorable(error.field, error.found)
+        return (), _Unstorable(error.field, error.found)
 
 
 def _without_repeats(records: Sequence[Record]) -> Iterator[Sequence[Record]]:

@@ -11,9 +11,9 @@ from sqlalchemy import Engine
 FOLDER = Path(__file__).parent / "migrations"
 
 
-def upgrade(engine: Engine) -> None:
-    """Run the steps that this database has not seen; each is one transaction."""
-    command.upgrade(_config(engine), "head")
+def upgrade(engine: Engine, revision: str = "head") -> None:
+    """Run the steps that this database has not seen, up to this one; each is one transaction."""
+    command.upgrade(_config(engine), revision)
 
 
 def write_revision(engine: Engine, message: str, revision: str) -> None:

@@ -54,7 +54,7 @@ class RecordMap:
 
     record: str
     identity: Get | None
-    plain: tuple[tuple[str, Plain], ...]
+    plain: tuple[Plain, ...]
     sources: tuple[tuple[str, Get], ...]
     when: Condition | None
     each: tuple[str, Get] | None
@@ -133,12 +133,13 @@ class ObjectMap:
 
     def facts(self, records: Sequence[Record], lookups: Lookups) -> list[Mapped]:
         """Map a page of raw records, in order. A record gives all of its facts or, with a reject, none."""
-        return [self._mapped(record, lookups) for record in records]
+        row = Row(None, {}, lookups)
+        return [self._mapped(record, row) for record in records]
 
-    def _mapped(self, record: Record, lookups: Lookups) -> Mapped:
+    def _mapped(self, record: Record, row: Row) -> Mapped:
         if record.deleted:
             return Mapped(record.external_id, ())
-        row = Row(record, record.fields, lookups)
+        row.record, row.fields = record, record.fields
         try:
             found: list[tuple[dict[str, Any], bytes]] = []
             for plan in self.records:

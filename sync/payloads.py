@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from hashlib import blake2b
 from typing import Any
@@ -27,6 +27,15 @@ def encoded(fields: Mapping[str, Any]) -> bytes:
         return json.dumps(dict(fields), default=_plain, ensure_ascii=True).encode()
     except (TypeError, ValueError, RecursionError):
         return json.dumps({"unreadable": _described(fields)}).encode()
+
+
+def all_encoded(records: Sequence[Record]) -> list[bytes]:
+    """The fields of each record as :func:`encoded` writes them."""
+    dumps = orjson.dumps
+    try:
+        return [dumps(record.fields, _plain) for record in records]
+    except TypeError:
+        return [encoded(record.fields) for record in records]
 
 
 def fact_json(fact: Mapping[str, Any]) -> bytes:

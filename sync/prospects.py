@@ -170,8 +170,8 @@ class _Resolution:
         company = Company(
             f"referral:{name}", referral.company, referral.website, referral.country, referral.tax_id, email
         )
-        if tied and complete and self._spelled[name][:-1] == spelled:
-            self._tie(tied[-1], name)
+        if tied and complete and self._spelled[name][:-1] == spelled and tied[-1].rule not in ("none", "review"):
+            self._tie(tied[-1], name)  # others may have come while it was incomplete, so no match is matched again
         elif referral.company.strip():
             self._tie(self._matched(at, name, company), name)
         else:

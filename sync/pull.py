@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gc
 import sys
+from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
@@ -21,6 +22,8 @@ from connectors.errors import ConnectorError, CursorExpired, NeedsOperator
 from sync.landing import Lookups, Mapped, Mapper, PageResult, StoredLookups, Stream
 from sync.store import Store
 
+PAGES_AHEAD = 4
+"""Pages that are read before they are stored: connectors may hand on one answer in several."""
 REPLAY_PART = 2000
 """Records mapped again in one transaction."""
 
@@ -327,9 +330,12 @@ def _state(results: Sequence[StreamResult], stopped: str | None) -> Literal["ok"
 
 
 def _ahead(pages: Iterator[Page]) -> Generator[Page, None, None]:
-    """The same pages, the next one read by a thread while the present one is stored."""
-    with ThreadPoolExecutor(1, thread_name_prefix="page-reader") as thread:
-        coming = thread.submit(next, pages, None)
-        while (page := coming.result()) is not None:
-            coming = thread.submit(next, pages, None)
+    """The same pages, the next few read by a thread while the present one is stored."""
+    thread = ThreadPoolExecutor(1, thread_name_prefix="page-reader")
+    try:
+        coming = deque(thread.submit(next, pages, None) for _ in range(PAGES_AHEAD))
+        while (page := coming.popleft().result()) is not None:
+            coming.append(thread.submit(next, pages, None))
             yield page
+    finally:
+        thread.shutdown(cancel_futures=True)

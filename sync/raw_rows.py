@@ -83,10 +83,13 @@ class LookupUse:
 class Plain(NamedTuple):
     """A value that is one field of the record: read without a detour, since most fields of most mappings are such."""
 
+    target: str
     path: str
     convert: Convert
     default: Any
     required: bool
+    longest: int
+    """Text of at most so many characters is taken as it is but for spaces around it; -1: ``convert`` sees all text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,11 +105,9 @@ class Source:
     """Whether every value it gives is one that the record takes: then nothing needs to be validated again."""
 
 
-def told_apart(
-    sources: Sequence[tuple[str, Source]],
-) -> tuple[tuple[tuple[str, Plain], ...], tuple[tuple[str, Get], ...]]:
+def told_apart(sources: Sequence[tuple[str, Source]]) -> tuple[tuple[Plain, ...], tuple[tuple[str, Get], ...]]:
     """The plain fields among these targets (for :func:`fill`), and how to read the others."""
-    plain = tuple((name, source.plain) for name, source in sources if source.plain is not None)
+    plain = tuple(source.plain._replace(target=name) for name, source in sources if source.plain is not None)
     return plain, tuple((name, source.get) for name, source in sources if source.plain is None)
 
 
@@ -124,12 +125,17 @@ def absent(raw: Any) -> bool:
     return raw is None or (isinstance(raw, list) and not raw)
 
 
-def fill(made: dict[str, Any], fields: Mapping[str, Any], plan: Sequence[tuple[str, Plain]]) -> None:
+def fill(made: dict[str, Any], fields: Mapping[str, Any], plan: Sequence[Plain]) -> None:
     """Put the clean values of plain fields into an object, under their targets. Raises: ``Refused`` (with the target)."""
     get = fields.get
-    for target, (path, convert, default, required) in plan:
+    for target, path, convert, default, required, longest in plan:
         raw = get(path)
-        if raw is not None and raw != "":
+        if raw.__class__ is str and len(raw) <= longest:
+            value = raw.strip()
+            if value:
+                made[target] = value
+                continue
+        elif raw is not None and raw != "":
             try:
                 value = convert(raw)
             except Refused as error:
@@ -177,6 +183,8 @@ def reader_of(node: Node, path: str, scope: Scope) -> tuple[Get, str | None]:
             return (lambda row: row.elements[head][0]), scope.elements[head]
         inner = path_getter(rest)
         return (lambda row: inner(row.elements[head][0])), f"{scope.elements[head]}.{rest}"
+    if "." not in path:
+        return (lambda row: row.fields.get(path)), path
     plain = path_getter(path)
     return (lambda row: plain(row.fields)), path
 

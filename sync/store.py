@@ -214,7 +214,7 @@ class Store:
         with self.transaction() as database:
             writer = FactWriter(database, run_id)
             facts = [written(body) for body in bodies]
-            writer.prepare({(fact.type, fact.id) for fact in facts})
+            writer.prepare({fact.key for fact in facts})
             for fact in facts:
                 writer.state(fact, source)
             return writer.flush()
@@ -331,8 +331,8 @@ def _set_up_sqlite(raw: Any, _record: Any) -> None:
     cursor.execute("PRAGMA journal_mode = WAL")
     cursor.execute("PRAGMA foreign_keys = ON")
     cursor.execute("PRAGMA cache_size = -8000")
-    # A checkpoint copies each changed page once: fewer of them copy the pages of the heads less often.
-    cursor.execute("PRAGMA wal_autocheckpoint = 1000")
+    # A checkpoint waits for the disk and copies each changed page once: fewer of them wait and copy less often.
+    cursor.execute("PRAGMA wal_autocheckpoint = 4000")
     cursor.close()
 
 

@@ -31,6 +31,7 @@ from sqlalchemy import (
 )
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 _LARGEST = 2**63 - 1
 
 metadata = MetaData(
@@ -51,8 +52,7 @@ def micros(at: datetime) -> int:
     """An aware instant as whole microseconds since 1970-01-01 UTC. Raises: ``ValueError`` for a naive one."""
     if at.tzinfo is None:
         raise ValueError(f"instant without a time zone: {at.isoformat()}; allowed: an aware datetime")
-    since = at - EPOCH
-    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+    return (at - EPOCH) // _MICROSECOND
 
 
 def instant(value: int) -> datetime:
@@ -244,7 +244,6 @@ fact_head = table(
     Column("type", Text, primary_key=True),
     Column("fact_id", Text, primary_key=True),
     Column("row_id", Count, nullable=False, comment="fact.id of the current version"),
-    Column("content_hash", LargeBinary, nullable=False, comment="of its body"),
     with_rowid=False,
 )
 

@@ -32,6 +32,10 @@ _HOST = re.compile(r"(?:[\w](?:[\w-]{0,61}[\w])?\.)+[^\W\d_][\w-]{0,61}[\w]")
 _URL = re.compile(
     r"(?:(?P<scheme>[a-z][a-z0-9+.-]*)://)?(?P<host>[^\s/?#:@]+)(?::[0-9]{1,5})?(?:[/?#][^\s]*)?", re.IGNORECASE
 )
+_CLEAN_URL = re.compile(
+    r"https?://(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z](?:[a-z0-9-]{0,61}[a-z0-9])(?:[/?#][!-~]*)?"
+)
+"""A web address that is written as we write it."""
 TRUE_WORDS = frozenset({"true", "t", "yes", "y", "1"})
 FALSE_WORDS = frozenset({"false", "f", "no", "n", "0"})
 
@@ -70,8 +74,8 @@ def upper(raw: Any) -> str | None:
 def url(raw: Any) -> str | None:
     """A web address with scheme and lower-case host: ``Example.com/a`` becomes ``https://example.com/a``."""
     found = text(raw)
-    if found is None:
-        return None
+    if found is None or (len(found) <= LONGEST_URL and _CLEAN_URL.fullmatch(found)):
+        return found
     match = _URL.fullmatch(found) if len(found) <= LONGEST_URL else None
     if (
         match is None
@@ -102,6 +106,8 @@ def email(raw: Any) -> str | None:
         return None
     if len(found) > 254 or not _EMAIL.fullmatch(found):
         raise Refused(raw, "one e-mail address such as name@example.com")
+    if found.islower():
+        return found
     local, _, host = found.rpartition("@")
     return f"{local}@{host.lower()}"
 

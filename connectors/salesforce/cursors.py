@@ -19,12 +19,19 @@ FIRST = "1999-01-01T00:00:00.000+0000"
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Changes with ``low <= stamp < high`` (``low`` ``None``: from the beginning), after the row (``at``, ``id``)."""
+    """Changes with ``low <= stamp < high``, after the row (``at``, ``id``).
+
+    ``low`` ``None``: from the beginning; ``high`` ``None``: the end is not known before the first answer.
+    """
 
     low: str | None
-    high: str
+    high: str | None = None
     at: str | None = None
     id: str | None = None
+
+    def until(self, high: str) -> Window:
+        """The window with this end."""
+        return Window(self.low, high if self.low is None else max(self.low, high), self.at, self.id)
 
     def after(self, stamp: str, record_id: str) -> Window:
         """The rest of the window after this row."""
@@ -36,6 +43,7 @@ class Window:
 
     def halves(self) -> tuple[Window, Window] | None:
         """The window in two, or ``None`` when it is a single second."""
+        assert self.high is not None, "an open window has no middle"
         begin, end = moment_of(self.at or self.low or FIRST), moment_of(self.high)
         middle = (begin + (end - begin) / 2).replace(microsecond=0)
         if middle <= begin or middle >= end:
@@ -49,20 +57,20 @@ def done(high: str) -> str:
     return orjson.dumps({"after": high}).decode()
 
 
-def window_of(cursor: str | None, high: str, overlap: timedelta) -> Window:
-    """What to read now: the rest of an unfinished window, or a new one up to ``high`` that overlaps the last.
+def window_of(cursor: str | None, overlap: timedelta) -> Window:
+    """What to read now: the rest of an unfinished window, or a new one without an end that overlaps the last.
 
     Raises: ``CursorExpired`` for text that is no cursor of ours.
     """
     if cursor is None:
-        return Window(None, high)
+        return Window(None)
     try:
         found = orjson.loads(cursor)
         if "after" in found:
-            low = stamp_of(moment_of(found["after"]) - overlap)
-            return Window(low, max(low, high))
+            return Window(stamp_of(moment_of(found["after"]) - overlap))
         window = Window(found["low"], found["high"], found["at"], found["id"])
-        for stamp in (window.low, window.high, window.at):
+        moment_of(found["high"])
+        for stamp in (window.low, window.at):
             if stamp is not None:
                 moment_of(stamp)
     except (ValueError, KeyError, TypeError, AttributeError):

@@ -1,13 +1,17 @@
 """Reads objects by (SystemModstamp, Id) windows over queryAll, so that deletes and merges are seen too.
 
-A run reads ``[last - overlap, server's Date - lag)``. Stamps are whole seconds and are set before the commit,
-hence ties, lag and overlap; pages follow the vendor's locator and, when that is lost, the last row's position.
+A run reads ``[last - overlap, server's Date - lag)``; the ``Date`` is that of the first page, so that no call is spent
+on asking for the time. Stamps are whole seconds and are set before the commit, hence ties, lag and overlap; pages
+follow the vendor's locator and, when that is lost, the last row's position.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
+from typing import TypeVar
+
+from msgspec import Raw
 
 from connectors.base import Cursor, Page, Query, Record
 from connectors.errors import ConnectorError, CursorExpired, WindowTooLarge
@@ -18,9 +22,12 @@ from connectors.salesforce.cursors import Window, done, moment_of, stamp_of, win
 from connectors.salesforce.ids import full_id
 from connectors.salesforce.rows import RowReader, Rows, merged, system_fields
 
+_Row = TypeVar("_Row")
 ORDER = ("SystemModstamp", "Id")
 MOST_KEYS = 200
 """Keys in one IN list: well inside the address limit also when keys are long."""
+ROWS_OF_PAGE = 500
+"""Rows that are handed on together: an answer of 2,000 does not stay in the processor's cache while it is stored."""
 MOST_RESTARTS = 5
 """Times that a read may restart without a single new row."""
 
@@ -35,7 +42,9 @@ class SalesforceReader:
     def changes(self, query: Query, *, since: Cursor | None) -> Iterator[Page]:
         """Pages of changed records, oldest change first."""
         calls = self._http.calls
-        window = window_of(since, self._high(query.kind), timedelta(seconds=self._config.overlap_seconds))
+        window = window_of(since, timedelta(seconds=self._config.overlap_seconds))
+        if window.high is None and self._config.covered_check:
+            window = window.until(self._covered(query.kind))
         reader = RowReader(query.kind, query.fields)
         left, waiting = window, [window]
         while waiting:
@@ -43,13 +52,18 @@ class SalesforceReader:
             try:
                 for rows, rest, last in self._window(query, reader, window):
                     window = rest
+                    assert window.high is not None  # known from the first page on
+                    if left.high is None:
+                        left = left.until(window.high)
                     finished = last and not waiting
                     if window.at is not None and window.id is not None:
                         left = left.after(window.at, window.id)
-                    cursor = done(left.high) if finished else left.text()
+                    cursor = done(window.high) if finished else left.text()
                     calls, before = self._http.calls, calls
                     yield Page(reader.records(rows), cursor, cursor if finished else None, calls - before)
             except WindowTooLarge:
+                if window.high is None:
+                    left = window = window.until(self._high(self._http.call("GET", "/services/data")))
                 halves = window.halves()
                 if halves is None:
                     raise
@@ -74,29 +88,37 @@ class SalesforceReader:
 
     # -- windows
 
-    def _high(self, kind: str) -> str:
+    def _high(self, answer: Answer) -> str:
         """The end of the window, by the server's clock: what is younger may not be committed yet."""
-        now = self._http.call("GET", "/services/data").received_at
-        if now is None:
+        asked_at = answer.asked_at
+        if asked_at is None:
             raise ConnectorError("salesforce: an answer came without a Date header, so the time there is not known")
-        high = now - timedelta(seconds=self._config.lag_seconds)
-        if self._config.covered_check:
-            high = min(high, self._covered(kind, now))
-        return stamp_of(high.replace(microsecond=0))
+        return stamp_of(asked_at - timedelta(seconds=self._config.lag_seconds))
 
-    def _covered(self, kind: str, now: datetime) -> datetime:
+    def _covered(self, kind: str) -> str:
+        """The end of the window by how far the org says that changes are complete, if that is earlier."""
+        answer = self._http.call("GET", "/services/data")
+        high = self._high(answer)
         path = f"{self._config.version_path}/sobjects/{soql.name(kind)}/updated"
-        start, end = now - timedelta(minutes=30), now
+        end = moment_of(high) + timedelta(seconds=self._config.lag_seconds)
+        start = end - timedelta(minutes=30)
         body = self._http.call("GET", path, query={"start": start.isoformat(), "end": end.isoformat()}).json()
-        return moment_of(str(body["latestDateCovered"]))
+        covered = moment_of(str(body["latestDateCovered"])).replace(microsecond=0)
+        return min(high, stamp_of(covered))
 
     def _window(self, query: Query, reader: RowReader, window: Window) -> Iterator[tuple[Rows, Window, bool]]:
-        """Pages of one window: rows, what is left after them, and whether they are the last."""
+        """Pages of one window: rows, what is left after them (with its end), and whether they are the last."""
         restarts = 0
         while True:
+            is_open = window.high is None
             try:
-                for rows, last in self._pages(query, reader, window):
-                    position = _last_position(rows, window.high)
+                for rows, last, answer in self._pages(query, reader, window):
+                    high = window.high or self._high(answer)
+                    if window.high is None:
+                        window = window.until(high)
+                    if is_open:
+                        rows = [row for row in rows if row["SystemModstamp"] < high]
+                    position = _last_position(rows, high)
                     if position:
                         restarts, window = 0, window.after(*position)
                     if rows or last:
@@ -107,36 +129,44 @@ class SalesforceReader:
                 if restarts > MOST_RESTARTS:
                     raise
 
-    def _pages(self, query: Query, reader: RowReader, window: Window) -> Iterator[tuple[Rows, bool]]:
+    def _pages(self, query: Query, reader: RowReader, window: Window) -> Iterator[tuple[Rows, bool, Answer]]:
+        """The rows of a window in parts: whether they are the last, and the answer that they are of."""
         conditions = [*_bounds(window), *([soql.in_parentheses(query.where)] if query.where else [])]
         used = sum(soql.encoded_length(condition) + 5 for condition in conditions)
         first, *others = self._chunks(query.kind, query.fields, used)
-        for answer_rows, last in self._follow(reader, soql.select(first, query.kind, conditions, ORDER)):
-            rows = answer_rows
-            if others and rows:
+        for raw, last, answer in self._follow(reader, soql.select(first, query.kind, conditions, ORDER)):
+            if others and raw:
+                rows = reader.rows(raw)
                 span = _span(rows)
-                parts = [
+                found = [
                     self._all(reader, soql.select(chunk, query.kind, span, ORDER), deleted=True) for chunk in others
                 ]
-                rows = merged(rows, parts)
-            yield rows, last
+                parts = iter(_parts(merged(rows, found)))
+            else:
+                parts = map(reader.rows, _parts(raw))
+            part = next(parts)
+            for following in parts:
+                yield part, False, answer
+                part = following
+            yield part, last, answer
 
     # -- calls
 
-    def _follow(self, reader: RowReader, query: str, *, deleted: bool = True) -> Iterator[tuple[Rows, bool]]:
-        """Pages of one query, to the end that ``done`` says: an empty page is no end."""
+    def _follow(
+        self, reader: RowReader, query: str, *, deleted: bool = True
+    ) -> Iterator[tuple[list[Raw], bool, Answer]]:
+        """Answers to one query, to the one that names no next one: an empty answer is no end."""
         resource = "queryAll" if deleted else "query"
         answer = self._get(f"{self._config.version_path}/{resource}", query)
         while True:
             body = reader.body(answer)
-            rest = body.get("nextRecordsUrl")
-            yield body["records"], not rest
-            if not rest:
+            yield body.records, not body.nextRecordsUrl, answer
+            if not body.nextRecordsUrl:
                 return
-            answer = self._get(str(rest))
+            answer = self._get(body.nextRecordsUrl)
 
     def _all(self, reader: RowReader, query: str, *, deleted: bool = False) -> Rows:
-        return [row for rows, _ in self._follow(reader, query, deleted=deleted) for row in rows]
+        return [row for raw, *_ in self._follow(reader, query, deleted=deleted) for row in reader.rows(raw)]
 
     def _get(self, path: str, query: str | None = None) -> Answer:
         headers = {"Sforce-Query-Options": f"batchSize={self._config.page_size}"}
@@ -174,9 +204,14 @@ class SalesforceReader:
             yield few
 
 
+def _parts(rows: list[_Row]) -> Iterator[list[_Row]]:
+    """The rows in parts of a page each; one part without any when there are none."""
+    for start in range(0, max(len(rows), 1), ROWS_OF_PAGE):
+        yield rows[start : start + ROWS_OF_PAGE]
+
+
 def _bounds(window: Window) -> list[str]:
-    high = soql.instant(moment_of(window.high))
-    conditions = [f"SystemModstamp < {high}"]
+    conditions = [] if window.high is None else [f"SystemModstamp < {soql.instant(moment_of(window.high))}"]
     if window.at is not None and window.id is not None:
         at = soql.instant(moment_of(window.at))
         after = f"(SystemModstamp = {at} AND Id > {soql.literal(window.id)})"

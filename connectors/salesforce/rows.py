@@ -1,27 +1,37 @@
 """Turns the rows of a page into records; this is the hot path of every read.
 
-Money is exact: a page that holds a number with a fraction is parsed with ``Decimal``, and from then on every page
-of that read; others by orjson.
+Money is exact: numbers with a fraction are read as ``Decimal``. Rows are parsed a few hundred at a time, shortly before
+they are used: the whole of an answer would push itself out of the processor's cache.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+import msgspec
+
+from connectors.answers import UNREADABLE, exact_json
 from connectors.base import Record
 from connectors.errors import ConnectorError
-from connectors.http import Answer
+from connectors.http import Answer, NotJson
 
 Rows = list[dict[str, Any]]
 
+
+class Body(msgspec.Struct):
+    """An answer to a query: its rows as they came, and where the next ones are."""
+
+    records: list[msgspec.Raw]
+    nextRecordsUrl: str | None = None
+
+
+_BODY = msgspec.json.Decoder(Body)
+
 MERGEABLE = frozenset({"Account", "Contact", "Lead"})
 """Objects with MasterRecordId (Apex "Merging Records")."""
-_FRACTION = re.compile(rb'":-?\d+[.eE]')
-"""A number with a fraction after a key. Text that looks like one costs the slower parser, nothing else."""
 SYSTEM_FIELDS = ("Id", "SystemModstamp", "IsDeleted", "CreatedDate")
 
 
@@ -40,7 +50,6 @@ class RowReader:
     _related: tuple[tuple[str, tuple[tuple[str, str, tuple[str, ...]], ...]], ...] = field(init=False)
     """Relationship → (field as asked for, first step, further steps)."""
     _kept: tuple[str, ...] = field(init=False)
-    _exact: bool = False
 
     def __post_init__(self) -> None:
         by_parent: dict[str, list[tuple[str, str, tuple[str, ...]]]] = {}
@@ -52,13 +61,20 @@ class RowReader:
         self._plain = frozenset(name for name in self.fields if "." not in name)
         self._kept = tuple(name for name in system_fields(self.kind) if name in self._plain)
 
-    def body(self, answer: Answer) -> dict[str, Any]:
-        """The page as JSON, with exact numbers."""
-        self._exact = self._exact or _FRACTION.search(answer.content) is not None or b'" :' in answer.content
-        body = answer.json(exact=self._exact)
-        if not isinstance(body, dict) or not isinstance(body.get("records"), list):
-            raise ConnectorError(f"salesforce: the answer about {self.kind} is not a page of rows")
-        return body
+    def body(self, answer: Answer) -> Body:
+        """The answer as a page of rows. Raises: ``ConnectorError`` for anything else."""
+        try:
+            return _BODY.decode(answer.content)
+        except UNREADABLE as error:
+            answer.json()  # says so when it is no JSON at all
+            raise ConnectorError(f"salesforce: the answer about {self.kind} is not a page of rows") from error
+
+    def rows(self, raw: Sequence[msgspec.Raw]) -> Rows:
+        """These rows as JSON, with exact numbers. Raises: :class:`~connectors.http.NotJson`."""
+        try:
+            return [exact_json(row) for row in raw]
+        except UNREADABLE as error:
+            raise NotJson(f"salesforce: a row of the answer about {self.kind} is not JSON") from error
 
     def records(self, rows: Rows) -> tuple[Record, ...]:
         """Records of these rows; the rows become their fields. Raises: ``ConnectorError`` when a field is missing."""

@@ -105,6 +105,13 @@ def test_a_call_arrives_as_it_was_meant(acme: Acme, time: Time) -> None:
     assert http(acme, time).call("POST", "/", form={"a": "b c"}).json()["body"] == "a=b+c"
 
 
+def test_what_was_asked_for_long_is_not_as_new_as_its_answer() -> None:
+    """What changed while a query ran is not in its answer, whatever the ``Date`` of that answer says."""
+    answer = Answer(200, {"Date": "Mon, 02 Mar 2026 12:00:00 GMT"}, b"", "https://acme.example/x", "GET", 90.4)
+    assert answer.asked_at == datetime(2026, 3, 2, 11, 58, 30, tzinfo=UTC)
+    assert replace(answer, headers={}).asked_at is None
+
+
 def test_money_is_read_exactly_when_asked() -> None:
     answer = Answer(200, {}, b'{"amount": 1234567.10, "count": 3}', "https://acme.example/x?secret", "GET")
     assert answer.json(exact=True) == {"amount": Decimal("1234567.10"), "count": 3}

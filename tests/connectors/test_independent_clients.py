@@ -7,6 +7,7 @@ without packages at hand the tests are skipped and say why.
 from __future__ import annotations
 
 import json
+import re
 import warnings
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -15,9 +16,12 @@ from typing import Any
 
 import pytest
 
+from connectors.hubspot.simulator import HubSpotSimulator
+from connectors.hubspot.webhooks import signature
 from connectors.netsuite.simulator import NetSuiteSimulator
 from connectors.salesforce.simulator import SalesforceSimulator
 from connectors.salesforce.simulator.schema import FieldSpec
+from connectors.simulation import Faults
 from tests.connectors.clients import environments
 from tests.connectors.clients.environments import NotInstalled, Program
 
@@ -226,3 +230,76 @@ def test_airbyte_source_netsuite_reads_what_changed(zone: str, date_format: str,
             assert ids(airbyte_records(again, name), "id") == ids(changed, "id")
             assert len(changed) < len(account.rows(name))
     assert account.crashes == []
+
+
+def test_hubspot_api_client_reads_writes_and_is_refused() -> None:
+    with HubSpotSimulator() as portal:
+        portal.seed(7, 220)
+        portal.limits.burst = portal.limits.searches = None  # the client does not wait for limits
+        for row in portal.all_rows("companies")[50:53]:
+            portal.archive("companies", row["hs_object_id"])
+        before = {row["hs_object_id"]: row for row in portal.all_rows("companies")}
+        gone = [row.id for row in portal.rows.listed("companies", archived=True)]
+        script = environments.HERE / "ask_hubspot.py"
+        asked = (portal.url, "token-of-tests", *LOGIN.values(), REFRESH["refresh_token"])
+        seen = json.loads(program("hubspot-api-client").run("python", script, *asked, simulator=portal.url))
+
+        assert sorted(seen["companies"]) == sorted(before) and len(before) > 100, "more than a page"
+        assert seen["names"] == {key: row["name"] for key, row in before.items()}
+        assert seen["archived"] == gone and len(gone) == 3
+        assert seen["properties"] == list(portal.objects["contacts"].properties)
+        assert seen["unique"] == ["sync_key"]
+        assert seen["custom"] == [name for name, spec in portal.objects.items() if spec.custom]
+        others = [key for key, row in before.items() if "is_partner" not in row]
+        assert (seen["found"], seen["total"]) == (others, len(others))
+
+        assert seen["upserted"] == [[True, "7", "10.50"], [False, "7", "11"]]
+        [(commission, amount)] = seen["by_key"].items()
+        assert amount == "11" and portal.journal.count_by_key() == {("commission", "k-1"): 1}
+        assert seen["partial"] == [1, "OBJECT_NOT_FOUND", ["12"]]
+        assert seen["linked"] == "COMPLETE"
+        assert seen["links"] == portal.rows.links.of("commission", commission, "companies") == [others[0]]
+        assert seen["no_links"] == "crm.associations.NO_ASSOCIATIONS_FOUND"
+        assert seen["merged_into"] == seen["old_id_leads_to"] not in (others[1], others[2])
+        assert seen["refused"] == {
+            "gone": [404, "OBJECT_NOT_FOUND"], "value": [400, "VALIDATION_ERROR"], "object": [400, None],
+        }  # fmt: skip
+        assert seen["token"] == [1800, True]
+        assert seen["with_oauth"] == len(before) - 2, "two were merged into one, one was archived"
+        address, body = "https://referee.example/hooks?portal=1", b'[{"objectId":501}]'
+        assert seen["signature"] == signature("secret-of-tests", "POST", address, body, "1772442000000")
+    assert portal.crashes == []
+
+
+def test_tap_hubspot_discovers_and_syncs(tmp_path: Path) -> None:
+    tap = program("tap-hubspot")
+    with HubSpotSimulator() as portal:
+        portal.seed(7, 150)
+        portal.limits.burst = portal.limits.searches = None
+        portal.archive("tickets", portal.all_rows("tickets")[2]["hs_object_id"])
+        old = re.compile(r"/(companies|properties|deals)/v\d/")  # addresses of 2015: it goes on without these streams
+        portal.faults.add(Faults.status(403, times=None, match=lambda request: bool(old.match(request.path))))
+        login = {**REFRESH, "redirect_uri": "https://referee.example/", "api_key": None, "hapikey": None}
+        unset = {"access_token": None, "token_expires": None, "select_fields_by_default": "true"}
+        config = saved(tmp_path / "config.json", {**login, **unset})
+
+        catalog = json.loads(tap.run("tap-hubspot", "--config", config, "--discover", simulator=portal.url))
+        synced = {"contacts": "contacts", "tickets": "tickets", "commission": "commission", "referral": "referral"}
+        catalog["streams"] = [stream for stream in catalog["streams"] if stream["stream"] in synced]
+        assert {stream["stream"] for stream in catalog["streams"]} == set(synced)
+        for stream in catalog["streams"]:
+            names = {name.removeprefix("property_") for name in stream["schema"]["properties"] if "property_" in name}
+            assert names == set(portal.objects[stream["stream"]].properties)
+            for entry in stream["metadata"]:
+                entry["metadata"]["selected"] = True
+        chosen = saved(tmp_path / "catalog.json", catalog)
+        printed = lines(tap.run("tap-hubspot", "--config", config, "--properties", chosen, simulator=portal.url))
+        for name in synced:
+            found = [line["record"] for line in printed if line["type"] == "RECORD" and line["stream"] == name]
+            rows = portal.all_rows(name)
+            assert ids(found, "id") == ids(rows, "hs_object_id")
+        contacts = [line["record"] for line in printed if line["type"] == "RECORD" and line["stream"] == "contacts"]
+        assert len(contacts) > 100, "more than a page"
+        emails = {contact["id"]: contact["property_email"] for contact in contacts}
+        assert emails == {row["hs_object_id"]: row["email"] for row in portal.all_rows("contacts")}
+    assert portal.crashes == []

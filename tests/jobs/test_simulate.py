@@ -44,7 +44,7 @@ def _until_blank_lines(out: IO[str], wanted: int) -> Iterator[str]:
         yield line
 
 
-@pytest.mark.parametrize("system", ["salesforce", "netsuite"])
+@pytest.mark.parametrize("system", ["salesforce", "netsuite", "hubspot"])
 def test_what_it_prints_connects(system: str, tmp_path: Path) -> None:
     with simulated(system) as (process, printed):
         block = YAML(typ="safe").load(printed.partition("\n\n")[2])
@@ -62,8 +62,9 @@ def test_what_it_prints_connects(system: str, tmp_path: Path) -> None:
         assert "requests answered" in told and "Traceback" not in told
 
 
-def test_the_first_sync_finds_the_same_companies_in_both_systems(tmp_path: Path) -> None:
-    with simulated("salesforce") as (_, crm), simulated("netsuite") as (_, erp):
+@pytest.mark.parametrize("system", ["salesforce", "hubspot"])
+def test_the_first_sync_finds_the_same_companies_in_both_systems(system: str, tmp_path: Path) -> None:
+    with simulated(system) as (_, crm), simulated("netsuite", "--crm", system) as (_, erp):
         yaml = YAML(typ="safe")
         blocks = [yaml.load(printed.partition("\n\n")[2])["connections"] for printed in (crm, erp)]
         tree = {"programs": ["next-technik"], "connections": {**blocks[0], **blocks[1]}}
@@ -88,8 +89,10 @@ def test_a_port_that_is_taken() -> None:
 
 
 def test_only_systems_with_a_simulator() -> None:
-    with pytest.raises(UserError, match="found 'memory'; allowed: netsuite, salesforce"):
+    with pytest.raises(UserError, match="found 'memory'; allowed: hubspot, netsuite, salesforce"):
         serve("memory", port=0, seed=1, companies=1)
+    with pytest.raises(UserError, match="--crm: found 'netsuite'; allowed: hubspot, salesforce"):
+        serve("netsuite", port=0, seed=1, companies=1, crm="netsuite")
 
 
 @pytest.mark.parametrize(("option", "port", "companies"), [("--port", 70_000, 1), ("--companies", 0, -1)])

@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 
 from jobs.history import History
-from jobs.standing import co_op_fund, shared_referrals, tasks_of_partner, tasks_of_program
+from jobs.standing import co_op_funds, shared_referrals, tasks_of_partners, tasks_of_program
 from rules.facts import read_facts
 from rules.ledger import Ledger
 from rules.program import load_program
@@ -57,10 +57,10 @@ def test_cn_a22_a_referral_of_a_lead_that_the_partner_took_is_a_shared_one() -> 
 
 
 def test_each_partner_has_its_own_tickets_and_duties() -> None:
-    seen = history()
-    tasks = tasks_of_partner(seen, "p2", SILVER)
-    assert {task.subject for task in tasks} == {"p2", "t-p2"}
-    assert {"ticket_response", "sales_training", "silver_benefits"} <= {task.kind for task in tasks}
+    tasks = tasks_of_partners(history(), {"p2": SILVER})
+    named = {(task.kind, task.subject) for task in tasks}
+    assert {("ticket_response", "t-p1"), ("ticket_response", "t-p2"), ("sales_training", "p1")} <= named
+    assert [subject for kind, subject in sorted(named) if kind == "silver_benefits"] == ["p2"]
 
 
 def test_applications_and_shared_leads_are_the_programs_own() -> None:
@@ -72,7 +72,6 @@ def test_applications_and_shared_leads_are_the_programs_own() -> None:
 
 def test_a_fund_is_the_partners_own_and_posts_to_the_ledger() -> None:
     ledger = Ledger(CN.id)
-    assert co_op_fund(history(), "p2", SILVER, ledger).tasks == []
-    fund = co_op_fund(history(), "p1", SILVER, ledger)
-    assert [str(entry.amount) for entry in ledger.entries.values()] == ["60000.00"]
-    assert {task.subject for task in fund.tasks} == {"q1"}
+    funds = co_op_funds(history(), {"p1": SILVER, "p2": SILVER}, ledger)
+    assert [(fund.partner, {task.subject for task in fund.tasks}) for fund in funds] == [("p1", {"q1"}), ("p2", set())]
+    assert [(entry.partner, str(entry.amount)) for entry in ledger.entries.values()] == [("p1", "60000.00")]

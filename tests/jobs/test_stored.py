@@ -28,7 +28,7 @@ from tests.sync.conftest import fresh_postgres, postgres_url
 
 __all__ = ["postgres_url"]  # a fixture of these tests too
 
-LISTS = ("claims", "entries", "statements", "support", "tasks")
+LISTS = ("claims", "tiers", "entries", "statements", "support", "tasks")
 OLDEST = datetime(1990, 1, 1, tzinfo=UTC)
 LATE = datetime(2100, 1, 1, tzinfo=UTC)
 

@@ -89,6 +89,12 @@ def test_what_came_of_it_can_be_asked_down_to_the_records(place: Office, child: 
     assert why.code == 0
     assert "10% of 2500.00 AUD" in why.out and "payment" in why.out and "NT-14" in why.out
 
+    other = child.referee(place, "what-if", "--set", "hold_on_conflict=true", "--set", "channels=email", "--json")
+    assert other.code == 0, other.err
+    (gone,) = [row for row in other.json["claims"] if row["referral"] == lead]
+    assert (gone["before"]["state"], gone["after"]["state"]) == ("won", "inadmissible")
+    assert {row["after"] for row in other.json["entries"]} == {None}
+
     record = f"crm:Lead:{lead}"
     for command in ("explain", "trace"):
         found = child.referee(place, command, record, "--json").json["trace"]

@@ -156,7 +156,7 @@ def test_tc_a5_gold_keeps_the_support_of_silver_unless_tiers_are_not_cumulative(
 def test_cn_117_a_certification_answers_the_certification_program() -> None:
     record = {"type": "certification", "id": "c1", "partner": "p1", "completed_on": "2026-04-02", "name": "Silver"}
     found = tasks(CN, [enrollment(CN, "p1", role="agency"), record], "2026-04-02", [(date(2026, 1, 1), "silver")])
-    assert of_kind(found, "certification") == [("2026-01-01", None, "2026-04-02")]
+    assert of_kind(found, "certification_program") == [("2026-01-01", None, "2026-04-02")]
 
 
 def test_an_enrollment_learned_of_late_opens_nothing_in_the_past() -> None:

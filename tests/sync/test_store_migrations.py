@@ -9,7 +9,8 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Engine, text
 
-from sync.bulk import is_sqlite
+from sync.bulk import is_sqlite, run_each
+from sync.migrate import upgrade
 from sync.schema import metadata
 from sync.store import Store
 
@@ -57,3 +58,29 @@ def test_migrating_twice_does_nothing(store: Store) -> None:
     )
     store.migrate()
     assert len(list(store.facts())) == 1
+
+
+def test_facts_of_a_database_of_the_first_step_are_known_after_the_next(store: Store) -> None:
+    """What was stated under the first tables is still there, and stating it again is no news."""
+    with store.transaction() as connection:
+        connection.execute(text("DROP TABLE alembic_version"))
+    metadata.drop_all(store.engine)
+    upgrade(store.engine, "0001")
+    body = '{"id":"P","name":"Northline","type":"partner"}'
+    with store.transaction() as connection:
+        run_each(
+            connection,
+            "INSERT INTO fact (id, type, fact_id, seq, known_at, body, deleted, run_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            [(1, "partner", "P", 1, 0, body, False, 1)],
+        )
+        run_each(
+            connection,
+            "INSERT INTO fact_head (type, fact_id, row_id, content_hash) VALUES (?, ?, ?, ?)",
+            [("partner", "P", 1, b"0123456789abcdef")],
+        )
+    store.migrate()
+    same: dict[str, object] = {"type": "partner", "id": "P", "name": "Northline"}
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    assert store.put_facts([same], known_at=at, run_id=2) == 0
+    assert store.put_facts([same | {"name": "Northline Pty Ltd"}], known_at=at, run_id=2) == 1
+    assert [fact["name"] for fact in store.facts()] == ["Northline", "Northline Pty Ltd"]

@@ -1,0 +1,36 @@
+"""HubSpot: reads companies, contacts, deals, tickets and custom objects, writes commissions and states back (see README.md)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from connectors.hubspot.config import HubSpotConfig
+from connectors.registry import Plugin
+
+__all__ = ["PLUGIN"]
+
+
+def _connect(config: HubSpotConfig, **options: Any) -> Any:
+    from connectors.hubspot.connector import connect  # loads the HTTP stack
+
+    return connect(config, **options)
+
+
+def _simulator(**options: Any) -> Any:
+    from connectors.hubspot.simulator import HubSpotSimulator  # needed by tests and demonstrations only
+
+    return HubSpotSimulator(**options)
+
+
+PLUGIN = Plugin(
+    name="hubspot",
+    config=HubSpotConfig,
+    connect=_connect,
+    mapping=Path(__file__).with_name("mapping.yaml"),
+    simulator=_simulator,
+    sources=(
+        "HubSpot API reference 2026-03: CRM objects (lists, search, batches, merge), properties, schemas, "
+        "associations, account information, OAuth; usage guidelines; request validation (developers.hubspot.com)"
+    ),
+)

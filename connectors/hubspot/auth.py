@@ -1,0 +1,104 @@
+"""Logging in: a token that stays, or tokens of half an hour that a refresh token renews.
+
+Source: "Manage OAuth access tokens" (all parameters in the body) and "API usage guidelines": a token is renewed when
+it is about to end; an answer of 401 alone does not mean that it has.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+
+import structlog
+from pydantic import SecretStr
+
+from connectors.errors import NeedsOperator
+from connectors.http import Authenticator, Http
+from connectors.hubspot.config import HubSpotConfig
+from connectors.hubspot.paths import Paths
+
+log = structlog.get_logger(__name__)
+
+RENEW_BEFORE = timedelta(seconds=60)
+SHORTEST_LIFE = timedelta(seconds=1800)
+"""Assumed when an answer does not say."""
+
+
+class StaticToken:
+    """The token of a service key or private app: it does not end, so a refused one is for a person."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    def headers(self, method: str, url: str) -> Mapping[str, str]:
+        """The token."""
+        return {"Authorization": f"Bearer {self._token}"}
+
+    def refresh(self, rejected: Mapping[str, str]) -> None:
+        """Raises: ``NeedsOperator``."""
+        raise NeedsOperator(
+            "hubspot: the access token is not accepted: it was rotated, revoked, or belongs to another account; "
+            "set access_token to the present one",
+            code="EXPIRED_AUTHENTICATION",
+            status=401,
+        )
+
+
+class RefreshedTokens:
+    """OAuth access tokens: fetched once for all workers, renewed a minute before they end.
+
+    HubSpot gives the same refresh token back. Should it give another one, that is used from then on, in this process:
+    settings are never written, so a person must take it over (``refresh_token_rotated`` is logged).
+    """
+
+    def __init__(self, config: HubSpotConfig, login: Http, clock: Callable[[], datetime]) -> None:
+        self._config = config
+        self._login = login
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._refresh_token = _plain(config.refresh_token)
+        self._token: str | None = None
+        self._ends: datetime | None = None
+
+    def headers(self, method: str, url: str) -> Mapping[str, str]:
+        """The present token. Raises: ``NeedsOperator`` when HubSpot refuses the refresh token."""
+        with self._lock:
+            if self._token is None or self._ends is None or self._clock() >= self._ends:
+                self._token, self._ends = self._fetched()
+            return {"Authorization": f"Bearer {self._token}"}
+
+    def refresh(self, rejected: Mapping[str, str]) -> None:
+        """Forget the rejected token, unless another worker has already renewed it."""
+        with self._lock:
+            if rejected.get("Authorization") == f"Bearer {self._token}":
+                self._token = None
+
+    def _fetched(self) -> tuple[str, datetime]:
+        form = {
+            "grant_type": "refresh_token",
+            "client_id": self._config.client_id or "",
+            "client_secret": _plain(self._config.client_secret),
+            "refresh_token": self._refresh_token,
+        }
+        body = self._login.call("POST", Paths(self._config.api_version).token, form=form).json()
+        token = body.get("access_token") if isinstance(body, dict) else None
+        if not isinstance(token, str) or not token:
+            raise NeedsOperator("hubspot: the login answered without a token; check the app")
+        fresh = body.get("refresh_token")
+        if isinstance(fresh, str) and fresh and fresh != self._refresh_token:
+            self._refresh_token = fresh
+            log.warning("refresh_token_rotated", system="hubspot")
+        life = timedelta(seconds=int(body.get("expires_in") or SHORTEST_LIFE.total_seconds()))
+        return token, self._clock() + life - min(RENEW_BEFORE, life / 2)
+
+
+def authenticator(config: HubSpotConfig, login: Http, clock: Callable[[], datetime]) -> Authenticator:
+    """What logs the requests of this connection in."""
+    if config.auth == "oauth":
+        return RefreshedTokens(config, login, clock)
+    return StaticToken(_plain(config.access_token))
+
+
+def _plain(secret: SecretStr | None) -> str:
+    return secret.get_secret_value() if secret is not None else ""

@@ -1,0 +1,212 @@
+"""Reads objects in two lanes: changes from the search index as soon as it has them, and again when it has settled.
+
+A first read, and one now and then, lists everything from the database. Searches give ids only, within a
+window of time and by ascending id; the records themselves come from the database. Archived records are in no search:
+they are listed apart. What was merged away is named by the record that is left.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from connectors.base import Cursor, Page, Query, Record
+from connectors.errors import NeedsOperator
+from connectors.http import Http
+from connectors.hubspot.config import HubSpotConfig
+from connectors.hubspot.cursors import Manner, Place, finished, parts_of, place_of, window_of
+from connectors.hubspot.describe import HubSpotDescriber
+from connectors.hubspot.kinds import associated_kind, modified_property
+from connectors.hubspot.objects import Objects
+from connectors.hubspot.records import Row, archived_ms, merged_ids, record_of, redirects, tombstone
+
+MOST_FILTERS = 4
+"""Filters of a mapping's ``where``: HubSpot takes six in a group, and two are ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What is read of one object."""
+
+    kind: str
+    fields: tuple[str, ...]
+    filters: tuple[dict[str, Any], ...] = ()
+
+    @property
+    def properties(self) -> list[str]:
+        return [name for name in self.fields if associated_kind(name) is None]
+
+    @property
+    def associations(self) -> dict[str, str]:
+        """Association field → the object at its other end."""
+        return {name: other for name in self.fields if (other := associated_kind(name)) is not None}
+
+
+class HubSpotReader:
+    """Implements :class:`connectors.base.Reader`."""
+
+    def __init__(self, config: HubSpotConfig, http: Http, describer: HubSpotDescriber) -> None:
+        self._config = config
+        self._http = http
+        self._describer = describer
+        self._objects = Objects(config, http)
+
+    def changes(self, query: Query, *, since: Cursor | None) -> Iterator[Page]:
+        """Pages of changed records; see the module."""
+        calls = self._http.calls
+        asked = self._asked(query.kind, query.fields, query.where)
+        last = None if since is None else place_of(since)
+        if last is None or last.part == "done":
+            now = int(self._describer.now().timestamp() * 1000)
+            last = Place("whole", now, None) if last is None else Place("done", now, last.marks)
+        manner = Manner(associations=bool(asked.associations), filtered=bool(asked.filters))
+        for part in parts_of(last, self._config, manner):
+            for records, place in self._part(asked, part):
+                calls, before = self._http.calls, calls
+                yield Page(tuple(records), place.cursor, None, calls - before)
+        cursor = finished(last, self._config, manner).cursor
+        yield Page((), cursor, cursor, self._http.calls - calls)
+
+    def fetch(
+        self, kind: str, fields: Sequence[str], keys: Sequence[str], *, key_field: str | None = None
+    ) -> Iterator[Record]:
+        """The records with these ids, or with these values of ``key_field``; one merged away comes as deleted."""
+        asked = self._asked(kind, (*fields, key_field) if key_field else fields, None)
+        wanted = {key: None for key in keys if _is_key(key, number=key_field is None)}
+        if not wanted:
+            return
+        rows = self._objects.read(kind, list(wanted), asked.properties, key_field=key_field)
+        if key_field is not None:
+            yield from self._records(asked, rows)
+            return
+        there = [row for row in rows if str(row["id"]) in wanted]
+        yield from self._records(asked, there)
+        for row in rows:
+            yield from redirects(kind, row, wanted)
+
+    # -- parts of a read
+
+    def _part(self, asked: _Asked, place: Place) -> Iterator[tuple[list[Record], Place]]:
+        if place.part == "archived":
+            return self._archived(asked, place)
+        if place.part == "whole" and not asked.filters:
+            return self._listed(asked, place)
+        return self._searched(asked, place)
+
+    def _listed(self, asked: _Asked, place: Place) -> Iterator[tuple[list[Record], Place]]:
+        more = True
+        while more:
+            rows, after = self._objects.listed(
+                asked.kind, asked.properties, limit=self._config.page_size, after=place.at
+            )
+            more, place = bool(after), place.behind(after or place.at)
+            yield self._with_redirects(asked, rows), place
+
+    def _searched(self, asked: _Asked, place: Place) -> Iterator[tuple[list[Record], Place]]:
+        filters = list(asked.filters)
+        if place.part != "whole":
+            window = window_of(place, self._config)
+            if window is None:
+                return
+            name = modified_property(asked.kind)
+            low, high = map(str, window)
+            filters.append({"propertyName": name, "operator": "BETWEEN", "value": low, "highValue": high})
+        while ids := self._objects.found(asked.kind, filters, limit=self._config.page_size, after_id=place.at):
+            rows = self._objects.read(asked.kind, ids, asked.properties)
+            place = place.behind(ids[-1])
+            yield self._with_redirects(asked, rows), place
+
+    def _archived(self, asked: _Asked, place: Place) -> Iterator[tuple[list[Record], Place]]:
+        assert place.marks is not None  # a first read has nothing to withdraw
+        since = place.marks.archived - 1000 * self._config.overlap_seconds
+        more = True
+        while more:
+            rows, after = self._objects.listed(
+                asked.kind, (), limit=self._config.page_size, after=place.at, archived=True
+            )
+            more, place = bool(after), place.behind(after or place.at)
+            yield self._gone(asked, [row for row in rows if archived_ms(row) >= since]), place
+
+    def _gone(self, asked: _Asked, rows: Sequence[Row]) -> list[Record]:
+        """Archived records, and those that became one of them by merging.
+
+        One that was itself merged away is answered by the record that is left, which is then where it leads.
+        """
+        if not rows:
+            return []
+        ids = [str(row["id"]) for row in rows]
+        left = self._objects.read(asked.kind, ids, ())
+        merged = [record for row in left for record in redirects(asked.kind, row, ids)]
+        known = {record.external_id for record in merged} | {str(row["id"]) for row in left}
+        archived = [row for row in rows if str(row["id"]) not in known]
+        before = [record for row in archived for record in redirects(asked.kind, row)]
+        return [*before, *merged, *(tombstone(asked.kind, row) for row in archived)]
+
+    # -- records
+
+    def _with_redirects(self, asked: _Asked, rows: Sequence[Row]) -> list[Record]:
+        return [
+            *self._records(asked, rows),
+            *(record for row in rows if merged_ids(row) for record in redirects(asked.kind, row)),
+        ]
+
+    def _records(self, asked: _Asked, rows: Sequence[Row]) -> list[Record]:
+        whole = list({str(row["id"]): row for row in rows}.values())
+        ids = [str(row["id"]) for row in whole]
+        links = {
+            name: self._objects.associated(asked.kind, other, ids) if ids else {}
+            for name, other in asked.associations.items()
+        }
+        return [
+            record_of(asked.kind, row, asked.fields, {name: found.get(str(row["id"])) for name, found in links.items()})
+            for row in whole
+        ]
+
+    def _asked(self, kind: str, fields: Sequence[str], where: str | None) -> _Asked:
+        """What to read. Raises: ``NeedsOperator`` for a property that HubSpot would leave out without a word."""
+        description = self._describer.describe(kind)
+        if description is None:
+            raise NeedsOperator(
+                f"hubspot: there is no object {kind!r} for this app; give it the scope, or take it out of the mapping"
+            )
+        asked = _Asked(kind, tuple(dict.fromkeys(fields)), _filters(where))
+        missing = [name for name in asked.properties if name not in description.fields]
+        if missing:
+            raise NeedsOperator(
+                f"hubspot: {kind} has no {', '.join(missing)} for this app; create the property, give the app its "
+                "scope, or take it out of the mapping",
+                code="PROPERTY_DOESNT_EXIST",
+            )
+        return asked
+
+
+def _filters(where: str | None) -> tuple[dict[str, Any], ...]:
+    if where is None:
+        return ()
+    try:
+        filters = json.loads(where)
+    except ValueError:
+        filters = None
+    if (
+        not isinstance(filters, list)
+        or not 1 <= len(filters) <= MOST_FILTERS
+        or not all(isinstance(one, dict) and {"propertyName", "operator"} <= one.keys() for one in filters)
+    ):
+        raise NeedsOperator(
+            f"hubspot: `where` is no list of 1 to {MOST_FILTERS} search filters; write it as JSON, such as "
+            '[{"propertyName": "is_partner", "operator": "EQ", "value": "true"}]'
+        )
+    return tuple(filters)
+
+
+def _is_key(key: str, *, number: bool) -> bool:
+    """Whether a record can have this key at all: one malformed id would refuse the whole batch."""
+    if number:
+        return key.isascii() and key.isdigit()
+    try:
+        key.encode()
+    except UnicodeEncodeError:
+        return False
+    return bool(key)

@@ -1,0 +1,1 @@
+"""How a row of the outcome came about, as a tree, and that tree drawn in several ways."""

@@ -1,0 +1,107 @@
+"""Whole syncs with a simulated HubSpot portal: what we write comes back as nothing new, and merges lose no claim."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from connectors.hubspot.simulator import HubSpotSimulator
+from connectors.simulation import Faults
+from jobs.installation import Installation, installation
+from jobs.stored import stored_outcome
+from jobs.sync import Synced, sync
+
+
+class Place:
+    """A portal with people in it, and an installation of Referee beside it, on one clock that tests move."""
+
+    def __init__(self) -> None:
+        self.moment = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+        self.portal = HubSpotSimulator(now=lambda: self.moment)
+        self.portal.limits.burst = self.portal.limits.searches = None  # the clock stands still during a sync
+        self.here: Installation = None  # type: ignore[assignment]
+
+    def later(self, **time: float) -> None:
+        self.moment += timedelta(**time)
+
+    def sync(self) -> Synced:
+        """One sync, opened anew as each command does; a person has allowed the first large plan."""
+        return sync(self.here.store, self.here.programs, self.here.open(), self.here.clock, allow="ann")
+
+    def claims(self) -> dict[str, dict[str, Any]]:
+        """The claims as they stand, by referral."""
+        here = self.here
+        with here.store.reading() as database:
+            as_of = {program.id: program.calendar.date_of(self.moment) for program in here.programs}
+            found = stored_outcome(database, here.programs, as_of)
+        return {claim["referral"]: claim for claim in found["claims"]}
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    made = Place()
+    with made.portal as portal:
+        portal.seed(5, 40)
+        made.later(hours=1)
+        body = {
+            "programs": ["next-technik"], "log": {"level": "error"},
+            "connections": {"crm": {"system": "hubspot", "settings": portal.settings()}},
+        }  # fmt: skip
+        with (tmp_path / "referee.yaml").open("w", encoding="utf-8") as out:
+            YAML().dump(body, out)
+        with installation(
+            tmp_path / "referee.yaml", clock=lambda: made.moment, sleep=lambda seconds: None
+        ) as made.here:
+            yield made
+    assert portal.crashes == []
+
+
+def test_our_own_writes_come_back_and_start_nothing(place: Place) -> None:
+    first = place.sync()
+    assert first.failed == []
+    written = place.portal.journal.writes()
+    assert {write.object for write in written} >= {"referral", "companies"}
+    statuses = {row["referral_status"] for row in place.portal.all_rows("referral")}
+    assert statuses == {"active", "won"}
+    for _ in range(3):
+        place.later(minutes=50)  # the settled lane, too, brings our own writes
+        again = place.sync()
+        assert again.failed == []
+        assert all(plan.empty for plan in again.plans.values())
+        assert sum(pulled.records.facts for pulled in again.pulled.values()) == 0
+    assert place.portal.journal.writes() == written
+
+
+def test_merges_that_make_new_records_lose_no_claim(place: Place) -> None:
+    assert place.sync().failed == []
+    portal = place.portal
+    referral, claim = next((key, claim) for key, claim in place.claims().items() if claim["state"] == "won")
+    deal = next(row["hs_object_id"] for row in portal.all_rows("deals") if row["referral_id"] == referral)
+    twin = portal.insert("deals", {"dealname": "a copy of the deal"}, company=claim["account"])
+    company = portal.insert("companies", {"name": "a copy of the company"})
+    left_deal, left_company = portal.merge("deals", deal, twin), portal.merge("companies", claim["account"], company)
+    assert left_deal not in (deal, twin) and left_company not in (claim["account"], company)
+    for _ in range(2):
+        place.later(hours=2)
+        assert place.sync().failed == []
+    after = place.claims()[referral]
+    assert (after["state"], after["rank"], after["account"]) == ("won", claim["rank"], left_company)
+    kept = portal.get("companies", left_company)
+    assert kept is not None and kept["referral_partner"] == claim["partner"]
+
+
+def test_lost_answers_and_refusals_end_in_the_same_portal(place: Place) -> None:
+    place.portal.faults.add(Faults.lose_answer(3, lambda request: "/batch/update" in request.path))
+    place.portal.faults.add(place.portal.limited("TEN_SECONDLY_ROLLING", times=20))
+    place.portal.faults.add(Faults.status(502, times=4, match=lambda request: request.method == "GET", after=3))
+    for _ in range(4):
+        place.sync()
+        place.later(hours=1)
+    calm = place.sync()
+    assert calm.failed == [] and all(plan.empty for plan in calm.plans.values())
+    assert {row["referral_status"] for row in place.portal.all_rows("referral")} == {"active", "won"}
