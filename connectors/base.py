@@ -16,6 +16,13 @@ Cursor = str
 """Where reading stopped: opaque text made and understood only by the connector that returned it."""
 
 
+FAULT = "$fault"
+"""Field of a record that its connector could read only in part: an object with ``field``, ``found`` and ``allowed``.
+
+The record is kept, gives no facts and waits in quarantine with that reason, which says where a person finds it.
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
     """One object as the system holds it.

@@ -21,6 +21,7 @@ GROUP = "referee.connectors"
 OURS = "referee"
 
 BUILTIN = {
+    "files": "connectors.files:PLUGIN",
     "hubspot": "connectors.hubspot:PLUGIN",
     "memory": "connectors.memory:PLUGIN",
     "netsuite": "connectors.netsuite:PLUGIN",

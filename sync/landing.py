@@ -202,10 +202,10 @@ class _Item(NamedTuple):
     """The record's instants in micros."""
 
 
-def held_fields(connection: Connection, stream: Stream, external_ids: Sequence[str]) -> set[str]:
-    """Names of the raw fields of these records' current versions."""
+def held_records(connection: Connection, stream: Stream, external_ids: Sequence[str]) -> list[Record]:
+    """The current versions of these records, as the system said them."""
     found = rows(connection, _REPLAYED, stream.id, list(external_ids))
-    return {name for _, _, _, *row in found for name in record_of(stream.kind, row).fields}
+    return [record_of(stream.kind, row) for _, _, _, *row in found]
 
 
 class Landing:

@@ -10,7 +10,7 @@ from sync.raw_rows import Use
 from sync.write_maps import WriteField, WriteMap
 from sync.yaml_nodes import Node, did_you_mean
 
-_UNFIT: dict[str, frozenset[str]] = {
+UNFIT: dict[str, frozenset[str]] = {
     "date": frozenset({"boolean", "money", "decimal", "reference", "picklist", "json", "id"}),
     "instant": frozenset({"boolean", "money", "decimal", "reference", "picklist", "json", "id"}),
     "money": frozenset({"boolean", "date", "datetime", "reference", "picklist", "json", "id"}),
@@ -109,7 +109,7 @@ def _fits(use: Use, field: Field) -> Iterator[Problem]:
         yield from _words(use, field)
     elif use.transforms:
         return
-    elif field.type in _UNFIT.get(use.shape.kind, ()):
+    elif field.type in UNFIT.get(use.shape.kind, ()):
         yield _problem(
             use.place, f"{field.name} of type {field.type} for {use.target}", f"a field that holds {use.shape.kind}",
             "Or a transform, or a table of values, that makes one of it",
