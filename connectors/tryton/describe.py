@@ -88,7 +88,8 @@ class TrytonDescriber:
         if not found:
             return None
         self._labels[kind] = str(found[0]["string"] or kind)
-        access: Mapping[str, bool] = self._rpc.call("ir.model.access", "get_access", [kind])[kind]
+        found_access = self._rpc.call("ir.model.access", "get_access", [kind])[kind]
+        access = {may: bool(value) for may, value in found_access.items()}
         return access if access["read"] else None
 
 

@@ -38,6 +38,7 @@ class _Reading:
     names: tuple[str, ...]
     computed: tuple[str, ...]
     parts: tuple[str, ...]
+    flags: frozenset[str]
     where: tuple[Any, ...] = ()
 
 
@@ -219,7 +220,8 @@ class TrytonReader:
                 and specs[head]["type"] in MANY and specs[head].get("searchable", True)
             )
         )  # fmt: skip
-        return _Reading(kind, asked, (*_SYSTEM, *dict.fromkeys(names)), computed, parts, own_filter(where))
+        flags = frozenset(name for name in names if name in specs and specs[name]["type"] == "boolean")
+        return _Reading(kind, asked, (*_SYSTEM, *dict.fromkeys(names)), computed, parts, flags, own_filter(where))
 
     def _records(self, reading: _Reading, raw: Rows) -> Iterator[Record]:
         rows = [plain(row) for row in raw]
@@ -234,6 +236,8 @@ class TrytonReader:
                     fields[head] = _at(row[link.field], link.code)
                 elif head in reading.computed or head in deep:
                     fields[head] = row[head]
+                elif head in reading.flags:
+                    fields[head] = bool(row[head])  # SQLite answers 0 and 1
                 else:
                     fields[head] = _ids(row.get(head))
             yield Record(

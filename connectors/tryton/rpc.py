@@ -93,8 +93,11 @@ class Rpc:
         idempotent: bool = True,
         context: Mapping[str, Any] | None = None,
     ) -> Any:
-        """What the method returns, as Tryton writes it. Raises: see :func:`~connectors.tryton.errors.raise_for`."""
-        name = f"model.{model}.{method}"
+        """What the method of a model returns. Raises: see :func:`~connectors.tryton.errors.raise_for`."""
+        return self.ask(f"model.{model}.{method}", *arguments, idempotent=idempotent, context=context)
+
+    def ask(self, name: str, *arguments: Any, idempotent: bool, context: Mapping[str, Any] | None = None) -> Any:
+        """What any method returns, as Tryton writes it; ``context`` is added to the user's own."""
         own = {**self._own_context(), **(context or {})}
         body = _body(name, (*arguments, own))
         return result_of(_post(self._http, path_of(self._config), body, name, idempotent=idempotent))
