@@ -13,7 +13,7 @@ from pathlib import Path
 
 import requests
 
-REQUIREMENTS = Path(__file__).with_name("requirements.txt")
+REQUIREMENTS = Path(__file__).with_name("trytond.txt")
 MODULES = ("party", "company", "account_invoice", "account_product", "sale", "sale_opportunity", "commission")
 ADMIN_PASSWORD = "admin-of-tests"
 START_SECONDS = 60
