@@ -114,26 +114,29 @@ def _paid(row: Row, line: Row) -> str | None:
 
 
 def _credits_of(row: Row, sources: Mapping[int, Row]) -> list[Row]:
-    """Which invoices a credit note lowers, by how much net and tax, both positive.
+    """Which invoices a credit note lowers, by how much net and tax and on which lines, all positive.
 
     Each line lowers the invoice that it was made from. The tax is shared by net amount; the last invoice takes what
     rounding leaves. A credit note that cancelled its whole invoice lowers nothing: that invoice is void.
     """
-    nets: dict[int, Decimal] = {}
+    lines: dict[int, list[Row]] = {}
     for line in row["lines"]:
         source = sources.get(_line_id(line) or 0)
         if line["type"] == "line" and source is not None:
-            nets[source["id"]] = nets.get(source["id"], Decimal(0)) - _amount(line["amount"])
+            lowered = {"amount": _text(-_amount(line["amount"])), "product": line["product"]}
+            lines.setdefault(source["id"], []).append(lowered)
+    nets = {invoice: sum((_amount(line["amount"]) for line in of), Decimal(0)) for invoice, of in lines.items()}
     net, tax = -_amount(row["untaxed_amount"]), -_amount(row["tax_amount"])
     complete, given, parts = sum(nets.values()) == net, Decimal(0), []
-    void = {source["id"] for source in sources.values() if id_of(source["cancel_move"]) and id_of(source["cancel_move"]) == id_of(row["move"])}  # fmt: skip
+    move = id_of(row["move"])
+    void = {source["id"] for source in sources.values() if move is not None and id_of(source["cancel_move"]) == move}
     for number, (invoice, amount) in enumerate(nets.items(), 1):
         share = (tax * amount / net).quantize(Decimal("0.01")) if net else Decimal(0)
         if complete and number == len(nets):
             share = tax - given
         given += share
         if invoice not in void:
-            parts.append({"invoice": invoice, "net": _text(amount), "tax": _text(share)})
+            parts.append({"invoice": invoice, "net": _text(amount), "tax": _text(share), "lines": lines[invoice]})
     return parts
 
 

@@ -68,7 +68,8 @@ KINDS: Mapping[str, Kind] = {
             ),
             "credits": Computed(
                 "Invoices that a credit note lowers", "json",
-                ("untaxed_amount", "tax_amount", "move", "lines.type", "lines.amount", "lines.origin"),
+                ("untaxed_amount", "tax_amount", "move", "lines.type", "lines.amount", "lines.origin", "lines.product.code",
+                 "lines.product.type"),
             ),
         }
     ),

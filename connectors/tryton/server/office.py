@@ -125,13 +125,7 @@ class Office:
 
     def credit(self, invoice: int, lines: Lines, day: date) -> int:
         """A posted credit note over a part of an invoice: the wizard credits the whole of it, people lower the draft."""
-        wizard, context = "wizard.account.invoice.credit", _active("account.invoice", invoice)
-        session, _, _ = self.rpc.ask(f"{wizard}.create", idempotent=False, context=context)
-        start = {"with_refund": False, "with_refund_allowed": False, "invoice_date": day, "with_agent": True}
-        step = self.rpc.ask(f"{wizard}.execute", session, {"start": start}, "credit", idempotent=False, context=context)
-        self.rpc.ask(f"{wizard}.delete", session, idempotent=False, context=context)
-        [(_, data)] = [action for action in step["actions"] if "res_id" in action[1]]
-        [note] = data["res_id"]
+        note = self._credited(invoice, day, refund=False)
         [found] = self.rpc.call("account.invoice", "read", [note], ["lines.product.code", "invoice_date"])
         wanted = dict(lines)
         for line in found["lines."]:
@@ -142,7 +136,20 @@ class Office:
                 self.rpc.call("account.invoice.line", "write", [line["id"]], {"unit_price": Decimal(price)})
         self.rpc.call("account.invoice", "write", [note], {"invoice_date": day})
         self._press("account.invoice", "post", note)
-        return int(note)
+        return note
+
+    def cancel(self, invoice: int, day: date) -> None:
+        """A posted invoice is cancelled: the wizard credits the whole of it with a refund."""
+        self._credited(invoice, day, refund=True)
+
+    def _credited(self, invoice: int, day: date, *, refund: bool) -> int:
+        wizard, context = "wizard.account.invoice.credit", _active("account.invoice", invoice)
+        session, _, _ = self.rpc.ask(f"{wizard}.create", idempotent=False, context=context)
+        start = {"with_refund": refund, "with_refund_allowed": True, "invoice_date": day, "with_agent": True}
+        step = self.rpc.ask(f"{wizard}.execute", session, {"start": start}, "credit", idempotent=False, context=context)
+        self.rpc.ask(f"{wizard}.delete", session, idempotent=False, context=context)
+        [(_, data)] = [action for action in step["actions"] if "res_id" in action[1]]
+        return int(data["res_id"][0])
 
     def product(self, code: str) -> int:
         """The product with this code."""
