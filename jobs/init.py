@@ -9,7 +9,7 @@ from connectors.registry import load
 from jobs.problems import UserError
 from rules.terms import SHIPPED
 
-SYSTEMS = ("salesforce", "netsuite")
+SYSTEMS = ("salesforce", "netsuite", "tryton")
 
 
 def write_start(folder: Path, *, force: bool = False) -> list[Path]:

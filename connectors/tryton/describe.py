@@ -31,15 +31,14 @@ class TrytonDescriber:
 
     def kinds(self) -> list[str]:
         """Names of all models that this connection may read."""
-        found: dict[str, str] = {}
-        rows: list[dict[str, Any]] = []
-        while not found or len(rows) == _PAGE:
-            behind = [["id", ">", rows[-1]["id"]]] if rows else []
-            rows = self._rpc.search_read("ir.model", behind, _PAGE, [("id", "ASC")], ["name", "string"])
-            found |= {row["name"]: row["string"] for row in rows}
-            if not rows:
-                break
-        access = self._rpc.call("ir.model.access", "get_access", sorted(found))
+        names: list[str] = []
+        last, more = 0, True
+        while more:
+            rows = self._rpc.search_read("ir.model", [["id", ">", last]], _PAGE, [("id", "ASC")], ["name"])
+            names += [row["name"] for row in rows]
+            more = len(rows) == _PAGE
+            last = rows[-1]["id"] if rows else last
+        access = self._rpc.call("ir.model.access", "get_access", names)
         return sorted(name for name, may in access.items() if may["read"])
 
     def describe(self, kind: str) -> Description | None:

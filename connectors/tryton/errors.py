@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 from typing import Any, Literal, NoReturn
 
-from connectors.errors import ConnectorError, NeedsOperator, RecordRejected, VersionConflict, WindowTooLarge
+from connectors.errors import ConnectorError, NeedsOperator, RecordRejected, VersionConflict
 from connectors.http import Answer, Decision, Done, Fail, NotJson, Reauthenticate, Retry
 
-Kind = Literal["record", "gone", "conflict", "permission", "warning", "server", "config", "too_large"]
+Kind = Literal["record", "gone", "conflict", "permission", "warning", "server", "config"]
 
 _FAILED = re.compile(rb'^\s*\{\s*"id"\s*:\s*[^,{]{1,24},\s*"error"\s*:')
 _NO_LOGIN = re.compile(r"LoginException")
@@ -69,7 +69,7 @@ def decide(answer: Answer) -> Decision:
                 Fault("config", "NO_SUCH_DATABASE", "there is no such database; check url and database", status)
             )
         case 413:
-            return Fail(Fault("too_large", "TOO_LARGE", "the server's records_limit is below page_size", status))
+            return Fail(Fault("config", "TOO_LARGE", "page_size is above the server's records_limit; lower it", status))
         case 408 | 425 | 429:
             return Retry(f"HTTP {status}", counts=status != 429)
         case _ if status >= 500 and status != 501:
@@ -130,8 +130,6 @@ def raise_for(fault: Fault, call: str) -> NoReturn:
             raise NeedsOperator(where, code=code, status=status) from None
         case "conflict":
             raise VersionConflict(where, code=code, status=status) from None
-        case "too_large":
-            raise WindowTooLarge(where, code=code, status=status) from None
         case "gone":
             raise RecordGone(where, code=code, status=status) from None
         case _:

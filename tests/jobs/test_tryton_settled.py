@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from connectors.tryton import PLUGIN
 from connectors.tryton.server.company import PASSWORD, USER
 from jobs.check import check_connections
 from jobs.installation import Installation, installation
@@ -141,7 +142,10 @@ def test_what_we_write_into_tryton_is_what_we_owe(company: Company, tmp_path: Pa
     party = office.party(case.partner, "Written Partners")
     agent = office.agent(party, office.plan("next-technik", case.formula))
     customer = office.party("C-WRITTEN", "Written Customer", "https://written-customer.com.au")
-    with installed(company, tmp_path) as here:
+    shipped = PLUGIN.mapping.read_text("utf-8") if PLUGIN.mapping else ""
+    role = "role: {value: professional_services}\n          certified: {value: true}"
+    (tmp_path / "own.yaml").write_text(shipped.replace("role: {value: referral}", role), "utf-8")
+    with installed(company, tmp_path, mapping="own.yaml") as here:
         notes = {"partner": case.partner, "channel": "portal", "field technicians": "40", "industry": "facilities"}
         lead = office.lead(customer, "Referred", notes)
         synced(here, write=False)
