@@ -56,9 +56,9 @@ class TrytonDescriber:
             for name, spec in specs.items()
         }
         for name, one in ours.computed.items():
-            key, written = name in ours.keys, ours.registered
+            key = name in ours.keys
             fields[name] = Field(
-                name, one.label, one.type, creatable=written, updatable=written, unique=key, external_id=key
+                name, one.label, one.type, creatable=one.writable, updatable=one.writable, unique=key, external_id=key
             )
         for name, link in ours.links.items():
             fields[name] = Field(name, link.label, "string", creatable=access["create"], updatable=access["write"])

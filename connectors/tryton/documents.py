@@ -42,6 +42,8 @@ class Documents:
                 row["payments"] = _payments(row)
             if "rate" in wanted:
                 row["rate"] = rate_of(row["lines"])
+            if "invoiced" in wanted:
+                row["invoiced"] = row["invoice_line"] is not None
             if "currency_code" in wanted:
                 row["currency_code"] = row["agent"]["currency"]["code"]
         if "credits" in wanted:

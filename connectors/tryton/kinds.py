@@ -18,6 +18,7 @@ class Computed:
     label: str
     type: FieldType
     needs: tuple[str, ...]
+    writable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +80,10 @@ KINDS: Mapping[str, Kind] = {
     ),
     "commission": Kind(
         {
-            "key": Computed("Key under which Referee wrote it", "string", ("agent",)),
-            "reason": Computed("Reason that Referee gave", "string", ("agent",)),
-            "currency_code": Computed("Currency of the agent", "string", ("agent.currency.code",)),
+            "key": Computed("Key under which Referee wrote it", "string", ("agent",), writable=True),
+            "reason": Computed("Reason that Referee gave", "string", ("agent",), writable=True),
+            "currency_code": Computed("Currency of the agent", "string", ("agent.currency.code",), writable=True),
+            "invoiced": Computed("Whether it is on a partner's invoice", "boolean", ("invoice_line",)),
         },
         {
             "agent_code": Link("Code of the agent's party", "agent", "commission.agent", "party.code"),

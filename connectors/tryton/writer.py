@@ -198,6 +198,9 @@ class TrytonWriter:
             if link := ours.links.get(name):
                 values[link.field] = None if value is None else self._record(link, value)["id"]
             elif name in ours.computed:
+                if not ours.computed[name].writable or change.key_field is None:
+                    message = f"tryton: {change.kind}.{name} is put together and cannot be written here"
+                    raise RecordRejected(message, code="READ_ONLY")
                 if name == "reason":
                     values[name] = value
             elif name not in specs:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
@@ -25,27 +27,52 @@ pytestmark = pytest.mark.slow
 LINES = (("PLAN", "5000.00"), ("DEVICE", "1200.00"))
 
 
-ON_BOTH = pytest.mark.parametrize("server", ["sqlite", "postgresql"], indirect=True)
+ON_BOTH = pytest.mark.parametrize("company", ["sqlite", "postgresql"], indirect=True)
 """Where the databases differ, or may: stamps, transactions, exact numbers."""
+World = Mapping[str, int]
+
+
+@dataclass
+class Places:
+    """Servers by database, each started and filled once, when it is asked for first."""
+
+    folders: pytest.TempPathFactory
+    open: ExitStack
+    started: dict[str, Company] = field(default_factory=dict)
+    worlds: dict[str, World] = field(default_factory=dict)
+
+    def company(self, database: str) -> Company:
+        if database not in self.started:
+            self.started[database] = self.open.enter_context(running(database, self.folders.mktemp("tryton")))
+        return self.started[database]
+
+    def world(self, company: Company) -> World:
+        if company.server not in self.worlds:
+            self.worlds[company.server] = played(company)
+        return self.worlds[company.server]
 
 
 @pytest.fixture(scope="module")
-def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Company]:
-    with running(getattr(request, "param", "sqlite"), tmp_path_factory.mktemp("tryton")) as company:
-        yield company
+def places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Places]:
+    with ExitStack() as open:
+        yield Places(tmp_path_factory, open)
 
 
 @pytest.fixture
-def company(server: Company) -> Company:
-    server.rest()
-    return server
+def company(request: pytest.FixtureRequest, places: Places) -> Company:
+    found = places.company(getattr(request, "param", "sqlite"))
+    found.rest()
+    return found
 
 
-@pytest.fixture(scope="module")
-def world(server: Company) -> Mapping[str, int]:
+@pytest.fixture
+def world(company: Company, places: Places) -> World:
+    return places.world(company)
+
+
+def played(company: Company) -> World:
     """What people did: an agent, a customer, a won lead, an invoice paid in two parts, one that is credited, a void one."""
-    server.rest()
-    office, day = server.office(), server.now.date()
+    office, day = company.office(), company.now.date()
     partner = office.party("P-1", "Northline Advisory")
     agent = office.agent(partner, office.plan("next-technik", "amount * 0.10"))
     customer = office.party("C-1", "Harbour Lift Services", "https://harbourlift.com.au")
@@ -92,7 +119,7 @@ def held(company: Company, agent: int) -> list[Decimal]:
 
 
 @ON_BOTH
-def test_an_invoice_comes_with_lines_payments_and_credits(company: Company, world: Mapping[str, int]) -> None:
+def test_an_invoice_comes_with_lines_payments_and_credits(company: Company, world: World) -> None:
     fields = ("state", "sales", "untaxed_amount", "tax_amount", "currency.code", "party.code", "lines.amount",
               "lines.product.type", "payments", "credits", "credit", "cancel_move.date")  # fmt: skip
     found, _ = read(company.connect(), "account.invoice", *fields)
@@ -115,7 +142,7 @@ def test_an_invoice_comes_with_lines_payments_and_credits(company: Company, worl
     assert void["payments"] == []
 
 
-def test_what_people_note_in_a_lead_is_read_by_name(company: Company, world: Mapping[str, int]) -> None:
+def test_what_people_note_in_a_lead_is_read_by_name(company: Company, world: World) -> None:
     found, _ = read(company.connect(), "sale.opportunity", "notes", "state", "party.website")
     lead = found[str(world["lead"])].fields
     assert lead["notes"] == {"partner": "P-1", "field_technicians": "40"}
@@ -125,7 +152,7 @@ def test_what_people_note_in_a_lead_is_read_by_name(company: Company, world: Map
 
 
 @ON_BOTH
-def test_a_part_that_changes_brings_its_record_again(company: Company, world: Mapping[str, int]) -> None:
+def test_a_part_that_changes_brings_its_record_again(company: Company, world: World) -> None:
     connector = company.connect(overlap_seconds=5)
     fields = ("code", "contact_mechanisms.value")
     company.advance(3600)
@@ -195,7 +222,7 @@ def test_what_cannot_be_read_is_named(company: Company) -> None:
         read(company.connect(database="elsewhere"), "party.party", "name")
 
 
-def test_the_shipped_mapping_fits(company: Company, world: Mapping[str, int]) -> None:
+def test_the_shipped_mapping_fits(company: Company, world: World) -> None:
     from connectors.tryton import PLUGIN
 
     assert PLUGIN.mapping is not None
@@ -209,7 +236,7 @@ def test_the_shipped_mapping_fits(company: Company, world: Mapping[str, int]) ->
 
 
 @ON_BOTH
-def test_a_commission_is_written_read_and_written_again(company: Company, world: Mapping[str, int]) -> None:
+def test_a_commission_is_written_read_and_written_again(company: Company, world: World) -> None:
     connector = company.connect()
     before = len(held(company, world["agent"]))
     [first] = connector.write([commission("k:1")])
@@ -230,9 +257,7 @@ def test_a_commission_is_written_read_and_written_again(company: Company, world:
 
 
 @pytest.mark.parametrize("lost", ["ir.attachment.create", "commission.create", "ir.attachment.write"])
-def test_a_commission_is_made_once_whichever_answer_is_lost(
-    company: Company, world: Mapping[str, int], lost: str
-) -> None:
+def test_a_commission_is_made_once_whichever_answer_is_lost(company: Company, world: World, lost: str) -> None:
     connector, key = company.connect(), f"lost:{lost}"
     connector.write([commission("k:1")])
     before = len(held(company, world["agent"]))
@@ -246,7 +271,7 @@ def test_a_commission_is_made_once_whichever_answer_is_lost(
     assert len(list(connector.fetch("commission", ("key",), [key], key_field="key"))) == 1
 
 
-def test_a_commission_that_somebody_deleted_is_made_again(company: Company, world: Mapping[str, int]) -> None:
+def test_a_commission_that_somebody_deleted_is_made_again(company: Company, world: World) -> None:
     connector = company.connect()
     [made] = connector.write([commission("deleted", amount="13.00")])
     assert made.external_id is not None
@@ -270,7 +295,7 @@ def test_a_commission_that_somebody_deleted_is_made_again(company: Company, worl
     ],
 )
 def test_a_commission_that_tryton_would_not_take_is_rejected_with_the_reason(
-    company: Company, world: Mapping[str, int], fields: dict[str, Any], code: str
+    company: Company, world: World, fields: dict[str, Any], code: str
 ) -> None:
     connector = company.connect()
     before = held(company, world["agent"])
@@ -296,7 +321,7 @@ def test_a_record_that_changed_since_it_was_read_is_not_overwritten(company: Com
     assert connector.write([fresh])[0].state == "done"
 
 
-def test_two_records_with_one_key_are_left_for_a_person(company: Company, world: Mapping[str, int]) -> None:
+def test_two_records_with_one_key_are_left_for_a_person(company: Company, world: World) -> None:
     connector, office = company.connect(), company.office()
     twin = {"party": world["customer"], "type": "email", "value": "mia@harbourlift.com.au", "comment": "twice"}
     office.rpc.call("party.contact_mechanism", "create", [twin, twin], idempotent=False)
@@ -305,7 +330,7 @@ def test_two_records_with_one_key_are_left_for_a_person(company: Company, world:
     assert (result.state, result.code) == ("rejected", "DUPLICATE_KEY")
 
 
-def test_a_support_contact_is_kept_under_its_own_key(company: Company, world: Mapping[str, int]) -> None:
+def test_a_support_contact_is_kept_under_its_own_key(company: Company, world: World) -> None:
     connector = company.connect()
     for email in ("mia@northline.example", "leo@northline.example"):
         fields = {"party_code": "C-1", "type": "email", "value": email, "name": "Support"}
@@ -318,7 +343,7 @@ def test_a_support_contact_is_kept_under_its_own_key(company: Company, world: Ma
     assert records[0].fields["party_code"] == "C-1"
 
 
-def test_rights_are_tryton_s(company: Company, world: Mapping[str, int]) -> None:
+def test_rights_are_tryton_s(company: Company, world: World) -> None:
     """A user without the group for commissions reads parties, and is told what to give for the rest."""
     admin = company.admin()
     if not admin.call("res.user", "search", [["login", "=", "clerk"]], 0, 1, None):
@@ -366,7 +391,7 @@ def test_half_an_answer_is_asked_for_again(company: Company) -> None:
     assert read(connector, "party.party", "name")[0] == whole
 
 
-def test_dates_and_instants_are_the_server_s_own(company: Company, world: Mapping[str, int]) -> None:
+def test_dates_and_instants_are_the_server_s_own(company: Company, world: World) -> None:
     [record] = company.connect().fetch("account.invoice", ("invoice_date",), [str(world["paid"])])
     assert date.fromisoformat(record.fields["invoice_date"])
     assert record.created_at is not None and record.modified_at is not None

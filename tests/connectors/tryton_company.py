@@ -68,6 +68,7 @@ class Company:
     offset: Path
     dsn: str | None = None
     waits: list[float] = field(default_factory=list)
+    _office: Office | None = None
 
     @property
     def ahead_seconds(self) -> float:
@@ -91,11 +92,13 @@ class Company:
 
     def admin(self) -> Rpc:
         """The administrator, who comes in by another door."""
-        return administrator(self.server, DATABASE)
+        return self.office().rpc
 
     def office(self) -> Office:
-        """People at work."""
-        return Office(self.admin())
+        """People at work, logged in once."""
+        if self._office is None:
+            self._office = Office(administrator(self.server, DATABASE))
+        return self._office
 
     def connect(self, **settings: Any) -> TrytonConnector:
         """A connection as the integration user, which notes its waits instead of sleeping."""

@@ -191,6 +191,19 @@ def test_what_we_write_into_tryton_is_what_we_owe(company: Company, tmp_path: Pa
         )
         assert [(one["name"], one["value"]) for one in contacts] == [("Mia Tran", "mia.tran@written.com.au")]
 
+        office.invoice_commissions()
+        [made] = company.admin().search_read(
+            "account.invoice",
+            [["type", "=", "in"], ["party", "=", party]],
+            2,
+            [("id", "ASC")],
+            ["state", "untaxed_amount"],
+        )
+        assert (made["state"], Decimal(made["untaxed_amount"]["decimal"])) == ("draft", Decimal("440.00"))
+        assert {one.fields["invoiced"] for one in connector.fetch("commission", ("invoiced",), list(keys), key_field="key")} == {True}  # fmt: skip
+        company.advance(3600)
+        assert all(one.calls == 0 for one in synced(here, allow="the test").written.get("tryton", []))
+
 
 def owed(here: Installation, partner: str) -> list[Decimal]:
     return [Decimal(entry["amount"]) for entry in outcome(here)["entries"] if entry["partner"] == partner]

@@ -21,6 +21,7 @@ class Office:
     def __init__(self, rpc: Rpc) -> None:
         self.rpc = rpc
         self._hands = Setup(rpc)
+        self._known: dict[str, int] = {}
 
     def party(self, code: str, name: str, website: str | None = None) -> int:
         """A company that the vendor knows."""
@@ -94,7 +95,7 @@ class Office:
             [sold] = self.rpc.call("sale.sale", "read", [sale], ["lines"])
             origins = [f"sale.line,{number}" for number in sold["lines"]]
         tax = self._one("account.tax", ["name", "=", "GST"])
-        revenue = self._hands.account("revenue")
+        revenue = self._account("revenue")
         unit = self._one("product.uom", ["name", "=", "Unit"])
         made = [
             {"type": "line", "product": self.product(code), "unit": unit, "quantity": 1.0, "unit_price": Decimal(price),
@@ -103,7 +104,7 @@ class Office:
         ]  # fmt: skip
         invoice = self._hands.new(
             "account.invoice", type="out", party=party, invoice_address=found["addresses"][0],
-            account=self._hands.account("receivable"), invoice_date=day, agent=agent, lines=[["create", made]],
+            account=self._account("receivable"), invoice_date=day, agent=agent, lines=[["create", made]],
             journal=self._one("account.journal", ["type", "=", "revenue"]),
             payment_term=self._one("account.invoice.payment_term", ["name", "=", "Direct"]),
         )  # fmt: skip
@@ -151,6 +152,14 @@ class Office:
         [(_, data)] = [action for action in step["actions"] if "res_id" in action[1]]
         return int(data["res_id"][0])
 
+    def invoice_commissions(self) -> None:
+        """Finance makes draft invoices of the agents' commissions, with Tryton's own wizard."""
+        wizard = "wizard.commission.create_invoice"
+        session, _, _ = self.rpc.ask(f"{wizard}.create", idempotent=False)
+        asked: dict[str, Any] = {"from_": None, "to": None, "type_": "out", "agents": []}
+        self.rpc.ask(f"{wizard}.execute", session, {"ask": asked}, "create_", idempotent=False)
+        self.rpc.ask(f"{wizard}.delete", session, idempotent=False)
+
     def product(self, code: str) -> int:
         """The product with this code."""
         return self._one("product.product", ["code", "=", code])
@@ -167,11 +176,20 @@ class Office:
                     raise
                 self._hands.new("res.user.warning", name=named, always=False, user=self._me())
 
+    def _account(self, kind: str) -> int:
+        if kind not in self._known:
+            self._known[kind] = self._hands.account(kind)
+        return self._known[kind]
+
     def _me(self) -> int:
         return self._one("res.user", ["login", "=", "admin"])
 
     def _one(self, model: str, *conditions: list[Any]) -> int:
-        return self._hands.find(model, *conditions)[0]
+        """The record that meets the conditions; looked up once, since none of these is replaced."""
+        asked = f"{model} {conditions}"
+        if asked not in self._known:
+            self._known[asked] = self._hands.find(model, *conditions)[0]
+        return self._known[asked]
 
 
 def _active(model: str, record: int) -> dict[str, Any]:
