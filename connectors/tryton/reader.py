@@ -18,6 +18,7 @@ from connectors.tryton.config import TrytonConfig
 from connectors.tryton.cursors import PHASES, Ids, Phase, Window, first_window, next_window, window_of
 from connectors.tryton.describe import Specs, TrytonDescriber
 from connectors.tryton.documents import Documents, id_of
+from connectors.tryton.errors import RecordGone
 from connectors.tryton.kinds import kind_of
 from connectors.tryton.register import Register
 from connectors.tryton.rpc import Rows, Rpc
@@ -27,6 +28,7 @@ MANY = ("one2many", "many2many")
 _SYSTEM = ("create_date", "write_date", "_timestamp")
 _STAMPS: Mapping[Phase, str] = {"created": "create_date", "written": "write_date"}
 _LARGEST_ID = 2**31 - 1
+_BROKEN = "broken reference"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,13 +109,30 @@ class TrytonReader:
             return
         more = True
         while more:
-            rows, more = self._page(reading, window)
+            try:
+                rows, more = self._page(reading, window)
+                whole = rows
+            except RecordGone:
+                # One row refers to a record that is not there (SQLite lets that be), and the page is refused for it.
+                rows, more = self._page(replace(reading, names=_SYSTEM), window)
+                whole = [one for row in rows for one in self._alone(reading, row["id"])]
             if rows:
                 last = rows[-1]
                 stamp = _STAMPS.get(window.phase)
                 ids = str(Ids.parsed(window.ids).also(row["id"] for row in rows)) if window.ids is not None else None
                 window = replace(window, at=plain(last[stamp]) if stamp else None, id=last["id"], ids=ids)
-                yield tuple(self._records(reading, rows)), window
+                yield tuple(self._records(reading, whole)), window
+
+    def _alone(self, reading: _Reading, number: int) -> Rows:
+        """One row by itself; one that refers to what is not there comes without anything it refers to."""
+        domain, order = [["id", "=", number]], [("id", "ASC")]
+        try:
+            return self._rpc.search_read(reading.kind, domain, 1, order, reading.names)
+        except RecordGone:
+            own = [name for name in reading.names if "." not in name]
+            rows = self._rpc.search_read(reading.kind, domain, 1, order, own)
+            heads = {name.partition(".")[0]: None for name in reading.names if "." in name}
+            return [{**row, **heads, _BROKEN: True} for row in rows]
 
     def _page(self, reading: _Reading, window: Window) -> tuple[Rows, bool]:
         """The next rows of a phase as Tryton gives them, and whether more may follow."""
@@ -225,7 +244,7 @@ class TrytonReader:
 
     def _records(self, reading: _Reading, raw: Rows) -> Iterator[Record]:
         rows = [plain(row) for row in raw]
-        self._documents.complete(reading.computed, rows)
+        self._documents.complete(reading.computed, [row for row in rows if _BROKEN not in row])
         ours = kind_of(reading.kind)
         deep = {path.partition(".")[0] for path in reading.fields if "." in path}
         for row in rows:
@@ -235,7 +254,7 @@ class TrytonReader:
                 if link := ours.links.get(head):
                     fields[head] = _at(row[link.field], link.code)
                 elif head in reading.computed or head in deep:
-                    fields[head] = row[head]
+                    fields[head] = row.get(head)
                 elif head in reading.flags:
                     fields[head] = bool(row[head])  # SQLite answers 0 and 1
                 else:

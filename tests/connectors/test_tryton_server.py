@@ -191,6 +191,19 @@ def test_deletions_are_seen_when_it_is_time_to_compare_ids(company: Company) -> 
     assert str(party) not in read(connector, "party.party", "code", since=watermark)[0]
 
 
+def test_a_broken_reference_spoils_one_record_and_not_its_page(company: Company, world: World) -> None:
+    """SQLite keeps no foreign keys: Tryton takes a party that does not exist, and then refuses each page with that row."""
+    leads = [{"description": "broken", "party": 1_000_000}, {"description": "after it"}]
+    broken, after = company.admin().call("sale.opportunity", "create", leads, idempotent=False)
+    found, _ = read(company.connect(), "sale.opportunity", "description", "party.code", "notes")
+    assert {str(world["lead"]), str(broken), str(after)} <= set(found)
+    assert found[str(broken)].fields == {"id": broken, "description": "broken", "party": None, "notes": None}
+    assert found[str(world["lead"])].fields["party"]["code"] == "C-1"
+    company.admin().call("sale.opportunity", "write", [broken], {"party": world["customer"]})
+    found, _ = read(company.connect(), "sale.opportunity", "party.code")
+    assert found[str(broken)].fields["party"]["code"] == "C-1"
+
+
 def test_both_logins_read_the_same(company: Company) -> None:
     session, basic = (read(company.connect(auth=auth), "party.party", "name")[0] for auth in ("session", "basic"))
     assert session == basic
