@@ -304,9 +304,23 @@ def demo(
     keep: Annotated[
         Path | None, typer.Option("--keep", help="Folder in which the demo's store and settings stay.")
     ] = None,
+    real: Annotated[
+        bool, typer.Option("--real", help="A shorter story on a real Tryton server instead of simulated systems.")
+    ] = False,
+    install: Annotated[
+        bool,
+        typer.Option("--install", help="With --real: let uv or pip make the server's environment, if it is not there."),
+    ] = False,
     json: Json = False,
 ) -> None:
     """Two simulated systems, three partners, two months of syncs: watch a contested company being settled."""
+    if real:
+        from jobs.demo_real import run_real_demo
+
+        run_real_demo(keep, install=install, json=json)
+        return
+    if install:
+        raise typer.BadParameter("goes with --real only", param_hint="--install")
     from jobs.demo import run_demo
 
     run_demo(keep, json=json)
