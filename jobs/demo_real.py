@@ -29,7 +29,7 @@ from jobs.logs import set_up_logs
 from jobs.problems import JobFailed, UserError
 from jobs.show import console, table
 from jobs.sync import sync
-from rules.terms import load_program
+from rules.program import load_program
 from sync.store import Store
 
 DATABASE = "tryton"
