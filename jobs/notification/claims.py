@@ -11,7 +11,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 from jobs.notification.event import Event
-from jobs.report.leads import STATUSES, Lead, leads, statuses
+from jobs.report.leads import STATUSES, Lead, by_partner, statuses
 from jobs.report.picture import Picture, Row
 from rules.calendar import add_months, month_start, next_month
 from rules.money import ZERO, text
@@ -22,19 +22,20 @@ WEEK = timedelta(days=7)
 Statuses = list[tuple[datetime, str, str]]
 
 
-def claim_events(picture: Picture) -> Iterator[Event]:
+def claim_events(picture: Picture, own: Sequence[Lead]) -> Iterator[Event]:
     """Everything about claims, in no order."""
-    own = leads(picture)
     through = {lead.id: statuses(picture, lead) for lead in own}
     for lead in own:
         yield from _requested(picture, lead)
         yield from _statuses(picture, lead, through[lead.id])
     yield from _reviews(picture)
     yield from _conflicts(picture, own)
-    for partner in sorted({lead.claim["partner"] for lead in own}):
-        mine = [lead for lead in own if lead.claim["partner"] == partner]
+    earned: dict[str, list[Row]] = {}
+    for row in picture.commissions:
+        earned.setdefault(row["partner"], []).append(row)
+    for partner, mine in by_partner(own).items():
         yield from _weekly(picture, partner, mine, through)
-        yield from _monthly(picture, partner, mine, through)
+        yield from _monthly(picture, partner, mine, through, earned)
 
 
 def _requested(picture: Picture, lead: Lead) -> Iterator[Event]:
@@ -124,13 +125,19 @@ def _weekly(picture: Picture, partner: str, own: Sequence[Lead], through: dict[s
             yield Event("weekly_update", partner, partner, monday, fields)
 
 
-def _monthly(picture: Picture, partner: str, own: Sequence[Lead], through: dict[str, Statuses]) -> Iterator[Event]:
+def _monthly(
+    picture: Picture, partner: str, own: Sequence[Lead], through: dict[str, Statuses], earned: dict[str, list[Row]]
+) -> Iterator[Event]:
     """On the first of each month how many referrals are where, and what was earned in the month before (CN-55)."""
     for first in _days(picture, own, monthly=True):
         then = [_status_on(picture, through[lead.id], first) for lead in own]
         counts = {status: str(then.count(status)) for status in STATUSES}
         last_month = add_months(first, -1)
-        fields = {**counts, "month": last_month.isoformat()[:7], "earned": _earned(picture, partner, last_month)}
+        fields = {
+            **counts,
+            "month": last_month.isoformat()[:7],
+            "earned": _earned(picture, earned.get(partner, ()), last_month),
+        }
         yield Event("monthly_summary", partner, partner, first, fields)
 
 
@@ -150,12 +157,11 @@ def _status_on(picture: Picture, through: Statuses, day: date) -> str | None:
     return through[place - 1][1] if place else None
 
 
-def _earned(picture: Picture, partner: str, month: date) -> str:
+def _earned(picture: Picture, entries: Sequence[Row], month: date) -> str:
     """What was earned in a month and known by its end, a currency each."""
     until = picture.program.calendar.start_of(next_month(month))
     sums: dict[str, Decimal] = {}
-    for row in picture.commissions:
-        known = picture.posted_at[row["key"]] < until
-        if row["partner"] == partner and known and month_start(date.fromisoformat(row["earned_on"])) == month:
+    for row in entries:
+        if picture.posted_at[row["key"]] < until and month_start(date.fromisoformat(row["earned_on"])) == month:
             sums[row["currency"]] = sums.get(row["currency"], ZERO) + Decimal(row["amount"])
     return ", ".join(f"{text(sums[money], money)} {money}" for money in sorted(sums)) or "nothing"

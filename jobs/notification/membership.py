@@ -5,16 +5,14 @@ Source: NT-23, ON-18, OP-22, CN-8, CN-10, CN-62, CN-111, CN-123, CN-128, TC-15, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import date, timedelta
 
 from jobs.notification.event import Event
 from jobs.report.picture import Picture
 from rules.clocks import ACCEPTED
-from rules.facts import View
 from rules.lead_sharing import lead_sharing_of
 from rules.money import percent
-from rules.records import Enrollment
 from rules.tiers import TierHistory
 
 
@@ -98,9 +96,7 @@ def _offers(picture: Picture) -> Iterator[Event]:
     shared = picture.timelines("shared_lead")
     if not shared:
         return
-    enrollments: dict[str, dict[str, Sequence[View[Enrollment]]]] = {}
-    for name, enrollment in picture.facts("enrollment").items():
-        enrollments.setdefault(enrollment.partner, {})[name] = picture.timelines("enrollment")[name]
+    enrollments = picture.owned("enrollment", "partner")
     steps = {partner: history.steps for partner, history in picture.tiers.items()}
     calendar = picture.program.calendar
     found = lead_sharing_of(picture.program, shared, enrollments, picture.timelines("partner"), steps, picture.until)

@@ -151,6 +151,14 @@ def leads(picture: Picture, partner: str | None = None) -> list[Lead]:
     return found
 
 
+def by_partner(own: Iterable[Lead]) -> dict[str, list[Lead]]:
+    """Leads by their partner, in the order of its id."""
+    found: dict[str, list[Lead]] = {}
+    for lead in own:
+        found.setdefault(lead.claim["partner"], []).append(lead)
+    return dict(sorted(found.items()))
+
+
 def _contracts(picture: Picture) -> dict[str, list[Contract]]:
     """Contracts by the referral they belong to: the one they or their sale name, else the claim that they earn for."""
     owners: dict[str, str] = {}

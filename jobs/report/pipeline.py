@@ -103,21 +103,22 @@ def pipeline(picture: Picture, asked: Asked) -> dict[str, list[Row]]:
     """Deals, stages, analytics and trend: of the whole program (``partner`` is null) and of each partner."""
     every = deals(picture, asked.partner)
     own = leads(picture, asked.partner)
-    scopes: list[str | None] = sorted({deal.lead.claim["partner"] for deal in every})
-    if asked.partner is None:
-        scopes.insert(0, None)
+    scopes: dict[str | None, tuple[list[Deal], list[Lead]]] = {} if asked.partner is not None else {None: (every, own)}
+    for lead in own:
+        scopes.setdefault(lead.claim["partner"], ([], []))[1].append(lead)
+    for deal in every:
+        scopes[deal.lead.claim["partner"]][0].append(deal)
     found: dict[str, list[Row]] = {
         "deals": [_deal_row(picture, deal) for deal in every], "stages": [], "analytics": [], "trend": [],
     }  # fmt: skip
-    for scope in scopes:
-        inside = [deal for deal in every if scope in (None, deal.lead.claim["partner"])]
+    for scope, (inside, inquired) in scopes.items():
         for currency in sorted({deal.lead.currency for deal in inside}):
             same = [deal for deal in inside if deal.lead.currency == currency]
             head = {"program": picture.program.id, "partner": scope, "currency": currency}
             found["stages"] += [{**head, **row} for row in stage_rows(same, currency)]
             found["analytics"].append({**head, **_analytics(picture, same, currency)})
-            inquired = [one for one in own if one.currency == currency and scope in (None, one.claim["partner"])]
-            found["trend"] += [{**head, **row} for row in _trend(picture, inquired, same, currency)]
+            of_currency = [lead for lead in inquired if lead.currency == currency]
+            found["trend"] += [{**head, **row} for row in _trend(picture, of_currency, same, currency)]
     return found
 
 
