@@ -126,7 +126,7 @@ def _line(line: dict[str, Any], money: str) -> dict[str, Any]:
         corrected += f" of statement {line['corrects_statement']}"
     return {
         "date": line["earned_on"],
-        "customer": line["customer"] or line["referral"] or "",
+        "customer": line["customer"] or line["referral"] or kind,
         "what": "; ".join(part for part in (source, *contract, corrected) if part),
         "because": f"{line['because']} [{', '.join(line['clauses'])}]" if line["clauses"] else line["because"],
         "basis": shown(line["basis"]),

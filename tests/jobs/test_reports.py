@@ -19,7 +19,7 @@ from jobs.scenarios import FOLDER, load_scenario
 from jobs.settle import as_bytes
 from jobs.sheets import cell, csv_text, read_cell
 from rules.records import Opportunity, parse
-from tests.jobs.report_world import handmade, report, settled
+from tests.jobs.report_world import handmade, report, scenarios, settled
 
 Row = dict[str, Any]
 NT = load_scenario(FOLDER / "next-technik" / "nt_15_statement_by_tenth_business_day.yaml").records
@@ -414,6 +414,17 @@ def test_every_row_has_the_columns_of_its_list_and_each_is_documented(name: str)
     for table in REPORTS[name].tables:
         assert f"**{table.name}**" in section
         assert [column for column in table.columns if f"`{column}`" not in section] == []
+
+
+@pytest.mark.parametrize("path", scenarios()[::5], ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_every_worked_example_can_be_reported_and_a_partner_sees_own_rows_only(path: Path) -> None:
+    scene = load_scenario(path)
+    picture = settled(scene.program, scene.records, str(scene.steps[-1].as_of), **scene.settings)
+    for name in REPORTS:
+        for who in (None, *picture.partners):
+            document = report(name, picture, partner=who, monthly=True, top=2)
+            seen = {row["partner"] for table in REPORTS[name].tables for row in document[table.name]}
+            assert who is None or seen <= {who}, name
 
 
 @pytest.mark.parametrize("name", REPORTS)
