@@ -10,7 +10,7 @@ from typing import Any
 from jobs.problems import UserError
 from jobs.report.catalogue import REPORTS, Report
 from jobs.report.picture import OF_ONE_PROGRAM, Picture
-from jobs.report.tables import Asked, Table
+from jobs.report.tables import Asked, Table, Where
 from jobs.settle import as_bytes
 from jobs.settle_file import date_option, load_programs, read_records, settled_programs
 from jobs.sheets import csv_text
@@ -40,6 +40,10 @@ def report_file(
     listed = tables[0] if list_name is None else next((each for each in tables if each.name == list_name), None)
     if listed is None:
         raise UserError(f"--list: found {list_name!r}; allowed for {name}: {', '.join(each.name for each in tables)}")
+    columns = {column for table in tables for column in table.columns}
+    for condition in asked.where:
+        if condition.column not in columns:
+            raise UserError(f"--where: found {condition.column!r}; allowed for {name}: {', '.join(sorted(columns))}")
     pictures = pictures_of(programs, records, as_of, sets, partner=asked.partner, skip_bad=skip_bad)
     document = report_document(name, pictures, date_option("--as-of", as_of), asked)
     if format == "json":
@@ -59,7 +63,10 @@ def report_document(name: str, pictures: Sequence[Picture], as_of: date, asked: 
         "report": name,
         "as_of": as_of.isoformat(),
         "programs": sorted(picture.program.label_on(as_of) for picture in pictures),
-        **{table.name: table.arranged(row for rows in lists for row in rows[table.name]) for table in report.tables},
+        **{
+            table.name: table.arranged((row for rows in lists for row in rows[table.name]), asked.where)
+            for table in report.tables
+        },
     }
 
 
@@ -93,6 +100,17 @@ def mentioned(facts: Facts) -> list[str]:
         if version.fact is not None
     }
     return [name for name in SHIPPED if name in found]
+
+
+def where_option(texts: Sequence[str]) -> tuple[Where, ...]:
+    """Read conditions on columns. Raises: ``UserError``."""
+    found = []
+    for text in texts:
+        condition = Where.parse(text)
+        if condition is None:
+            raise UserError(f"--where: found {text!r}; allowed: COLUMN=VALUE, COLUMN>=VALUE or COLUMN<=VALUE")
+        found.append(condition)
+    return tuple(found)
 
 
 def format_option(format: str | None, allowed: Sequence[str]) -> str:

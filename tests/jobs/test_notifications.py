@@ -125,6 +125,20 @@ def test_a_review_is_told_and_a_returned_one_with_its_reason() -> None:
     assert "no decision maker was named" in returned["body"] and returned["subject"].endswith("was returned")
 
 
+def test_an_approval_that_does_not_lift_a_failed_condition_is_told_as_what_it_is() -> None:
+    own_sale = {
+        "type": "opportunity",
+        "id": "o9",
+        "account": "a1",
+        "stage": "Discovery",
+        "created_at": "2025-12-01T09:00:00+05:00",
+    }
+    picture = settled("code-ninety", [own_sale, *CN[:2], *client(1)], "2026-02-28")
+    assert told(picture, "review_approved") == []
+    (refused,) = told(picture, "review_refused")
+    assert refused["subject"].endswith("was not accepted")
+
+
 def test_a_signed_deal_is_confirmed_with_its_calculation_and_until_when_it_may_be_disputed() -> None:
     (deal,) = [row for row in told(code_ninety(), "deal_registered") if row["about"] == "c1"]
     assert (deal["on"], deal["due_on"]) == ("2026-02-02", "2026-02-09")

@@ -10,11 +10,15 @@ import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
+from jobs.cli import app
+from jobs.problems import UserError
 from jobs.report.catalogue import REPORTS
 from jobs.report.leads import stage_of, status_of
 from jobs.report.picture import Picture
 from jobs.report.tables import Asked
+from jobs.report_file import where_option
 from jobs.scenarios import FOLDER, load_scenario
 from jobs.settle import as_bytes
 from jobs.sheets import cell, csv_text, read_cell
@@ -460,3 +464,65 @@ def test_no_cell_starts_a_formula_and_every_cell_reads_back(text: str) -> None:
 def test_negative_amounts_stay_numbers() -> None:
     assert cell("-48.00") == "-48.00"
     assert cell("-48.00+cmd|' /C calc'!A0").startswith("'")
+
+
+@pytest.mark.parametrize(
+    ("conditions", "found"),
+    [
+        (["status=won"], ["r1"]),
+        (["submitted_on>=2026-02-01", "submitted_on<=2026-03-31"], ["r2", "r3"]),
+        (["value>=3000000"], ["r1", "r3"]),  # as numbers: "900000.00" is less
+        (["services=staff augmentation"], ["r1", "r2", "r3", "r4"]),
+        (["contract_kinds=retainer"], ["r1"]),
+        (["stage="], ["r4"]),
+        (["tier=silver", "industry=retail", "status=lost"], ["r3"]),
+        (["tier=gold"], []),
+    ],
+)
+def test_a_report_leaves_the_rows_asked_for(conditions: list[str], found: list[str]) -> None:
+    rows = report("dashboard", code_ninety(), where=where_option(conditions))["leads"]
+    assert [row["referral"] for row in rows] == found
+
+
+@pytest.fixture
+def records(tmp_path: Path) -> str:
+    path = tmp_path / "records.jsonl"
+    program = "technology-consultant"
+    more = [
+        {"type": "enrollment", "id": "tc1", "partner": "p1", "program": program, "starts_on": "2025-01-01"},
+        referral("tc2", program, "p1", "2026-01-05T15:00:00Z", details={"service_type": "other", "needs": "an audit"}),
+    ]
+    path.write_bytes(b"\n".join(map(orjson.dumps, [*NT, *more])))
+    return str(path)
+
+
+def test_the_command_reports_on_every_program_that_the_records_mention(records: str) -> None:
+    run = CliRunner()
+    common = ["report", "dashboard", "--records", records, "--as-of", "2026-06-30"]
+    document = orjson.loads(run.invoke(app, [*common, "--json"]).stdout)
+    assert document["programs"] == ["next-technik@2023-07-20", "technology-consultant@2024-01-01"]
+    assert {row["program"] for row in document["leads"]} == {"next-technik", "technology-consultant"}
+    one = orjson.loads(run.invoke(app, [*common, "-p", "next-technik", "--set", "stale_days=90"]).stdout)
+    assert one["programs"] == ["next-technik@2023-07-20"]
+    sheet = run.invoke(app, [*common, "--format", "csv", "--list", "leads", "--where", "status=won"]).stdout
+    assert sheet.splitlines()[0].startswith("program,partner,referral") and "next-technik" in sheet
+    table = run.invoke(app, [*common, "--format", "table", "--list", "partners"]).stdout
+    assert "partners (" in table and "leads (" not in table
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["kpi"], "report: found 'kpi'; allowed: registry, dashboard"),
+        (["kpis", "--list", "leads"], "--list: found 'leads'; allowed for kpis: kpis"),
+        (["kpis", "--format", "pdf"], "--format: found 'pdf'; allowed: json, csv, table"),
+        (["kpis", "--partner", "nobody"], "--partner: found 'nobody'; allowed: the id of a partner record"),
+        (["kpis", "--where", "kpi"], "--where: found 'kpi'; allowed: COLUMN=VALUE"),
+        (["kpis", "--where", "nothing=1"], "--where: found 'nothing'; allowed for kpis: because"),
+        (["kpis", "--set", "stale_days=1"], "--set: found with 2 programs"),
+    ],
+)
+def test_the_command_refuses_what_cannot_be(records: str, arguments: list[str], told: str) -> None:
+    done = CliRunner().invoke(app, ["report", *arguments, "--records", records, "--as-of", "2026-06-30"])
+    assert isinstance(done.exception, UserError) and done.exception.exit_code == 2
+    assert told in str(done.exception) and done.stdout == ""
