@@ -85,8 +85,14 @@ def report(
         list[str] | None,
         typer.Option("--where", help="Only rows with COLUMN=VALUE, >= or <=; repeatable.", metavar="COLUMN=VALUE"),
     ] = None,
-    list_name: Annotated[str | None, typer.Option("--list", help="Which list a CSV holds; the first without.")] = None,
-    format: Annotated[str | None, typer.Option(help="json, csv or table; json when output is not a terminal.")] = None,
+    list_name: Annotated[
+        str | None, typer.Option("--list", help="Which list a CSV or PDF holds; the first without.")
+    ] = None,
+    columns: Annotated[str | None, typer.Option("--columns", help="CSV and PDF: which columns, by commas.")] = None,
+    fonts: Fonts = None,
+    format: Annotated[
+        str | None, typer.Option(help="json, csv, pdf or table; json when output is not a terminal.")
+    ] = None,
     skip_bad: Skip_bad = False,
     json: Annotated[bool, typer.Option("--json", help="Same as --format json.")] = False,
 ) -> None:
@@ -96,7 +102,10 @@ def report(
 
     asked = Asked(partner, monthly, top, where_option(where or []))
     format = "json" if json else format
-    report_file(name, program or [], records, as_of, sets or [], asked, skip_bad=skip_bad, format=format, list_name=list_name)  # fmt: skip
+    report_file(
+        name, program or [], records, as_of, sets or [], asked, skip_bad=skip_bad, format=format, list_name=list_name,
+        columns=[each.strip() for each in columns.split(",")] if columns else [], fonts=fonts,
+    )  # fmt: skip
 
 
 @app.command()

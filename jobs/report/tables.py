@@ -10,6 +10,7 @@ from typing import Any
 
 from jobs.report.picture import Row
 
+_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 _CONDITION = re.compile(r"(?P<column>[a-z_]+)(?P<sign>>=|<=|=)(?P<value>.*)", re.S)
 
 
@@ -42,8 +43,13 @@ class Where:
         return bool(own >= asked) if self.sign == ">=" else bool(own <= asked)
 
 
+def is_number(value: Any) -> bool:
+    """Whether a value is a number, an amount or nothing."""
+    return value is None or (not isinstance(value, bool | list | dict) and _NUMBER.fullmatch(str(value)) is not None)
+
+
 def _comparable(text: str) -> Any:
-    return Decimal(text) if re.fullmatch(r"-?[0-9]+(\.[0-9]+)?", text) else text
+    return Decimal(text) if _NUMBER.fullmatch(text) else text
 
 
 @dataclass(frozen=True, slots=True)

@@ -506,6 +506,10 @@ def test_the_command_reports_on_every_program_that_the_records_mention(records: 
     assert one["programs"] == ["next-technik@2023-07-20"]
     sheet = run.invoke(app, [*common, "--format", "csv", "--list", "leads", "--where", "status=won"]).stdout
     assert sheet.splitlines()[0].startswith("program,partner,referral") and "next-technik" in sheet
+    short = run.invoke(app, [*common, "--format", "csv", "--list", "leads", "--columns", "referral, status"]).stdout
+    assert short.splitlines()[0] == "referral,status"
+    pdf = [run.invoke(app, [*common, "--format", "pdf", "--list", "leads"]).stdout_bytes for _ in range(2)]
+    assert pdf[0].startswith(b"%PDF-") and pdf[0] == pdf[1]
     table = run.invoke(app, [*common, "--format", "table", "--list", "partners"]).stdout
     assert "partners (" in table and "leads (" not in table
 
@@ -515,7 +519,8 @@ def test_the_command_reports_on_every_program_that_the_records_mention(records: 
     [
         (["kpi"], "report: found 'kpi'; allowed: registry, dashboard"),
         (["kpis", "--list", "leads"], "--list: found 'leads'; allowed for kpis: kpis"),
-        (["kpis", "--format", "pdf"], "--format: found 'pdf'; allowed: json, csv, table"),
+        (["kpis", "--format", "xml"], "--format: found 'xml'; allowed: json, csv, pdf, table"),
+        (["kpis", "--columns", "kpi,worth"], "--columns: found 'worth'; allowed for kpis: program, kpi"),
         (["kpis", "--partner", "nobody"], "--partner: found 'nobody'; allowed: the id of a partner record"),
         (["kpis", "--where", "kpi"], "--where: found 'kpi'; allowed: COLUMN=VALUE"),
         (["kpis", "--where", "nothing=1"], "--where: found 'nothing'; allowed for kpis: because"),
