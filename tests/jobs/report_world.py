@@ -23,9 +23,9 @@ from sync.verdicts import Claim, Verdict
 Row = dict[str, Any]
 
 
-def scenarios() -> list[Path]:
-    """Every worked example of the shipped programs, but those whose records are bad on purpose."""
-    return [path for path in scenario_files() if not _is_bad(path)]
+def scenarios(first: int) -> list[Path]:
+    """Every third worked example of the shipped programs, but those whose records are bad on purpose."""
+    return [path for path in scenario_files() if not _is_bad(path)][first::3]
 
 
 def _is_bad(path: Path) -> bool:

@@ -420,7 +420,7 @@ def test_every_row_has_the_columns_of_its_list_and_each_is_documented(name: str)
         assert [column for column in table.columns if f"`{column}`" not in section] == []
 
 
-@pytest.mark.parametrize("path", scenarios()[::5], ids=lambda path: f"{path.parent.name}/{path.stem}")
+@pytest.mark.parametrize("path", scenarios(2), ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_every_worked_example_can_be_reported_and_a_partner_sees_own_rows_only(path: Path) -> None:
     scene = load_scenario(path)
     picture = settled(scene.program, scene.records, str(scene.steps[-1].as_of), **scene.settings)
