@@ -150,6 +150,9 @@ class _InvoiceReplay(DealReplay):
         if day is None or not self._is_in_window(book, day, window) or self._is_bad_debt(book, at):
             self.want(book.id, None)
             return None
+        if self._term.released == "fully_paid" and accrual.released_on is not None and self._paid(book.id) is None:
+            self.want(book.id, None)
+            return None  # what released it was taken back (E9)
         rate = self._rate(accrual, invoice, contract, day, at)
         if rate is None:
             return None

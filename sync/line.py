@@ -59,6 +59,7 @@ class Line:
 
     def judge(self) -> None:
         """Fill ``verdicts`` (one for each claim) and ``wanted`` (tasks for people)."""
+        self._forget_withdrawn_approvals()
         line = [c for c in self.claims if not self._has_left(c)]
         expired = {c.id: why for c in line if (why := self._run_out(c)) is not None}
         line = [c for c in line if c.id not in expired]
@@ -73,6 +74,15 @@ class Line:
         for claim in self.claims:
             if claim.id in expired:
                 self._expire(claim, expired[claim.id], owner, owner is not None and owner is awarded)
+
+    def _forget_withdrawn_approvals(self) -> None:
+        """A claim whose approving review was withdrawn was never let in, unless a decision awarded it the prospect."""
+        reviewed = {r.referral for r in self.seen.now["review"].values() if r.outcome == "approved"}
+        awarded = self.seen.award(list(self.claims))
+        for c in self.claims:
+            if c.id in self.memory.activated and c.id not in reviewed and c is not awarded:
+                del self.memory.activated[c.id]
+                self.memory.earning.discard(c.id)
 
     def _by_review(self, c: Candidate) -> bool:
         return self._terms[c.id].claims.activation == "review"
