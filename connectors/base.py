@@ -16,6 +16,13 @@ Cursor = str
 """Where reading stopped: opaque text made and understood only by the connector that returned it."""
 
 
+FAULT = "$fault"
+"""Field of a record that its connector could read only in part: an object with ``field``, ``found`` and ``allowed``.
+
+The record is kept, gives no facts and waits in quarantine with that reason, which says where a person finds it.
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
     """One object as the system holds it.
@@ -80,6 +87,8 @@ class Field:
     length: int | None = None
     values: tuple[str, ...] = ()
     references: tuple[str, ...] = ()
+    calculated: bool = False
+    """A formula or roll-up: its value changes without the record's change stamp, so reading changes misses it."""
 
 
 @dataclass(frozen=True, slots=True)

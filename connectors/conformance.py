@@ -3,6 +3,7 @@
     pytest.register_assert_rewrite("connectors.conformance")  # in conftest.py, for readable failures
 
     class TestAcme(ConnectorConformance):
+        plugin = PLUGIN
         kind, key_field, text_field = "deal", "sync_key", "name"
 
         @pytest.fixture
@@ -11,22 +12,28 @@
         @pytest.fixture
         def connector(self, edit) -> Connector: ...         # the connector to it; small pages, so that paging shows
 
-A capability that the connector does not have is skipped, with the reason.
+A capability that the connector does not have is skipped, with the reason; so is what the driver cannot bring about
+(:class:`Calls`, :class:`Logins`, :class:`Merges`, :class:`LateCommits`). ``docs/connectors.md`` walks through a whole one.
 """
 
 from __future__ import annotations
 
+import inspect
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, NoReturn, Protocol, get_args, runtime_checkable
 
 import pytest
+from pydantic import SecretStr
 
 from connectors.base import Change, Cursor, Describer, FieldType, Page, Query, Reader, Record, Writer, Written
-from connectors.errors import ConnectorError, RetryLater
+from connectors.errors import ConnectorError, NeedsOperator, RetryLater
+from connectors.faults import Faults
+from connectors.registry import Plugin
 
 
 class SystemDriver(Protocol):
-    """A person's hands in the system: edits that do not go through the connector, a look inside, and faults."""
+    """A person's hands in the system: edits that do not go through the connector, and a look inside."""
 
     def create(self, kind: str, fields: Mapping[str, Any]) -> str:
         """A new record; returns its id."""
@@ -48,6 +55,11 @@ class SystemDriver(Protocol):
         """How many undeleted records hold this value: the system's own truth."""
         ...
 
+
+@runtime_checkable
+class Calls(Protocol):
+    """A driver of a system that is reached by calls, which can be counted and can fail."""
+
     def calls(self) -> int:
         """API calls that the system has counted."""
         ...
@@ -58,6 +70,15 @@ class SystemDriver(Protocol):
 
     def fail_next(self, status: int) -> None:
         """The next call is answered with this status and not carried out."""
+        ...
+
+
+@runtime_checkable
+class Logins(Protocol):
+    """A driver of a system with logins."""
+
+    def refuse_logins(self) -> None:
+        """From now on no login is accepted, nor any session that there is."""
         ...
 
 
@@ -79,6 +100,35 @@ class LateCommits(Protocol):
         ...
 
 
+class Hands:
+    """Mixed into a :class:`connectors.simulation.Simulator`, makes most of a driver of it: calls, faults, logins, time.
+
+    Time is left alone: right for a system whose reading does not depend on it; others override :meth:`advance`.
+    """
+
+    faults: Faults
+    total_requests: int
+
+    def advance(self, seconds: float) -> None:
+        """Nothing here depends on time."""
+
+    def calls(self) -> int:
+        """Requests that arrived."""
+        return self.total_requests
+
+    def lose_next_answer(self) -> None:
+        """Carry the next request out without answering."""
+        self.faults.add(Faults.lose_answer())
+
+    def fail_next(self, status: int) -> None:
+        """Answer the next request with this status."""
+        self.faults.add(Faults.status(status))
+
+    def refuse_logins(self) -> None:
+        """Answer every request with 401."""
+        self.faults.add(Faults.status(401, times=None))
+
+
 HOSTILE = {
     "quotes": 'O\'Brien "&" \\Sons\\ 100 %_ -- ;/* */',
     "injection": "x' OR Name LIKE '%",
@@ -94,15 +144,22 @@ HOSTILE = {
 }
 
 
+_SECRET = re.compile(r"(?:^|_)(?:secret|password|token|private_key)$")
+_MOST_LOGIN_CALLS = 6
+"""Calls after which a refused login must be a person's business: it is never tried in a loop."""
+
+
 class ConnectorConformance:
     """What every connector must do. Subclasses set the class attributes and the two fixtures.
 
-    ``kind``: an object that can be created, changed and deleted. ``key_field``: its unique external key.
+    ``plugin``: what the registry is given. ``secrets``: those of the connection, which no message may repeat. ``kind``: an object that can be created, changed and deleted. ``key_field``: its unique external key.
     ``text_field``: a text field of at least 40 characters. ``many``: enough records for three pages.
     ``settle_seconds``: longer than the connector's lag and overlap together. ``broken``: fields of a change that
     the system rejects. ``clearable_field``: a text field that may be empty, when ``text_field`` may not.
     """
 
+    plugin: ClassVar[Plugin]
+    secrets: ClassVar[tuple[str, ...]] = ()
     kind: ClassVar[str]
     key_field: ClassVar[str]
     text_field: ClassVar[str]
@@ -124,6 +181,48 @@ class ConnectorConformance:
     def new_fields(self, number: int) -> dict[str, Any]:
         """Fields of the numbered record, for creating it; override it when the system requires more."""
         return {self.key_field: f"key-{number:04d}", self.text_field: f"Record {number}"}
+
+    # -- the plugin
+
+    def test_the_settings_refuse_what_they_do_not_know_and_hide_secrets(self) -> None:
+        config = self.plugin.config
+        assert config.model_config.get("extra") == "forbid", "a misspelled setting must be refused"
+        assert config.model_config.get("frozen"), "settings must not change while they are used"
+        for name, field in config.model_fields.items():
+            if _SECRET.search(name):
+                types = (field.annotation, *get_args(field.annotation))
+                assert SecretStr in types, f"{name} must be a SecretStr, so that no log shows it"
+
+    def test_the_plugin_is_whole(self, connector: Any) -> None:
+        taken = inspect.signature(self.plugin.connect).parameters
+        by_name = {"budget", "clock", "sleep"} <= set(taken) or any(
+            one.kind is one.VAR_KEYWORD for one in taken.values()
+        )
+        assert by_name, "connect takes budget, clock and sleep by name"
+        assert isinstance(connector, (Reader, Writer, Describer)), "no capability of connectors.base"
+        assert self.plugin.sources, "which documents of the vendor does it follow?"
+        if self.plugin.mapping is not None:
+            lines = self.plugin.mapping.read_text("utf-8").splitlines()
+            assert f"system: {self.plugin.name}" in lines, "the mapping must say the plugin's name"
+
+    # -- logging in
+
+    def test_connecting_makes_no_call(self, connector: Any, edit: SystemDriver) -> None:
+        assert _calls(edit).calls() == 0, "connect() must wait for the first use"
+
+    def test_a_refused_login_is_for_a_person_and_is_not_tried_in_a_loop(
+        self, connector: Any, edit: SystemDriver
+    ) -> None:
+        if not isinstance(edit, Logins):
+            pytest.skip("the driver says that this system has no logins")
+        edit.create(self.kind, self.new_fields(1))
+        edit.advance(self.settle_seconds)
+        edit.refuse_logins()
+        before = _calls(edit).calls()
+        with pytest.raises(NeedsOperator) as refused:
+            self._read(connector)
+        assert _calls(edit).calls() - before <= _MOST_LOGIN_CALLS, "the login was tried again and again"
+        assert not [secret for secret in self.secrets if secret in str(refused.value)], "the message holds a secret"
 
     # -- describing
 
@@ -271,6 +370,7 @@ class ConnectorConformance:
     def test_a_failing_call_loses_nothing(self, connector: Any, edit: SystemDriver, at_call: int) -> None:
         ids = self._create_many(edit, seconds_apart=1)
         edit.advance(self.settle_seconds)
+        system = _calls(edit)
         cursor: Cursor | None = None
         records: list[Record] = []
         failed = finished = False
@@ -281,13 +381,37 @@ class ConnectorConformance:
                     cursor, finished = page.cursor, page.watermark is not None
                     if place == at_call and not failed:
                         failed = True
-                        edit.fail_next(503)
+                        system.fail_next(503)
             except RetryLater:
                 continue
             if finished:
                 break
         assert finished, "the read did not recover from one failed call"
         assert set(_latest(records)) == set(ids)
+
+    @pytest.mark.parametrize("name", [name for name in HOSTILE if name not in ("nul", "surrogate", "long")])
+    def test_hostile_text_of_a_person_is_read_as_it_is(self, connector: Any, edit: SystemDriver, name: str) -> None:
+        text = HOSTILE[name]
+        created = edit.create(self.kind, {**self.new_fields(1), self.text_field: text})
+        edit.create(self.kind, self.new_fields(2))
+        edit.advance(self.settle_seconds)
+        found = _latest(self._read(connector)[0])
+        assert len(found) == 2 and found[created].fields[self.text_field] == text
+
+    def test_a_busy_system_is_waited_for(self, connector: Any, edit: SystemDriver) -> None:
+        ids = self._create_many(edit, seconds_apart=1)
+        edit.advance(self.settle_seconds)
+        for _ in range(3):
+            _calls(edit).fail_next(429)
+        for _ in range(10):
+            try:
+                records, _ = self._read(connector)
+            except RetryLater as busy:
+                assert busy.retry_after_seconds >= 0
+                continue
+            assert {record.external_id for record in records} == set(ids)
+            return
+        pytest.fail("a system that was busy for three calls was never read")
 
     # -- fetching
 
@@ -328,7 +452,7 @@ class ConnectorConformance:
         writer = _writer(connector)
         writer.write([self._change(0)])  # logged in, so that the next call is the write
         change = self._change(1)
-        edit.lose_next_answer()
+        _calls(edit).lose_next_answer()
         [first] = writer.write([change])
         assert first.state in ("done", "unknown"), f"an answer was lost, and the write says {first.state}"
         [second] = writer.write([change])
@@ -338,13 +462,28 @@ class ConnectorConformance:
     def test_a_refused_call_is_not_called_done(self, connector: Any, edit: SystemDriver) -> None:
         writer = _writer(connector)
         writer.write([self._change(0)])
-        edit.fail_next(503)
+        _calls(edit).fail_next(503)
         try:
             [result] = writer.write([self._change(1)])
         except RetryLater:
             result = Written(self._change(1).key, "retry")
         done = edit.count(self.kind, self.key_field, result.key)
         assert (result.state == "done") == (done == 1), f"{result.state}, but {done} records are there"
+
+    def test_a_busy_system_rejects_no_write(self, connector: Any, edit: SystemDriver) -> None:
+        writer = _writer(connector)
+        writer.write([self._change(0)])
+        _calls(edit).fail_next(429)
+        change = self._change(1)
+        for _ in range(10):
+            try:
+                [result] = writer.write([change])
+            except RetryLater:
+                continue
+            assert result.state in ("done", "retry", "unknown"), "a busy system was taken for a rejection"
+            if result.state == "done":
+                break
+        assert edit.count(self.kind, self.key_field, change.key) == 1
 
     def test_a_broken_row_leaves_its_neighbours_alone(self, connector: Any, edit: SystemDriver) -> None:
         changes = [self._change(number) for number in range(5)]
@@ -409,9 +548,9 @@ class ConnectorConformance:
         writer.write([self._change(self.many + 1)])  # logged in
         for count in (1, 3, self.many):
             changes = [self._change(number) for number in range(count)]
-            foretold, before = writer.write_calls(changes), edit.calls()
+            foretold, before = writer.write_calls(changes), _calls(edit).calls()
             writer.write(changes)
-            assert edit.calls() - before == foretold, f"{count} changes"
+            assert _calls(edit).calls() - before == foretold, f"{count} changes"
         assert writer.write_calls([]) == 0
 
     # -- steps
@@ -450,6 +589,12 @@ def _writer(connector: Any) -> Writer:
 
 def _describer(connector: Any) -> Describer:
     return connector if isinstance(connector, Describer) else _skip(connector, "Describer")
+
+
+def _calls(edit: SystemDriver) -> Calls:
+    if not isinstance(edit, Calls):
+        pytest.skip("the driver says that this system is not reached by calls")
+    return edit
 
 
 def _skip(connector: Any, capability: str) -> NoReturn:

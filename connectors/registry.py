@@ -21,10 +21,12 @@ GROUP = "referee.connectors"
 OURS = "referee"
 
 BUILTIN = {
+    "files": "connectors.files:PLUGIN",
     "hubspot": "connectors.hubspot:PLUGIN",
     "memory": "connectors.memory:PLUGIN",
     "netsuite": "connectors.netsuite:PLUGIN",
     "salesforce": "connectors.salesforce:PLUGIN",
+    "tryton": "connectors.tryton:PLUGIN",
 }
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, TypeVar
 
 import typer
 
-Config = Annotated[Path, typer.Option("--config", "-c", help="The settings file.", show_default=True)]
-Json = Annotated[bool, typer.Option("--json", help="JSON on standard output.")]
+from jobs import connector_commands, mapping_commands
+from jobs.printing import DEFAULT, Config, Json
+from jobs.printing import print_json as _print_json
+
 Only = Annotated[list[str] | None, typer.Option("--connection", help="Only this connection; repeatable.")]
 Allow = Annotated[str | None, typer.Option("--allow", help="Your name: lets a plan past its brakes.", metavar="NAME")]
 Programs = Annotated[
@@ -19,7 +20,6 @@ Records = Annotated[str | None, typer.Option("--records", "-r", help="JSON Lines
 AsOf = Annotated[str | None, typer.Option("--as-of", help="Local date of the program, YYYY-MM-DD.", metavar="DATE")]
 Sets = Annotated[list[str] | None, typer.Option("--set", help="Override one setting: key=value.")]
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="Write here, not to standard output.")]
-DEFAULT = Path("referee.yaml")
 
 
 def register(app: typer.Typer) -> None:
@@ -54,6 +54,8 @@ def register(app: typer.Typer) -> None:
     letters.command("list")(letters_list)
     letters.command("retry")(letters_retry)
     app.add_typer(letters, name="dead-letters")
+    connector_commands.register(app)
+    mapping_commands.register(app)
 
 
 def init(
@@ -142,11 +144,28 @@ def apply(config: Config = DEFAULT, connection: Only = None, allow: Allow = None
         raise typer.Exit(1)
 
 
-def remap(config: Config = DEFAULT, connection: Only = None, json: Json = False) -> None:
+def remap(
+    config: Config = DEFAULT,
+    connection: Only = None,
+    diff: Annotated[bool, typer.Option("--diff", help="Only show what would change; writes nothing.")] = False,
+    mapping: Annotated[str | None, typer.Option("--mapping", help="With --diff: a version or a file instead.")] = None,
+    run: Annotated[
+        int | None, typer.Option("--run", help="With --diff: what this run read, beside what it made.")
+    ] = None,
+    json: Json = False,
+) -> None:
     """Make the facts anew from what is stored, after a mapping was changed; nothing is pulled."""
     from jobs.installation import installation
-    from jobs.remap import remap_connections, show_remap
+    from jobs.problems import UserError
+    from jobs.remap import differences, remap_connections, show_differences, show_remap
 
+    if not diff and (mapping is not None or run is not None):
+        raise UserError("remap: found --mapping or --run; allowed: together with --diff, which writes nothing")
+    if diff:
+        with installation(config) as here:
+            found = differences(here, connection, mapping, run)
+        _print_json(found) if json else show_differences(found)
+        return
     with installation(config) as here:
         found = remap_connections(here, connection)
     _print_json(found) if json else show_remap(found)
@@ -174,12 +193,17 @@ def explain(
     """
     from jobs.explain import explain_file, explain_key, show_explanation
     from jobs.installation import installation
+    from jobs.trace import names_a_record, show_trace, trace_record
 
     if records is not None:
         found = explain_file(key, _given("--program", program), records, _given("--as-of", as_of), sets or [])
     else:
         _only_with_records(program, as_of, sets)
         with installation(config) as here:
+            if names_a_record(here, key):
+                record = trace_record(here, key)
+                _print_json(record) if json else show_trace(record)
+                return
             found = explain_key(here, key)
     show_explanation(found, "json" if json else format, output)
 
@@ -227,17 +251,22 @@ def status(config: Config = DEFAULT, json: Json = False) -> None:
 
 
 def trace(
-    record: Annotated[str, typer.Argument(help="CONNECTION:OBJECT:ID, such as crm:Lead:00Q…")],
+    record: Annotated[
+        str,
+        typer.Argument(
+            help="CONNECTION:OBJECT:ID, such as crm:Lead:00Q…; a system's name will do where one connection has it."
+        ),
+    ],
     config: Config = DEFAULT,
     json: Json = False,
 ) -> None:
-    """Everything held about one external record: versions seen, facts made, rejections."""
-    from jobs.explain import show_explanation, trace_record
+    """Everything that happened to one external record: seen, mapped, decided, planned, written, answered, read back."""
     from jobs.installation import installation
+    from jobs.trace import show_trace, trace_record
 
     with installation(config) as here:
         found = trace_record(here, record)
-    show_explanation(found, "json" if json else "text")
+    _print_json(found) if json else show_trace(found)
 
 
 def test(
@@ -275,9 +304,23 @@ def demo(
     keep: Annotated[
         Path | None, typer.Option("--keep", help="Folder in which the demo's store and settings stay.")
     ] = None,
+    real: Annotated[
+        bool, typer.Option("--real", help="A shorter story on a real Tryton server instead of simulated systems.")
+    ] = False,
+    install: Annotated[
+        bool,
+        typer.Option("--install", help="With --real: let uv or pip make the server's environment, if it is not there."),
+    ] = False,
     json: Json = False,
 ) -> None:
     """Two simulated systems, three partners, two months of syncs: watch a contested company being settled."""
+    if real:
+        from jobs.demo_real import run_real_demo
+
+        run_real_demo(keep, install=install, json=json)
+        return
+    if install:
+        raise typer.BadParameter("goes with --real only", param_hint="--install")
     from jobs.demo import run_demo
 
     run_demo(keep, json=json)
@@ -396,10 +439,3 @@ def _only_with_records(program: list[str] | None, as_of: str | None, sets: list[
     for option, value in (("--program", program), ("--as-of", as_of), ("--set", sets)):
         if value:
             raise UserError(f"{option}: found without --records; allowed: with --records FILE")
-
-
-def _print_json(value: Any) -> None:
-    import orjson
-
-    sys.stdout.buffer.write(orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE, default=str))
-    sys.stdout.buffer.flush()

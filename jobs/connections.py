@@ -49,21 +49,30 @@ class Open:
 
 
 def open_connection(
-    settings: Settings, name: str, store: Store, clock: Clock, sleep: Callable[[float], None] = time.sleep
+    settings: Settings,
+    name: str,
+    store: Store,
+    clock: Clock,
+    sleep: Callable[[float], None] = time.sleep,
+    *,
+    mapping: Mapping | None = None,
 ) -> Open:
-    """Open one connection. Raises: ``UserError`` for its settings, ``SyncError`` for its mapping."""
+    """Open one connection, with its own mapping unless another is given.
+
+    Raises: ``UserError`` for its settings, ``SyncError`` for its mapping.
+    """
     chosen = settings.connections[name]
     plugin = load(chosen.system)
     config = connector_config(settings, name, plugin)
     budget = ApiBudget(store, name, now=clock, sleep=sleep, share=chosen.quota_share, slots=chosen.concurrency)
     connector = plugin.connect(config, budget=budget, clock=clock, sleep=sleep)
-    return Open(name, chosen, plugin, connector, mapping_of(settings, name, plugin), budget)
+    return Open(name, chosen, plugin, connector, mapping or mapping_of(settings, name, plugin), budget)
 
 
 def connector_config(settings: Settings, name: str, plugin: Plugin) -> Any:
     """The connector's own settings, checked. Raises: ``UserError`` naming the key, never its value."""
     try:
-        return plugin.config.model_validate(settings.connections[name].settings)
+        return plugin.config.model_validate(settings.connections[name].settings, context={"folder": settings.folder})
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         keys = ("connections", name, "settings", *map(str, first["loc"]))

@@ -1,10 +1,10 @@
-"""Job: explain a row of the outcome, down to the records, their versions and the clauses; trace an external record."""
+"""Job: explain a row of the outcome, down to the records, their versions and the clauses."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime
 from difflib import get_close_matches
 from pathlib import Path
@@ -18,7 +18,6 @@ from jobs.derivation.tree import Derivations, Node
 from jobs.installation import Installation
 from jobs.problems import UserError
 from jobs.settle_file import date_option, load_programs, read_records, settled_program
-from jobs.show import console
 from jobs.stored import stored_outcome
 from rules.clauses import statements
 from sync import fact_reading
@@ -26,20 +25,20 @@ from sync.book import entry_of
 from sync.book_tables import entry_head
 
 FORMATS = ("text", "json", "html", "mermaid", "png", "svg")
-_NAMES = {
+KEYS = {
     "claims": "referral", "entries": "key", "statements": "id", "tiers": "partner", "support": "account", "tasks": "key",
 }  # fmt: skip
+"""What names a row of each list of the outcome."""
 
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """Everything the outcome says about a key: its rows, and the tree of each; or what is held of an external record."""
+    """Everything the outcome says about a key: its rows, and the tree of each."""
 
     key: str
     rows: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     trees: list[Node] = field(default_factory=list)
     facts: list[dict[str, Any]] = field(default_factory=list)
-    trace: dict[str, Any] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """The explanation as plain values."""
@@ -50,7 +49,6 @@ class Explanation:
             "clauses": statements(clauses),
             "facts": self.facts,
             "derivations": [tree.as_json() for tree in self.trees],
-            **({"trace": self.trace} if self.trace else {}),
         }
 
 
@@ -78,9 +76,7 @@ def explain_file(key: str, programs: Sequence[str], records: str, as_of: str, se
 
 
 def explain_key(here: Installation, key: str) -> Explanation:
-    """Explain a key of the stored outcome, or trace an external record. Raises: ``UserError`` when nothing has that key."""
-    if key.split(":", 1)[0] in here.settings.connections:
-        return trace_record(here, key)
+    """Explain a key of the stored outcome. Raises: ``UserError`` when nothing has that key."""
     now = here.clock()
     with here.store.reading() as db:
         outcome = stored_outcome(db, here.programs, {p.id: p.calendar.date_of(now) for p in here.programs})
@@ -104,20 +100,21 @@ def _nothing(key: str, known: Iterable[str], allowed: str) -> UserError:
 
 
 def _keys(outcome: Mapping[str, Any]) -> set[str]:
-    return {row[name] for each, name in _NAMES.items() for row in outcome[each]}
+    return {row[name] for each, name in KEYS.items() for row in outcome[each]}
 
 
 def _about(outcome: Mapping[str, Any], key: str) -> list[tuple[str, dict[str, Any]]]:
     """The entry, statement or task of that key; else every row about what the key names."""
     for name in ("entries", "statements", "tasks"):
-        own = [(name, row) for row in outcome[name] if row[_NAMES[name]] == key]
+        own = [(name, row) for row in outcome[name] if row[KEYS[name]] == key]
         if own:
             return own
-    return list(_rows_about(outcome, key))
+    return list(rows_about(outcome, key))
 
 
-def _rows_about(outcome: Mapping[str, Any], key: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    for name, named in _NAMES.items():
+def rows_about(outcome: Mapping[str, Any], key: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The rows of the outcome about what a key names, each with the name of its list."""
+    for name, named in KEYS.items():
         for row in outcome[name]:
             if (
                 row[named] == key
@@ -156,20 +153,6 @@ def _posted_at(db: Connection, keys: list[str]) -> dict[str, datetime]:
     """The instant at which each of these entries was posted."""
     found = db.execute(select(entry_head.c.key, entry_head.c.body).where(entry_head.c.key.in_(keys)))
     return {row.key: entry_of(orjson.loads(row.body)).posted_at for row in found}
-
-
-def trace_record(here: Installation, record: str) -> Explanation:
-    """Everything held about one external record. Raises: ``UserError`` for another form or an unknown record."""
-    parts = record.split(":", 2)
-    if len(parts) < 3 or parts[0] not in here.settings.connections:
-        raise UserError(
-            f"trace: found {record!r}; allowed: CONNECTION:OBJECT:ID with one of {', '.join(here.settings.connections)}"
-        )
-    found = here.store.trace(*parts)
-    body: dict[str, Any] = orjson.loads(orjson.dumps(asdict(found), default=str))
-    if not any(body.values()):
-        raise UserError(f"trace: {record} was never seen; run `referee sync`, or look at the id")
-    return Explanation(record, trace=body)
 
 
 def show_explanation(found: Explanation, form: str = "text", output: Path | None = None) -> None:
@@ -217,17 +200,3 @@ def _show_text(found: Explanation) -> None:
     from jobs.derivation.text import show
 
     show(found.trees)
-    out = console()
-    for name, values in found.trace.items():
-        if values:
-            out.print(f"\n[bold]{name}[/]")
-            for value in values if isinstance(values, list) else [values]:
-                out.print(f"  {_shown(value)}", markup=False)
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, list):
-        return ", ".join(map(str, value))
-    if isinstance(value, dict):
-        return ", ".join(f"{key} {part}" for key, part in value.items() if part is not None)
-    return str(value)

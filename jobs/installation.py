@@ -70,6 +70,12 @@ class Installation:
             yield tell
 
 
+def known_connection(here: Installation, name: str) -> None:
+    """Raises: ``UserError`` for a connection that is not in the settings."""
+    if name not in here.settings.connections:
+        raise UserError(f"found the connection {name!r}; allowed: {', '.join(here.settings.connections)}")
+
+
 @contextmanager
 def installation(
     config: Path, *, clock: Clock = wall_clock, sleep: Callable[[float], None] = time.sleep

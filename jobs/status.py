@@ -36,6 +36,7 @@ def status_of(here: Installation) -> dict[str, Any]:
                     {
                         "object": q.kind,
                         "id": q.external_id,
+                        "version": q.version,
                         "code": q.code,
                         "field": q.field,
                         "found": q.found,
@@ -100,7 +101,7 @@ def show_status(found: dict[str, Any]) -> None:
             out.print(f"  {one['connection']}: {one['last_run']['note']}")
         for bad in one["refused"][:10]:
             out.print(
-                f"  {one['connection']} {bad['object']} {bad['id']}: {bad['field']}: found {bad['found']}; allowed: {bad['allowed']}",
+                f"  {one['connection']} {bad['object']} {bad['id']} ({bad['version']}): {bad['field']}: found {bad['found']}; allowed: {bad['allowed']}",
                 markup=False,
             )
     for one in found["programs"]:

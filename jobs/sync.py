@@ -19,7 +19,7 @@ from jobs.connections import Open
 from jobs.leasing import SECONDS, take
 from jobs.stored import Brought, bring_up_to_date, stored_outcome
 from rules.program import Program
-from sync import leases
+from sync import leases, mapping_versions, runs
 from sync.delivery import Delivered
 from sync.outbox import Outbox
 from sync.plan import Plan, make_plan
@@ -103,6 +103,8 @@ def _pull(
             progress(each.name, page)
 
     run = store.start_run("pull", each.name, at=clock())
+    with store.transaction() as db:
+        mapping_versions.use(db, each.name, each.mapping, run, clock())
     pulled = pull(
         store, each.name, each.connector, each.mapping, now=clock, run_id=run,
         progress=stored, crashpoint=crashpoint,
@@ -222,9 +224,18 @@ def apply_plan(
 def _deliver(store: Store, each: Open, clock: Clock, result: Synced, crashpoint: Callable[[str], None]) -> None:
     """Send what is due; what an earlier run left without an answer is settled first."""
     types = {name: types_of(shape) for name, shape in each.descriptions().items()}
-    delivered = Outbox(store, crashpoint=crashpoint).apply(
-        each.name, each.connector, each.connector, clock=clock, calls_left=each.calls_left, types=types
+    outbox = Outbox(store, crashpoint=crashpoint)
+    waiting = any(outbox.counts(each.name).get(state) for state in ("attempted", "pending"))
+    run = store.start_run("write", each.name, at=clock()) if waiting else None
+    delivered = outbox.apply(
+        each.name, each.connector, each.connector, clock=clock, calls_left=each.calls_left, types=types, run_id=run
     )
+    if run is not None:
+        counts = {name: getattr(delivered, name) for name in ("done", "settled", "dead", "waiting", "calls")}
+        state: runs.State = (
+            "failed" if delivered.stopped else "partial" if delivered.dead or delivered.waiting else "ok"
+        )
+        store.finish_run(run, state, counts, at=clock(), note=str(delivered.stopped) if delivered.stopped else None)
     result.written.setdefault(each.name, []).append(delivered)
     log.info("written", connection=each.name, done=delivered.done, dead=delivered.dead, waiting=delivered.waiting)
     if delivered.stopped is not None:

@@ -20,7 +20,7 @@ from connectors.base import Change, Reader, Record, Writer, Written
 from connectors.errors import AnswerLost, ConnectorError, NeedsOperator, RecordRejected, RetryLater
 from sync.agreed import Agreement, agree
 from sync.dead_letters import failure_of
-from sync.outbox_tables import intent
+from sync.outbox_tables import intent, write_event
 from sync.plan_items import Ref
 from sync.sameness import Types, plain, read_as, same
 
@@ -107,6 +107,7 @@ class Delivery:
     types: Mapping[str, Types]
     pace: Pace
     crashpoint: Callable[[str], None]
+    run_id: int | None = None
 
     def run(self) -> Delivered:
         """Settle, then send until nothing is due."""
@@ -163,7 +164,21 @@ class Delivery:
                 self._parked = not rows
             marks = {"state": "attempted", "attempts": intent.c.attempts + 1, "updated_at": now}
             db.execute(intent.update().where(intent.c.id.in_([row.id for row in rows])).values(marks))
+            self._note(db, "sent", [(row, {"batch": f"{rows[0].id}.{rows[0].attempts + 1}"}) for row in rows], now)
         return rows
+
+    def _note(
+        self, db: Connection, event: str, rows: Sequence[tuple[Row[Any], Mapping[str, Any]]], at: datetime
+    ) -> None:
+        """Append what happened to writes, for tracing."""
+        blank = {"batch": None, "state": None, "code": None, "message": None, "external_id": None}
+        events = [
+            {**blank, "intent_id": row.id, "at": at, "event": event, "run_id": self.run_id,
+             "attempt": row.attempts + (row.state == "pending"), **more}
+            for row, more in rows
+        ]  # fmt: skip
+        if events:
+            db.execute(write_event.insert(), events)
 
     def _fitting(self, changes: Sequence[Change], left: int) -> int:
         """How many of the changes cost no more than these calls."""
@@ -183,9 +198,11 @@ class Delivery:
         self.crashpoint("before_send")
         try:
             results = self._write(changes)
-        except (NeedsOperator, RetryLater):
+        except (NeedsOperator, RetryLater) as error:
             # Not the rows' fault: the attempt does not count. They stay attempted, since some may have gone through.
+            told = {"code": error.code, "message": str(error)[:_LONGEST_MESSAGE]}
             with self._transaction() as db:
+                self._note(db, "unanswered", [(row, told) for row in rows], self.clock())
                 mine = intent.c.id.in_([row.id for row in rows]) & (intent.c.state == "attempted")
                 db.execute(intent.update().where(mine).values(attempts=intent.c.attempts - 1))
             raise
@@ -291,7 +308,7 @@ class Delivery:
             keys = [outcome.row.key for outcome in outcomes]
             waiting = select(intent.c.object, intent.c.key_field, intent.c.key).where(self._mine("pending"))
             newer = {tuple(row) for row in db.execute(waiting.where(intent.c.key.in_(keys)))}
-            updates, agreements, counts = [], [], Counter[str]()
+            updates, agreements, events, counts = [], [], [], Counter[str]()
             for one in outcomes:
                 row = one.row
                 if row.id not in open_rows:
@@ -303,6 +320,9 @@ class Delivery:
                      "to_failure": one.failure, "to_next_at": one.next_at,
                      "to_external_id": one.external_id or row.external_id, "to_updated_at": now}
                 )  # fmt: skip
+                events.append(
+                    (row, {"state": state, "code": one.code, "message": one.message, "external_id": one.external_id})
+                )
                 counts[done if state == "done" else state] += 1
                 if state == "done":
                     ref = Ref(row.object, row.key_field or None, row.key)
@@ -314,6 +334,7 @@ class Delivery:
                 }
                 db.execute(intent.update().where(intent.c.id == bindparam("row")).values(names), updates)
             agree(db, self.connection, agreements, now)
+            self._note(db, "answered" if done == "done" else "read_back", events, now)
             self.crashpoint("before_ack_commit")
         self._counts.update(counts)
         self.crashpoint("after_ack_commit")

@@ -32,7 +32,6 @@ from sync.payloads import (
     all_encoded,
     content_hash,
     decoded,
-    optional_micros,
     record_of,
     storable,
 )
@@ -202,10 +201,10 @@ class _Item(NamedTuple):
     """The record's instants in micros."""
 
 
-def held_fields(connection: Connection, stream: Stream, external_ids: Sequence[str]) -> set[str]:
-    """Names of the raw fields of these records' current versions."""
+def held_records(connection: Connection, stream: Stream, external_ids: Sequence[str]) -> list[Record]:
+    """The current versions of these records, as the system said them."""
     found = rows(connection, _REPLAYED, stream.id, list(external_ids))
-    return {name for _, _, _, *row in found for name in record_of(stream.kind, row).fields}
+    return [record_of(stream.kind, row) for _, _, _, *row in found]
 
 
 class Landing:
@@ -266,9 +265,9 @@ class Landing:
         for record, external_id, payload in zip(records, ids, all_encoded(records), strict=True):
             digest = content_hash(payload, record.deleted, record.merged_into)
             head = heads.get(external_id)
-            stamp = optional_micros(record.modified_at)
+            stamp = None if record.modified_at is None else micros(record.modified_at)
             if head is None:
-                created = optional_micros(record.created_at)
+                created = None if record.created_at is None else micros(record.created_at)
                 new.append(_Item(record, external_id, payload, digest, None, 1, created, stamp))
                 continue
             held = head.modified_at
@@ -278,7 +277,7 @@ class Landing:
             elif stamp is not None and held is not None and stamp < held:
                 stale += 1
             else:
-                created = optional_micros(record.created_at)
+                created = None if record.created_at is None else micros(record.created_at)
                 changed.append(_Item(record, external_id, payload, digest, head, 0, created, stamp))
         unchanged = len(records) - len(new) - len(changed) - stale
         run_each(self._connection, _TOUCH, touched)

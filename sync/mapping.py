@@ -22,7 +22,7 @@ from sync.raw_rows import Get, Lookups, LookupUse, Row, Scope, Source, Use, list
 from sync.record_shapes import Shape, record_types, shapes_of
 from sync.transforms import text
 from sync.write_maps import Desired, WriteMap, write_map_of
-from sync.yaml_nodes import MappingError, Node, did_you_mean, read_yaml
+from sync.yaml_nodes import MappingError, Node, did_you_mean, read_text, read_yaml
 
 __all__ = ["Desired", "Lookups", "Mapped", "Mapping", "MappingError", "ObjectMap", "Reject", "WriteMap", "load_mapping"]
 
@@ -40,6 +40,8 @@ class Mapping:
     objects: tuple[ObjectMap, ...]
     writes: tuple[WriteMap, ...]
     hash: str
+    text: str
+    """The file as it was read."""
     protected: tuple[str, ...] = ()
 
     def object(self, kind: str) -> ObjectMap:
@@ -55,6 +57,7 @@ def load_mapping(path: Path | str, text: str | None = None) -> Mapping:
 
     Raises: ``MappingError`` naming file, line, key, what was found and what is allowed.
     """
+    text = text if text is not None else read_text(path)
     root = read_yaml(path, text)
     keys = root.keys(("system", "name", "zone", "objects", "write", "protected"), ("system",))
     if "objects" not in keys and "write" not in keys:
@@ -65,7 +68,7 @@ def load_mapping(path: Path | str, text: str | None = None) -> Mapping:
     protected = tuple(node.text("Object.Field, with * for any text") for node in _list(keys.get("protected")))
     writes = tuple(write_map_of(node, protected, scope) for node in _list(keys.get("write")))
     name = keys["name"].text() if "name" in keys else system
-    return Mapping(system, name, objects, writes, _digest(root.plain), protected)
+    return Mapping(system, name, objects, writes, _digest(root.plain), text, protected)
 
 
 def _list(node: Node | None) -> list[Node]:

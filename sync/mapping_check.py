@@ -10,7 +10,7 @@ from sync.raw_rows import Use
 from sync.write_maps import WriteField, WriteMap
 from sync.yaml_nodes import Node, did_you_mean
 
-_UNFIT: dict[str, frozenset[str]] = {
+UNFIT: dict[str, frozenset[str]] = {
     "date": frozenset({"boolean", "money", "decimal", "reference", "picklist", "json", "id"}),
     "instant": frozenset({"boolean", "money", "decimal", "reference", "picklist", "json", "id"}),
     "money": frozenset({"boolean", "date", "datetime", "reference", "picklist", "json", "id"}),
@@ -100,6 +100,11 @@ def _reads(part: ObjectMap, seen: Description) -> Iterator[Problem]:
     for use in part.uses:
         field, problems = _exists(use.place, use.path, seen)
         yield from problems
+        if field is not None and field.calculated:
+            yield _problem(
+                use.place, f"the calculated field {field.name}", "a field whose changes move the record's stamp",
+                "A formula's new value is seen only when something else of the record changes", warning=True,
+            )  # fmt: skip
         if field is not None and use.target:
             yield from _fits(use, field)
 
@@ -109,7 +114,7 @@ def _fits(use: Use, field: Field) -> Iterator[Problem]:
         yield from _words(use, field)
     elif use.transforms:
         return
-    elif field.type in _UNFIT.get(use.shape.kind, ()):
+    elif field.type in UNFIT.get(use.shape.kind, ()):
         yield _problem(
             use.place, f"{field.name} of type {field.type} for {use.target}", f"a field that holds {use.shape.kind}",
             "Or a transform, or a table of values, that makes one of it",

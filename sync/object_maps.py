@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from connectors.base import Query, Record
+from connectors.base import FAULT, Query, Record
 from rules.errors import RecordError
 from rules.records import parse
 from sync.conditions import Condition
@@ -139,11 +139,11 @@ class ObjectMap:
     def _mapped(self, record: Record, row: Row) -> Mapped:
         if record.deleted:
             return Mapped(record.external_id, ())
+        if FAULT in record.fields:
+            return Mapped(record.external_id, (), _unreadable(record.fields[FAULT]))
         row.record, row.fields = record, record.fields
         try:
-            found: list[tuple[dict[str, Any], bytes]] = []
-            for plan in self.records:
-                found += plan.facts(row)
+            found = [made for plan in self.records for made in plan.facts(row)]
         except Refused as error:
             return Mapped(
                 record.external_id, (), _reject(error.code, error.field, error.found, error.allowed, error.waits_for)
@@ -160,6 +160,13 @@ class ObjectMap:
         return Mapped(
             record.external_id, tuple(fact for fact, _ in found), None, tuple(written for _, written in found)
         )
+
+
+def _unreadable(fault: Any) -> Reject:
+    """The reject of a record that its connector could not read; the place in ``field`` is told whole."""
+    told = fault if isinstance(fault, dict) else {}
+    field, found, allowed = (str(told.get(name, "")) for name in ("field", "found", "allowed"))
+    return _reject("unreadable", field, found, allowed)
 
 
 def _reject(code: RejectCode, field: str, found: str, allowed: str, waits_for: tuple[str, str] | None = None) -> Reject:

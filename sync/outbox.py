@@ -81,11 +81,13 @@ class Outbox:
         fence: Callable[[Connection], None] | None = None,
         types: Mapping[str, Types] | None = None,
         pace: Pace | None = None,
+        run_id: int | None = None,
     ) -> Delivered:
         """Send what is due, and settle what an earlier run left without an answer. Call it under the connection's lease.
 
         ``calls_left`` says how many API calls we may still make in the system's window (``None``: not limited);
         what does not fit waits. ``fence`` is called inside every transaction and raises when the lease is lost.
+        ``run_id``: the run that what happens is noted under.
         Errors that concern the whole connection end the run and are in ``Delivered.stopped``; nothing is lost.
         """
         return Delivery(
@@ -99,6 +101,7 @@ class Outbox:
             types or {},
             pace or Pace(),
             self._crashpoint,
+            run_id,
         ).run()
 
     def agreed(self, connection: str) -> dict[Ref, dict[str, Any]]:
@@ -236,6 +239,7 @@ class _Enqueueing:
             "connection": self._plan.connection, "object": item.ref.object, "key_field": item.ref.key_field or "",
             "key": item.ref.key, "action": item.action, "payload": written_as(payload), "payload_hash": name,
             "parent": item.parent or "", "rank": rank, "because": item.because, "state": "pending",
+            "changes": written_as({one.name: [one.before, one.after] for one in item.changes}),
             "external_id": item.external_id, "plan_hash": self._hash, "created_at": self._at, "updated_at": self._at,
         }  # fmt: skip
 

@@ -19,6 +19,7 @@ intent = table(
     Column("parent", Text, nullable=False, server_default="", comment="writes under one parent follow each other"),
     Column("rank", Count, nullable=False, comment="position of the object in its plan: what others need goes first"),
     Column("because", Text, nullable=False, server_default=""),
+    Column("changes", Text, nullable=False, server_default="{}", comment="JSON: field → [before, after], as planned"),
     Column("state", Text, nullable=False, comment="pending, attempted, done, dead or superseded"),
     Column("attempts", Count, nullable=False, server_default="0"),
     Column("next_at", Instant, comment="not before; null: at once"),
@@ -39,6 +40,24 @@ Index(
 )  # fmt: skip
 Index("ix_intent_live", intent.c.connection, intent.c.state, intent.c.rank, intent.c.parent, intent.c.id, sqlite_where=_live, postgresql_where=_live)  # fmt: skip
 Index("ix_intent_key", intent.c.connection, intent.c.object, intent.c.key)
+
+write_event = append_only(
+    table(
+        "write_event",
+        Column("id", Count, primary_key=True),
+        Column("intent_id", Count, nullable=False),
+        Column("at", Instant, nullable=False),
+        Column("event", Text, nullable=False, comment="sent, answered, read_back or unanswered"),
+        Column("run_id", Count),
+        Column("attempt", Count, nullable=False),
+        Column("batch", Text, comment="of sent: rows that were handed to the writer together have the same"),
+        Column("state", Text, comment="what the write became by it"),
+        Column("code", Text),
+        Column("message", Text),
+        Column("external_id", Text),
+    )
+)
+Index("ix_write_event_intent", write_event.c.intent_id)
 
 agreed = table(
     "agreed",

@@ -31,6 +31,8 @@ class Held:
     first_seen: datetime
     last_seen: datetime
     attempts: int
+    version: str
+    """The system's token of the version that was refused; of a file, its name and line."""
 
 
 def hold(connection: Connection, stream_id: int, refused: Sequence[tuple[str, int, Any]], seen_at: int) -> None:
@@ -67,10 +69,11 @@ def listed(
         Held(
             *(connection_name, kind_name, identity, seq, code, field, value, allowed),
             None if parent is None else (parent, parent_id),
-            *(now, instant(first), instant(last), attempts),
+            *(now, instant(first), instant(last), attempts, version),
         )
         for (
-            connection_name, kind_name, identity, seq, code, field, value, allowed, parent, parent_id, now, first, last, attempts
+            connection_name, kind_name, identity, seq, code, field, value, allowed, parent, parent_id, now, first, last, attempts,
+            version,
         ) in found
     ]  # fmt: skip
 
@@ -98,8 +101,9 @@ _HELD_OF_THESE = "SELECT external_id FROM quarantine WHERE stream_id = ? AND sta
 _RELEASE = "UPDATE quarantine SET state = 'released', last_seen = ? WHERE stream_id = ? AND external_id = ?"
 _LISTED = """
 SELECT s.connection, s.kind, q.external_id, q.seq, q.code, q.field, q.found, q.allowed, q.waits_for_kind, q.waits_for_id,
-    q.state, q.first_seen, q.last_seen, q.attempts
+    q.state, q.first_seen, q.last_seen, q.attempts, v.version
 FROM quarantine q JOIN stream s ON s.id = q.stream_id
+JOIN record r ON r.stream_id = q.stream_id AND r.external_id = q.external_id JOIN record_version v ON v.id = r.version_id
 WHERE (s.connection = ? OR CAST(? AS TEXT) IS NULL) AND (s.kind = ? OR CAST(? AS TEXT) IS NULL)
     AND (q.state = ? OR CAST(? AS TEXT) IS NULL) AND (q.external_id = ? OR CAST(? AS TEXT) IS NULL)
 ORDER BY q.first_seen, s.kind, q.external_id

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import Literal
 
-RejectCode = Literal["type", "missing", "picklist", "waiting", "record"]
+RejectCode = Literal["type", "missing", "picklist", "waiting", "record", "unreadable"]
 
 
 class Refused(Exception):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
 import orjson
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, Select, insert, select, update
 
 from sync.tables import run
 
@@ -43,14 +43,27 @@ def finish(
     connection.execute(update(run).where(run.c.id == run_id).values(**values))
 
 
+def named(connection: Connection, ids: Collection[int]) -> dict[int, Run]:
+    """Runs by their number; those that are not there are left out."""
+    return {
+        number: found[0] for number in sorted(ids) if (found := _runs(connection, _QUERY.where(run.c.id == number)))
+    }
+
+
 def listed(connection: Connection, job: str | None = None, name: str | None = None, limit: int = 100) -> list[Run]:
     """The latest runs, newest first."""
-    query = select(
-        run.c.id, run.c.job, run.c.connection, run.c.state, run.c.counts, run.c.note, run.c.started_at, run.c.ended_at
-    )
+    query = _QUERY
     if job is not None:
         query = query.where(run.c.job == job)
     if name is not None:
         query = query.where(run.c.connection == name)
-    found = connection.execute(query.order_by(run.c.id.desc()).limit(limit))
-    return [Run(r[0], r[1], r[2], r[3], orjson.loads(r[4]), r[5], r[6], r[7]) for r in found]
+    return _runs(connection, query.order_by(run.c.id.desc()).limit(limit))
+
+
+_QUERY = select(
+    run.c.id, run.c.job, run.c.connection, run.c.state, run.c.counts, run.c.note, run.c.started_at, run.c.ended_at
+)
+
+
+def _runs(connection: Connection, query: Select[Any]) -> list[Run]:
+    return [Run(r[0], r[1], r[2], r[3], orjson.loads(r[4]), r[5], r[6], r[7]) for r in connection.execute(query)]

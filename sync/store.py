@@ -196,7 +196,12 @@ class Store:
         """Names of the raw fields that some hundreds of the stream's records have."""
         ids = self.record_ids(stream, after=None, limit=500)
         with self.reading() as database:
-            return landing.held_fields(database, stream, ids)
+            return {name for record in landing.held_records(database, stream, ids) for name in record.fields}
+
+    def records(self, stream: Stream, external_ids: Sequence[str]) -> list[Record]:
+        """The current versions of these records, as the system said them."""
+        with self.reading() as database:
+            return landing.held_records(database, stream, external_ids)
 
     def set_stream(self, stream: Stream, **changes: Any) -> Stream:
         """Change ``cursor``, ``watermark``, ``reading``, ``complete``, ``query_hash`` or ``mapping_hash``."""

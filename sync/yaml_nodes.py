@@ -124,15 +124,18 @@ class Node:
         return word
 
 
-def read_yaml(path: Path | str, text: str | None = None) -> Node:
+def read_text(path: Path | str) -> str:
+    """The text of a file. Raises: ``MappingError``."""
+    try:
+        return Path(path).read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "bytes that are not UTF-8"
+        raise MappingError(str(path), 1, "", str(reason), "a readable UTF-8 file") from None
+
+
+def read_yaml(path: Path | str, text: str) -> Node:
     """Read one YAML document. Raises: ``MappingError`` for text that is no YAML, or is too large."""
     file = str(path)
-    if text is None:
-        try:
-            text = Path(path).read_text(encoding="utf-8-sig")
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "bytes that are not UTF-8"
-            raise MappingError(file, 1, "", str(reason), "a readable UTF-8 file") from None
     if len(text) > LARGEST_FILE:
         raise MappingError(file, 1, "", f"{len(text)} characters", f"a file of at most {LARGEST_FILE}")
     if _brackets(text) > DEEPEST:

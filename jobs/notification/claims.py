@@ -11,11 +11,12 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 from jobs.notification.event import Event
-from jobs.report.leads import STATUSES, Lead, by_partner, statuses
+from jobs.report.leads import QUALIFIED, STATUSES, Lead, by_partner, statuses, told
 from jobs.report.picture import Picture, Row
 from rules.calendar import add_months, month_start, next_month
 from rules.money import ZERO, text
 from rules.records import Decision
+from sync.verdicts import Verdict
 
 ACTIVE = ("qualified", "engaged", "proposal")
 WEEK = timedelta(days=7)
@@ -68,16 +69,25 @@ def _reviews(picture: Picture) -> Iterator[Event]:
         claim = claims.get(review.referral)
         if claim is None:
             continue
-        on = picture.program.calendar.date_of(picture.timelines("review")[name][0].at)
+        at = picture.timelines("review")[name][0].at
+        on = picture.program.calendar.date_of(at)
         company = picture.last_known("referral", review.referral).company
-        to, reason = claim["partner"], review.reason or "none was given"
-        if review.outcome == "approved":
+        to, then = claim["partner"], _verdict_at(picture, review.referral, at)
+        if review.outcome == "approved" and then is not None and then.state in QUALIFIED:
             note = f"Note: {review.reason}" if review.reason else ""
             yield Event("review_approved", to, review.referral, on, {"company": company, "note": note})
             yield Event("project_assigned", to, review.referral, on, {"company": company, "by": review.by})
-        else:
-            fields = {"company": company, "outcome": review.outcome, "reason": reason}
+        else:  # an approval alone does not lift a condition that failed
+            approved = review.outcome == "approved"
+            reason = told(then) if approved and then is not None else review.reason or "none was given"
+            fields = {"company": company, "outcome": "not accepted" if approved else review.outcome, "reason": reason}
             yield Event("review_refused", to, review.referral, on, fields)
+
+
+def _verdict_at(picture: Picture, referral: str, instant: datetime) -> Verdict | None:
+    """How a claim stood right after an instant."""
+    known = [verdict for at, verdict in picture.verdicts(referral) if at <= instant]
+    return known[-1] if known else None
 
 
 def _conflicts(picture: Picture, own: Sequence[Lead]) -> Iterator[Event]:

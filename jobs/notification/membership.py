@@ -27,7 +27,7 @@ def membership_events(picture: Picture) -> Iterator[Event]:
         yield from _tiers(picture, partner, history)
     for name, ticket in picture.facts("ticket").items():
         if ticket.partner in picture.partners and ticket.first_response_at is not None:
-            on = picture.program.calendar.date_of(ticket.first_response_at)
+            on = picture.seen_on("ticket", name, "first_response_at")
             yield Event("ticket_answered", ticket.partner, name, on, {"subject": ticket.subject})
 
 
@@ -39,11 +39,18 @@ def _applications(picture: Picture) -> Iterator[Event]:
         days = terms.review_business_days if terms else None
         answer_by = calendar.business_day_after(application.applied_on, days) if days else None
         received = {**applicant, "answer_by": f"by {answer_by}" if answer_by else "as soon as it is made"}
-        yield Event("application_received", to, name, application.applied_on, received, due_on=answer_by)
+        yield Event(
+            "application_received",
+            to,
+            name,
+            picture.seen_on("application", name, "applied_on"),
+            received,
+            due_on=answer_by,
+        )
         if application.decided_on is not None:
             accepted = (application.outcome or "").casefold() in ACCEPTED
             kind = "application_accepted" if accepted else "application_refused"
-            yield Event(kind, to, name, application.decided_on, applicant)
+            yield Event(kind, to, name, picture.seen_on("application", name, "decided_on"), applicant)
 
 
 def _managers(picture: Picture) -> Iterator[Event]:

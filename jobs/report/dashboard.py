@@ -25,7 +25,7 @@ LEADS = Table(
     "leads",
     ("program", "partner", "referral", "company", "account", "status", "stage", "state", "submitted_on", "qualified_on",
      "won_on", "commenced_on", "first_earned_on", "protected_until", "value", "currency", "services", "industry",
-     "contract_kinds", "because"),
+     "contract_kinds", "tier", "because"),
     ("program", "partner", "referral"),
 )  # fmt: skip
 DEALS = Table(
@@ -156,6 +156,7 @@ def _lead_row(picture: Picture, lead: Lead, asked: Asked) -> Row:
         "services": [str(each) for each in services] if isinstance(services, list) else [services] if services else [],
         "industry": details.get("industry"),
         "contract_kinds": sorted({each.kind for each in lead.contracts}),
+        "tier": picture.tier_of(lead.claim["partner"]),
         "because": lead.claim["because"] if asked.partner is None else told(lead.verdicts[-1][1]),
     }
 

@@ -73,7 +73,10 @@ def to_come(picture: Picture, lead: Lead, contract: Contract) -> tuple[Rate | No
 def worth(picture: Picture, contract: Contract) -> Decimal | None:
     """What of a contract's value commission is expected on: its first year's where the program pays on that."""
     term = first_year_term(picture)
-    return first_year_revenue(picture, contract, term) if term else contract_value(contract)
+    if term is None:
+        return contract_value(contract)
+    signed = first_year_revenue(picture, contract, term, signed_only=True)
+    return first_year_revenue(picture, contract, term) if signed is None else signed
 
 
 def _terms(picture: Picture, day: date) -> Iterator[Sharing]:

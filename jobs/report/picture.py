@@ -132,6 +132,13 @@ class Picture:
         history, day = self.tiers.get(partner), day or self.as_of
         return history.on(day, self.program.calendar.end_of(day)) if history else None
 
+    def seen_on(self, kind: str, identity: str, field: str) -> date:
+        """The local date on which a field of a record that is there could first be read."""
+        views = self.timelines(kind)[identity]
+        return self.program.calendar.date_of(
+            next(view.at for view in views if view.fact is not None and getattr(view.fact, field) is not None)
+        )
+
     def verdicts(self, referral: str) -> Sequence[tuple[datetime, Verdict]]:
         """How a claim stood through time."""
         return self.claims[referral].verdicts

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import pytest
 
 from connectors.conformance import ConnectorConformance
+from connectors.hubspot import PLUGIN
 from connectors.hubspot.connector import HubSpotConnector
 from connectors.hubspot.simulator.schema import sync_key
 from connectors.simulation import Faults, SimRequest
@@ -56,8 +57,12 @@ class PortalDriver:
     def fail_next(self, status: int) -> None:
         self.portal.faults.add(Faults.status(status, match=_data))
 
+    def refuse_logins(self) -> None:
+        self.portal.faults.add(Faults.status(401, times=None))
+
 
 class TestHubSpot(ConnectorConformance):
+    plugin = PLUGIN
     kind, key_field, text_field = "p_commission", "sync_key", "corrects"
     broken: ClassVar[Mapping[str, Any]] = {"kind": "no such kind"}
 

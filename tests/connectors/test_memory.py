@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
 from connectors.base import Description, Field, Page, Query
 from connectors.conformance import ConnectorConformance
@@ -60,6 +62,7 @@ class MemoryDriver:
 
 
 class TestMemory(ConnectorConformance):
+    plugin = PLUGIN
     kind, key_field, text_field = "account", "sync_key", "name"
 
     @pytest.fixture
@@ -116,6 +119,22 @@ class CreatesAgain(MemoryConnector):
         return super().write(changes)
 
 
+class RejectsWhenBusy(MemoryConnector):
+    """Takes a busy system for a refusal."""
+
+    def write(self, changes: Any) -> Any:
+        results = super().write(changes)
+        return [replace(one, state="rejected", code="429") if one.state == "retry" else one for one in results]
+
+
+class AsksAtOnce(MemoryConnector):
+    """Logs in before anybody has asked for anything."""
+
+    def __init__(self, config: MemoryConfig, system: MemorySystem) -> None:
+        super().__init__(config, system)
+        system.call()
+
+
 @pytest.mark.parametrize(
     ("broken", "test"),
     [
@@ -123,6 +142,8 @@ class CreatesAgain(MemoryConnector):
         (ForgetsDeletes, SUITE.test_deleted_records_come_as_deleted),
         (ForgetsDeletes, SUITE.test_merged_records_say_into_which),
         (CreatesAgain, SUITE.test_an_upsert_repeated_makes_one_record),
+        (RejectsWhenBusy, SUITE.test_a_busy_system_rejects_no_write),
+        (AsksAtOnce, SUITE.test_connecting_makes_no_call),
         (CreatesAgain, SUITE.test_a_lost_answer_makes_no_second_record),
     ],
 )
@@ -130,6 +151,35 @@ def test_the_suite_notices_a_broken_connector(broken: type[MemoryConnector], tes
     driver = MemoryDriver()
     with pytest.raises((AssertionError, KeyError)):
         test(broken(MemoryConfig(page_size=10), driver.system), driver)
+
+
+def test_text_that_is_changed_on_its_way_is_noticed() -> None:
+    class Strips(MemoryConnector):
+        def changes(self, query: Query, *, since: str | None) -> Iterator[Page]:
+            for page in super().changes(query, since=since):
+                plain = [
+                    replace(r, fields={**r.fields, "name": r.fields["name"].encode("ascii", "ignore").decode()})
+                    for r in page.records
+                ]
+                yield Page(tuple(plain), page.cursor, page.watermark)
+
+    driver = MemoryDriver()
+    with pytest.raises(AssertionError):
+        SUITE.test_hostile_text_of_a_person_is_read_as_it_is(Strips(MemoryConfig(), driver.system), driver, "unicode")
+
+
+def test_settings_that_show_a_secret_or_take_a_misspelled_key_are_noticed() -> None:
+    class Shows(MemoryConfig):
+        api_token: str = ""
+
+    class Takes(BaseModel):
+        name: str = ""
+
+    for config in (Shows, Takes):
+        suite = TestMemory()
+        suite.plugin = replace(PLUGIN, config=config)  # type: ignore[misc]
+        with pytest.raises(AssertionError):
+            suite.test_the_settings_refuse_what_they_do_not_know_and_hide_secrets()
 
 
 def test_an_overlap_shorter_than_commits_take_is_noticed() -> None:

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import pytest
 
 from connectors.conformance import ConnectorConformance
+from connectors.netsuite import PLUGIN
 from connectors.netsuite.connector import NetSuiteConnector
 from connectors.simulation import Faults
 from tests.connectors.netsuite_account import Account, is_data, running
@@ -50,10 +51,14 @@ class AccountDriver:
     def fail_next(self, status: int) -> None:
         self.account.faults.add(Faults.status(status, match=is_data))
 
+    def refuse_logins(self) -> None:
+        self.account.faults.add(Faults.status(401, times=None))
+
 
 class TestNetSuite(ConnectorConformance):
     """Custom records, on an account whose user is on GMT."""
 
+    plugin = PLUGIN
     kind, key_field, text_field = "customrecord_partner_commission", "externalid", "custrecord_reason"
     broken: ClassVar[Mapping[str, Any]] = {"custrecord_no_such_field": "x"}
     zone: ClassVar[str] = "GMT"

@@ -49,7 +49,8 @@ def test_two_owners_of_a_name_are_both_named(tmp_path: Path) -> None:
 
 def test_an_unknown_or_broken_system_is_explained(tmp_path: Path) -> None:
     with pytest.raises(
-        UnknownSystem, match="there is no connector 'salesfroce'; there are hubspot, memory, netsuite, salesforce"
+        UnknownSystem,
+        match="there is no connector 'salesfroce'; there are files, hubspot, memory, netsuite, salesforce",
     ):
         load("salesfroce", [])
     missing = declared(tmp_path, "referee-acme", "acme", "no_such_module:PLUGIN")

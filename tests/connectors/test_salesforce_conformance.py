@@ -8,10 +8,11 @@ from typing import Any, ClassVar
 import pytest
 
 from connectors.conformance import ConnectorConformance
+from connectors.salesforce import PLUGIN
 from connectors.salesforce.connector import SalesforceConnector
 from connectors.salesforce.simulator.schema import sync_key
 from connectors.simulation import Faults, SimRequest
-from tests.connectors.salesforce_org import Org, running
+from tests.connectors.salesforce_org import CLIENT, Org, running
 
 
 def _data(request: SimRequest) -> bool:
@@ -55,8 +56,12 @@ class OrgDriver:
     def fail_next(self, status: int) -> None:
         self.org.faults.add(Faults.status(status, match=_data))
 
+    def refuse_logins(self) -> None:
+        self.org.forget_sessions = True
+
 
 class TestSalesforce(ConnectorConformance):
+    plugin, secrets = PLUGIN, (CLIENT["client_secret"],)
     kind, key_field, text_field = "Commission__c", "Sync_Key__c", "Corrects__c"
     broken: ClassVar[Mapping[str, Any]] = {"Kind__c": "no such kind"}
 

@@ -8,7 +8,7 @@ import pytest
 
 from connectors.registry import load
 from jobs.config import load_settings
-from jobs.connections import mapping_of
+from jobs.connections import connector_config, mapping_of
 from jobs.init import write_start
 from jobs.problems import UserError
 from rules.program import load_program
@@ -36,6 +36,22 @@ def test_the_files_load_as_they_are(tmp_path: Path) -> None:
     assert sorted(written) == sorted(
         path for path in folder.rglob("*") if path.is_file() and path.name not in (".env", "netsuite-key.pem")
     )
+
+
+def test_the_lists_that_stand_commented_out_can_be_switched_on(tmp_path: Path) -> None:
+    write_start(tmp_path)
+    filled(tmp_path)
+    file = tmp_path / "referee.yaml"
+    head, _, rest = file.read_text().partition("  # lists:\n")
+    block, _, end = rest.partition("\nlog:")
+    lines = ["  lists:", *(line.replace("  # ", "  ", 1) for line in block.splitlines())]
+    file.write_text(head + "\n".join(lines) + "\n\nlog:" + end)
+    settings = load_settings(file, environment={})
+    plugin = load("files")
+    config = connector_config(settings, "lists", plugin)
+    assert config.folder == tmp_path / "lists"
+    known = {one.kind for one in mapping_of(settings, "lists", plugin).objects}
+    assert set(config.objects) <= known
 
 
 def test_without_the_secrets_the_missing_one_is_named(tmp_path: Path) -> None:

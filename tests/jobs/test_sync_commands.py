@@ -97,8 +97,8 @@ def test_what_came_of_it_can_be_asked_down_to_the_records(place: Office, child: 
 
     record = f"crm:Lead:{lead}"
     for command in ("explain", "trace"):
-        found = child.referee(place, command, record, "--json").json["trace"]
-        assert lead in str(found) and "Harbour Lift Services" in str(found)
+        found = child.referee(place, command, record, "--json").json
+        assert found["key"] == record and "Harbour Lift Services" in str(found["events"])
     unknown = child.referee(place, "trace", "crm:Lead:00Q")
     assert (unknown.code, unknown.out) == (2, "")
     assert "was never seen" in unknown.err

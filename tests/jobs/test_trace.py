@@ -1,0 +1,163 @@
+"""The life of one record, and what another mapping would make of what was read: told in order, with both ids, writing nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from connectors.simulation import Faults
+from jobs.problems import UserError
+from jobs.remap import differences
+from jobs.trace import trace_record
+from sync.mapping_versions import versions
+from tests.jobs.sync_world import Office, office, writes
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Office]:
+    with office(tmp_path) as made:
+        made.morning(24)
+        yield made
+
+
+def lead_of(place: Office) -> str:
+    return str(place.world.ids["lead Harbour by Northline"])
+
+
+def whats(found: dict[str, Any], **like: Any) -> list[str]:
+    return [one["what"] for one in found["events"] if all(one.get(name) == value for name, value in like.items())]
+
+
+def test_everything_that_happened_to_a_record_is_told_in_order_with_both_ids(place: Office) -> None:
+    lead = lead_of(place)
+    place.world.crm.faults.add(Faults.lose_answer(6, writes))
+    place.sync()
+    place.later(minutes=30)
+    place.world.crm.update("Lead", lead, {"Company": "Harbour Lift Services Pty Ltd"})
+    place.later(minutes=30)
+    place.sync()
+
+    requests = place.requests
+    found = trace_record(place.here, f"salesforce:Lead:{lead}")
+    assert place.requests == requests, "tracing asked a system"
+    assert found["key"] == f"crm:Lead:{lead}"
+    assert found["facts"] == [{"type": "referral", "id": lead}]
+    stamps = [event["at"] for event in found["events"]]
+    assert stamps == sorted(stamps)
+
+    first, *later = [event for event in found["events"] if event["what"] == "seen"]
+    assert {"field": "Company", "before": None, "after": "Harbour Lift Services"} in first["changes"]
+    assert {"field": "Company", "before": "Harbour Lift Services", "after": "Harbour Lift Services Pty Ltd"} in [
+        change for event in later for change in event["changes"]
+    ]
+    mapped = [event for event in found["events"] if event["what"] == "mapped"]
+    assert mapped[-1]["changes"] == [
+        {"field": "company", "before": "Harbour Lift Services", "after": "Harbour Lift Services Pty Ltd"}
+    ]
+    runs = {run["run"]: run for run in found["runs"]}
+    assert runs[first["run"]]["job"] == "pull" and runs[first["run"]]["calls"] > 0
+    with place.here.store.reading() as db:
+        assert {first["mapping"], mapped[-1]["mapping"]} == {one.hash for one in versions(db, "crm")}
+
+    (claim,) = [row for row in found["decided"] if row["list"] == "claims"]
+    assert (claim["state"], claim["referral"]) == ("won", lead)
+    (entry,) = [row for row in found["decided"] if row["list"] == "entries"]
+    ids = {(one["connection"], one["object"]): one for one in found["elsewhere"]}
+    commission = ids["crm", "Commission__c"]
+    assert commission["key"] == entry["key"]
+    assert place.world.crm.get("Commission__c", commission["id"])["Sync_Key__c"] == entry["key"]
+    assert ids["erp", "customrecord_partner_commission"]["id"]
+
+    lost = whats(found, connection="crm", object="Commission__c")
+    assert lost[0] == "planned" and lost[1] == "sent" and set(lost[2:]) <= {"read_back", "answered", "sent"}
+    assert "read_back" in whats(found, connection="crm")
+    planned = next(one for one in found["events"] if one["what"] == "planned" and one["object"] == "Lead")
+    assert {"field": "Referral_Status__c", "before": None, "after": "won"} in planned["changes"]
+    answered = [one for one in found["events"] if one["what"] in ("answered", "read_back")]
+    assert {runs[one["run"]]["job"] for one in answered} == {"write"}
+
+
+def test_a_rejected_write_and_its_second_try_are_told(place: Office) -> None:
+    crm, lead = place.world.crm, lead_of(place)
+    rule = ("Lead", lambda row: "Ask the owner first" if row["Id"] == lead else None)
+    crm.rules.validations.append(rule)
+    place.sync()
+    found = trace_record(place.here, f"crm:Lead:{lead}")
+    (answer,) = [one for one in found["events"] if one["what"] == "answered" and one["object"] == "Lead"]
+    assert (answer["state"], answer["code"]) == ("dead", "FIELD_CUSTOM_VALIDATION_EXCEPTION")
+
+
+def test_a_record_that_we_wrote_can_be_traced_by_its_own_id(place: Office) -> None:
+    place.sync()
+    (commission, *_) = trace_record(place.here, f"crm:Lead:{lead_of(place)}")["elsewhere"]
+    found = trace_record(place.here, f"crm:{commission['object']}:{commission['id']}")
+    assert whats(found) == ["planned", "sent", "answered"]
+
+
+@pytest.mark.parametrize("text", ["crm", "crm:Lead", "nobody:Lead:1", ":::"])
+def test_another_form_is_refused_with_what_is_allowed(place: Office, text: str) -> None:
+    with pytest.raises(UserError, match="CONNECTION:OBJECT:ID with one of crm, erp"):
+        trace_record(place.here, text)
+
+
+def by_object(found: list[dict[str, Any]], kind: str) -> dict[str, Any]:
+    (one,) = [found["objects"][kind] for found in found if kind in found["objects"]]
+    return dict(one)
+
+
+def test_what_a_changed_mapping_would_change_is_shown_field_by_field_and_nothing_is_written(place: Office) -> None:
+    place.sync()
+    before, requests, lead = place.dump(), place.requests, lead_of(place)
+    assert all(
+        one["counts"] == {} for found in differences(place.here, None, None, None) for one in found["objects"].values()
+    )
+
+    place.change_mapping("company: Company", "company: {field: Company, transform: upper}")
+    found = by_object(differences(place.here, ["crm"], None, None), "Lead")
+    assert found["counts"] == {"changed": len(found["differences"])} and found["unread"] == []
+    (mine,) = [one for one in found["differences"] if one["id"] == lead]
+    assert mine["fields"] == [{"name": "company", "before": "Harbour Lift Services", "after": "HARBOUR LIFT SERVICES"}]
+
+    place.change_mapping("company: Company", "company: {field: Company, values: {Nobody: nobody}}")
+    found = by_object(differences(place.here, ["crm"], None, None), "Lead")
+    assert set(found["counts"]) == {"refused"}
+    assert found["differences"][0]["reject"]["field"] == "company"
+
+    place.change_mapping("company: Company", "company: {first: [Company, Nowhere__c]}")
+    assert by_object(differences(place.here, ["crm"], None, None), "Lead")["unread"] == ["Nowhere__c"]
+    assert (place.dump(), place.requests) == (before, requests)
+
+
+def test_a_run_is_replayed_by_the_mapping_of_another_time(place: Office) -> None:
+    place.sync()
+    lead = lead_of(place)
+    place.change_mapping("company: Company", "company: {field: Company, transform: upper}")
+    place.later(minutes=30)
+    place.world.crm.update("Lead", lead, {"Phone": "1", "Company": "Harbour Lift"})
+    place.later(minutes=30)
+    place.sync()
+    with place.here.store.reading() as db:
+        new, old = versions(db, "crm")
+    first = place.here.store.runs("pull", "crm")[-1]
+    last = place.here.store.runs("pull", "crm", limit=1)[0]
+
+    assert by_object(differences(place.here, ["crm"], old.hash, first.id), "Lead")["counts"] == {}
+    then = by_object(differences(place.here, ["crm"], None, first.id), "Lead")
+    (mine,) = [one for one in then["differences"] if one["id"] == lead]
+    assert mine["fields"] == [{"name": "company", "before": "Harbour Lift Services", "after": "HARBOUR LIFT SERVICES"}]
+    now = by_object(differences(place.here, ["crm"], old.hash[:8], last.id), "Lead")
+    assert [(one["id"], one["fields"]) for one in now["differences"]] == [
+        (lead, [{"name": "company", "before": "HARBOUR LIFT", "after": "Harbour Lift"}])
+    ]
+    assert new.hash != old.hash
+
+
+def test_a_run_that_read_nothing_and_a_mapping_for_several_are_refused(place: Office) -> None:
+    place.sync()
+    with pytest.raises(UserError, match="--run: found 99"):
+        differences(place.here, None, None, 99)
+    with pytest.raises(UserError, match="--mapping: found several connections"):
+        differences(place.here, None, "file", None)
