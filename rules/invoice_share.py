@@ -73,7 +73,8 @@ class _InvoiceReplay(DealReplay):
         self._bad_debt_days = terms.values.get("bad_debt_days")
         self.sees_payments = (
             term.earned == "fully_paid" or term.released == "fully_paid" or isinstance(self._bad_debt_days, int)
-        )
+            or any(facts.refunds for facts in deal.invoices.values())
+        )  # fmt: skip
         self._retroactive = terms.values.get("rate_applies") == "retroactive_year"
 
     def timers(self) -> Iterable[date]:

@@ -173,7 +173,10 @@ class ClaimTerms(Term):
     windows: tuple[WindowTerm, ...] = ()
     won_by: tuple[Literal["contract", "opportunity"], ...] = ("contract",)
     won_kinds: tuple[ContractKind, ...] = Field((), description="contract kinds that win a claim; empty: all")
-    contracts: Literal["first", "all"] = Field("first", description="which contracts of the account earn")
+    contracts: Literal["first", "all", "in_window"] = Field(
+        "first",
+        description="which contracts of the account earn: the first, all, or those signed in the claim's window",
+    )
     registers_again: bool = Field(
         False, description="whether the same partner may register a customer again after it was won"
     )

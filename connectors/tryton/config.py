@@ -25,7 +25,7 @@ class TrytonConfig(BaseModel):
     company: int | None = Field(None, ge=1, description="id of the company to work in; default: the user's own")
     concurrency: int = Field(2, ge=1, le=20, description="requests at a time")
     page_size: int = Field(
-        500, ge=1, le=2000, description="records a request; at most the server's [request] records_limit"
+        500, ge=1, le=1000, description="records a request; at most half of the server's [request] records_limit"
     )
     overlap_seconds: int = Field(
         900,

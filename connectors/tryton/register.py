@@ -78,9 +78,17 @@ class Register:
             ["create_uid.login", "=", self._user],
             ["create_date", ">=", instant_of(entry.created_at)],
         ]
-        made = self._rpc.search_read("commission", domain, self._rpc.page_size, [("id", "ASC")], ["id"])
-        taken = self.of({row["id"]: entry.agent for row in made})
-        return next((row["id"] for row in made if row["id"] not in taken), None)
+        after = 0
+        while True:
+            made = self._rpc.search_read(
+                "commission", [*domain, ["id", ">", after]], self._rpc.page_size, [("id", "ASC")], ["id"]
+            )
+            taken = self.of({row["id"]: entry.agent for row in made})
+            if orphans := [int(row["id"]) for row in made if row["id"] not in taken]:
+                return orphans[0]
+            if len(made) < self._rpc.page_size:
+                return None
+            after = made[-1]["id"]
 
     def _agents(self) -> list[int]:
         found: list[int] = []
