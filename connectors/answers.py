@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -15,11 +16,20 @@ import orjson
 
 from connectors.errors import ConnectorError
 
-exact_json = msgspec.json.Decoder(float_hook=Decimal).decode
-"""JSON with ``Decimal`` for numbers with a fraction: as fast as orjson, which only knows binary floats."""
+_EXACT = msgspec.json.Decoder(float_hook=Decimal)
+"""As fast as orjson, which only knows binary floats."""
 
 UNREADABLE = (ValueError, msgspec.DecodeError, RecursionError)
 """What JSON parsers raise."""
+
+
+def exact_json(text: bytes | msgspec.Raw) -> Any:
+    """JSON with ``Decimal`` for numbers with a fraction. Raises: one of :data:`UNREADABLE`."""
+    try:
+        return _EXACT.decode(text)
+    except msgspec.DecodeError:
+        # Half a character (a lone surrogate) is JSON all the same: what it means is decided where it is mapped.
+        return json.loads(bytes(text), parse_float=Decimal, parse_constant=_refuse_constant)
 
 
 class NotJson(ConnectorError, ValueError):
@@ -126,3 +136,7 @@ def _http_date(text: str | None) -> datetime | None:
     except ValueError:
         return None
     return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")

@@ -87,6 +87,8 @@ class Field:
     length: int | None = None
     values: tuple[str, ...] = ()
     references: tuple[str, ...] = ()
+    calculated: bool = False
+    """A formula or roll-up: its value changes without the record's change stamp, so reading changes misses it."""
 
 
 @dataclass(frozen=True, slots=True)

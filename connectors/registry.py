@@ -26,6 +26,7 @@ BUILTIN = {
     "memory": "connectors.memory:PLUGIN",
     "netsuite": "connectors.netsuite:PLUGIN",
     "salesforce": "connectors.salesforce:PLUGIN",
+    "tryton": "connectors.tryton:PLUGIN",
 }
 
 

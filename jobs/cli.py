@@ -81,18 +81,31 @@ def report(
     ] = None,
     monthly: Annotated[bool, typer.Option("--monthly", help="registry: each month's end up to the date, too.")] = False,
     top: Annotated[int | None, typer.Option("--top", help="leaderboard: how many places.", min=1)] = None,
-    list_name: Annotated[str | None, typer.Option("--list", help="Which list a CSV holds; the first without.")] = None,
-    format: Annotated[str | None, typer.Option(help="json, csv or table; json when output is not a terminal.")] = None,
+    where: Annotated[
+        list[str] | None,
+        typer.Option("--where", help="Only rows with COLUMN=VALUE, >= or <=; repeatable.", metavar="COLUMN=VALUE"),
+    ] = None,
+    list_name: Annotated[
+        str | None, typer.Option("--list", help="Which list a CSV or PDF holds; the first without.")
+    ] = None,
+    columns: Annotated[str | None, typer.Option("--columns", help="CSV and PDF: which columns, by commas.")] = None,
+    fonts: Fonts = None,
+    format: Annotated[
+        str | None, typer.Option(help="json, csv, pdf or table; json when output is not a terminal.")
+    ] = None,
     skip_bad: Skip_bad = False,
     json: Annotated[bool, typer.Option("--json", help="Same as --format json.")] = False,
 ) -> None:
     """Report on programs from a file of records: who is where in the pipeline, what is earned, what is to come."""
     from jobs.report.tables import Asked
-    from jobs.report_file import report_file
+    from jobs.report_file import report_file, where_option
 
-    asked = Asked(partner, monthly, top)
+    asked = Asked(partner, monthly, top, where_option(where or []))
     format = "json" if json else format
-    report_file(name, program or [], records, as_of, sets or [], asked, skip_bad=skip_bad, format=format, list_name=list_name)  # fmt: skip
+    report_file(
+        name, program or [], records, as_of, sets or [], asked, skip_bad=skip_bad, format=format, list_name=list_name,
+        columns=[each.strip() for each in columns.split(",")] if columns else [], fonts=fonts,
+    )  # fmt: skip
 
 
 @app.command()

@@ -33,14 +33,14 @@ EXPIRY = "P45D"
 
 def run_demo(folder: Path | None = None, *, json: bool = False) -> dict[str, Any]:
     """Play the story and print what happened. Returns the figures. Raises: ``UserError`` for a folder that is not ours."""
-    place = _cleared(folder or FOLDER)
+    place = cleared(folder or FOLDER)
     set_up_logs("console", "error")
     started = time.monotonic()
     with _world() as world:
         here = _installation(place, world)
         try:
             totals = _play(here, world, quiet=json)
-            outcome = _outcome(here)
+            outcome = outcome_of(here)
             written = {name: system.journal.count_by_key() for name, system in (("crm", world.crm), ("erp", world.erp))}
         finally:
             here.store.close()
@@ -60,7 +60,7 @@ def run_demo(folder: Path | None = None, *, json: bool = False) -> dict[str, Any
     return figures
 
 
-def _cleared(folder: Path) -> Path:
+def cleared(folder: Path) -> Path:
     if folder.exists() and not (folder / _MARK).exists():
         raise UserError(f"demo: {folder} is there and was not made by the demo; give another folder with --keep")
     shutil.rmtree(folder, ignore_errors=True)
@@ -98,13 +98,13 @@ def _installation(place: Path, world: World) -> Installation:
         file=place / "referee.yaml",
     )  # fmt: skip
     (place / "next-technik.json").write_text(program.model_dump_json(indent=1))
-    _write_settings(place, settings)
+    write_settings(place, settings)
     store = Store.open(settings.store_url)
     store.migrate()
     return Installation(settings, store, [program], world.now, lambda _seconds: None)
 
 
-def _write_settings(place: Path, settings: Settings) -> None:
+def write_settings(place: Path, settings: Settings) -> None:
     from ruamel.yaml import YAML
 
     body = {
@@ -135,7 +135,7 @@ def _play(here: Installation, world: World, *, quiet: bool) -> dict[str, Any]:
         )
         entries += sum(one.new_entries for one in result.settled)
         problems += [f"{world.today}: {reason}" for reason in result.failed + result.refused]
-        noticed.look(_outcome(here))
+        noticed.look(outcome_of(here))
         world.moment += timedelta(days=1) - (world.moment - _morning(world, day))
         bar(day + 1)
     return {"syncs": DAYS, "api_calls": calls, "problems": problems}
@@ -153,7 +153,7 @@ class Noticed:
 
     def look(self, outcome: dict[str, Any]) -> None:
         """Compare the outcome with the one before, and tell the difference."""
-        names = _names(self._world)
+        names = names_of(self._world)
         for claim in outcome["claims"]:
             lead = names.get(claim["referral"], "")
             before, now = self._states.get(claim["referral"]), claim["state"]
@@ -163,7 +163,7 @@ class Noticed:
         for entry in outcome["entries"]:
             if entry["key"] not in self._entries:
                 verb = "earns" if entry["kind"] == "commission" else entry["kind"]
-                why = _with_names(entry["because"].split(";")[0], names)
+                why = with_names(entry["because"].split(";")[0], names)
                 self._tell(f"{names.get(entry['partner'])} {verb} {entry['amount']} AUD: {why}")
                 self._entries.add(entry["key"])
         for statement in outcome["statements"]:
@@ -182,7 +182,7 @@ class Noticed:
             )
             if told and self._tasks.get(task["key"]) is None:
                 self._tell(
-                    f"a person is needed ({task['kind'].replace('_', ' ')}): {_with_names(task['because'], names)}"
+                    f"a person is needed ({task['kind'].replace('_', ' ')}): {with_names(task['because'], names)}"
                 )
             self._tasks[task["key"]] = task["state"]
 
@@ -190,7 +190,7 @@ class Noticed:
         self._world.told.append((self._world.today, f"→ {text}"))
 
 
-def _names(world: World) -> dict[str, str]:
+def names_of(world: World) -> dict[str, str]:
     """The story's names of what was made, by id."""
     return {identity: name for name, identity in world.ids.items() if not name.startswith("enrollment")}
 
@@ -219,14 +219,14 @@ def _bar(quiet: bool) -> Any:
     return advance
 
 
-def _outcome(here: Installation) -> dict[str, Any]:
+def outcome_of(here: Installation) -> dict[str, Any]:
     now = here.clock()
     with here.store.reading() as db:
         return stored_outcome(db, here.programs, {p.id: p.calendar.date_of(now) for p in here.programs})
 
 
 def _tell(world: World, outcome: dict[str, Any], figures: dict[str, Any], place: Path) -> None:
-    names = _names(world)
+    names = names_of(world)
 
     def named(value: str | None) -> str:
         return names.get(value or "", value or "").removeprefix("lead ")
@@ -249,7 +249,7 @@ def _tell(world: World, outcome: dict[str, Any], figures: dict[str, Any], place:
     out.print("  the other referrals: " + ", ".join(f"{count} {state}" for state, count in sorted(others.items())))
     out.print("\n[bold]What they are owed[/]")
     entries = [
-        (named(e["partner"]), e["kind"], e["amount"], e["state"], e["released_on"], _with_names(e["because"], names))
+        (named(e["partner"]), e["kind"], e["amount"], e["state"], e["released_on"], with_names(e["because"], names))
         for e in sorted(outcome["entries"], key=lambda e: (e["earned_on"], e["key"]))
     ]
     out.print(table("", ("partner", "kind", "AUD", "state", "released", "because"), entries, right=("AUD",)))
@@ -275,7 +275,7 @@ def _tell(world: World, outcome: dict[str, Any], figures: dict[str, Any], place:
         )
     for task in outcome["tasks"]:
         if task["kind"] not in ("portal_login",) and task["state"] != "done":
-            out.print(f"  {task['kind']}: {_with_names(task['because'], names)}", markup=False)
+            out.print(f"  {task['kind']}: {with_names(task['because'], names)}", markup=False)
     _written(world, out, named)
     out.print(
         f"\n{figures['syncs']} syncs, {figures['api_calls']} API calls, {figures['claims']} claims, {figures['entries']} entries, "
@@ -310,7 +310,7 @@ def _written(world: World, out: Any, named: Any) -> None:
     out.print(table("Commission__c", ("partner", "kind", "amount", "state", "because"), rows, right=("amount",)))
 
 
-def _with_names(text: str, names: dict[str, str]) -> str:
+def with_names(text: str, names: dict[str, str]) -> str:
     for identity, name in names.items():
         if len(identity) > 12 and identity in text:
             text = text.replace(identity, name)

@@ -9,7 +9,7 @@ from connectors.registry import load
 from jobs.problems import UserError
 from rules.program import SHIPPED
 
-SYSTEMS = ("salesforce", "netsuite", "hubspot", "files")
+SYSTEMS = ("salesforce", "netsuite", "hubspot", "tryton", "files")
 
 
 def write_start(folder: Path, *, force: bool = False) -> list[Path]:

@@ -5,19 +5,20 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 from jobs.problems import UserError
 from jobs.report.catalogue import REPORTS, Report
 from jobs.report.picture import OF_ONE_PROGRAM, Picture
-from jobs.report.tables import Asked, Table
+from jobs.report.tables import Asked, Table, Where
 from jobs.settle import as_bytes
 from jobs.settle_file import date_option, load_programs, read_records, settled_programs
 from jobs.sheets import csv_text
 from rules.facts import Facts
 from rules.program import SHIPPED
 
-FORMATS = ("json", "csv", "table")
+FORMATS = ("json", "csv", "pdf", "table")
 
 
 def report_file(
@@ -31,6 +32,8 @@ def report_file(
     skip_bad: bool = False,
     format: str | None = None,
     list_name: str | None = None,
+    columns: Sequence[str] = (),
+    fonts: Path | None = None,
 ) -> None:
     """Read, settle, report, print. Raises: ``UserError`` for what cannot be; then nothing is printed."""
     if name not in REPORTS:
@@ -40,12 +43,23 @@ def report_file(
     listed = tables[0] if list_name is None else next((each for each in tables if each.name == list_name), None)
     if listed is None:
         raise UserError(f"--list: found {list_name!r}; allowed for {name}: {', '.join(each.name for each in tables)}")
+    known = {column for table in tables for column in table.columns}
+    for condition in asked.where:
+        if condition.column not in known:
+            raise UserError(f"--where: found {condition.column!r}; allowed for {name}: {', '.join(sorted(known))}")
+    for column in columns:
+        if column not in listed.columns:
+            raise UserError(f"--columns: found {column!r}; allowed for {listed.name}: {', '.join(listed.columns)}")
     pictures = pictures_of(programs, records, as_of, sets, partner=asked.partner, skip_bad=skip_bad)
     document = report_document(name, pictures, date_option("--as-of", as_of), asked)
     if format == "json":
         sys.stdout.buffer.write(as_bytes(document))
     elif format == "csv":
-        sys.stdout.buffer.write(csv_text(listed.columns, document[listed.name]).encode())
+        sys.stdout.buffer.write(csv_text(columns or listed.columns, document[listed.name]).encode())
+    elif format == "pdf":
+        from jobs.report.paper import report_pdf
+
+        sys.stdout.buffer.write(report_pdf(document, listed, columns, fonts=fonts))
     else:
         _show(REPORTS[name], document, None if list_name is None else listed)
     sys.stdout.buffer.flush()
@@ -59,7 +73,10 @@ def report_document(name: str, pictures: Sequence[Picture], as_of: date, asked: 
         "report": name,
         "as_of": as_of.isoformat(),
         "programs": sorted(picture.program.label_on(as_of) for picture in pictures),
-        **{table.name: table.arranged(row for rows in lists for row in rows[table.name]) for table in report.tables},
+        **{
+            table.name: table.arranged((row for rows in lists for row in rows[table.name]), asked.where)
+            for table in report.tables
+        },
     }
 
 
@@ -93,6 +110,17 @@ def mentioned(facts: Facts) -> list[str]:
         if version.fact is not None
     }
     return [name for name in SHIPPED if name in found]
+
+
+def where_option(texts: Sequence[str]) -> tuple[Where, ...]:
+    """Read conditions on columns. Raises: ``UserError``."""
+    found = []
+    for text in texts:
+        condition = Where.parse(text)
+        if condition is None:
+            raise UserError(f"--where: found {text!r}; allowed: COLUMN=VALUE, COLUMN>=VALUE or COLUMN<=VALUE")
+        found.append(condition)
+    return tuple(found)
 
 
 def format_option(format: str | None, allowed: Sequence[str]) -> str:

@@ -304,6 +304,7 @@ def _deal(history: History, claim: Claim, tiers: TierHistory | None) -> Deal:
             for name, timeline in invoices.items()
         },
         role=roles[-1] if roles else None,
+        is_upsell=claim.last.is_upsell,
         contract_of=contract_of,
         opportunities=opportunities,
         fraud=history.about_referral.get(claim.referral, none).get("fraud_finding", none),

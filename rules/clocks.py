@@ -12,7 +12,7 @@ from typing import Any
 
 from rules.enrolled import Span, both, enrolled, tier_on
 from rules.facts import View
-from rules.program import Program
+from rules.program import Program, last_day_of_notice
 from rules.records import Application, Enrollment, Ticket
 from rules.tasks import Task
 from rules.terms import Terms
@@ -110,7 +110,7 @@ def notice_tasks(
     tasks = []
     in_program = enrolled(enrollments, program.calendar)
     for before, version in zip(program.versions, program.versions[1:], strict=False):
-        last = before.last_day_of_notice(version.effective_from)
+        last = last_day_of_notice(before, version.effective_from)
         if last is None or version.announced_on is not None:
             continue
         opens = last - (version.effective_from - last)

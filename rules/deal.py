@@ -118,6 +118,8 @@ class Deal:
     reallocations: Sequence[Reallocation]
     invoices: Mapping[str, InvoiceFacts]
     role: str | None = None
+    is_upsell: bool = False
+    """Whether the client was a customer before the claim of a partner who is to bring new ones."""
     contract_of: Mapping[str, str] = field(default_factory=dict)
     """For each invoice the contract it belongs to, when it belongs to one."""
     opportunities: Mapping[str, Sequence[View[Opportunity]]] = field(default_factory=dict)

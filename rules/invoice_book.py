@@ -67,22 +67,29 @@ class InvoiceBook:
         return since
 
     def given_back(self, net_of: Net, *, refunds_until: date | None = None) -> tuple[Decimal, Decimal, Decimal]:
-        """Of the net that earns: what credits took, what refunds (up to a day) took, and what reversed payments took."""
+        """Of the net that earns: what credits took, what refunds (up to a day) took, and what reversed payments took.
+
+        Money given back takes off only what it leaves short of the gross after credits: a refund that pays out a credit
+        note takes nothing off a second time (E6).
+        """
         if self.invoice is None:
             return ZERO, ZERO, ZERO
         if not self.credits and not self.refunds and all(p.reverses is None for p in self.payments.values()):
             return ZERO, ZERO, ZERO
         before, whole = net_of.of(self.invoice, ())
-        after, _ = net_of.of(self.invoice, self.credits.values())
+        after, owed = net_of.of(self.invoice, self.credits.values())
         refunds = (r for r in self.refunds.values() if refunds_until is None or r.paid_on <= refunds_until)
         refunded = sum((refund.amount for refund in refunds), ZERO)
         if "refund" not in net_of.excludes:
             refunded = ZERO
         if "credit" not in net_of.excludes:
-            after = before
+            after, owed = before, whole
+        short = max(owed - self.collected + refunded, ZERO)
+        refunded = min(refunded, short)
+        lost = min(self.lost, short - refunded)
         share = before / whole if whole else ZERO
         refund_net = min(EXACT.multiply(refunded, share), after)
-        lost_net = min(EXACT.multiply(self.lost, share), after - refund_net)
+        lost_net = min(EXACT.multiply(lost, share), after - refund_net)
         return before - after, refund_net, lost_net
 
     def _flows(self) -> list[tuple[date, Decimal]]:

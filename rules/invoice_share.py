@@ -73,7 +73,8 @@ class _InvoiceReplay(DealReplay):
         self._bad_debt_days = terms.values.get("bad_debt_days")
         self.sees_payments = (
             term.earned == "fully_paid" or term.released == "fully_paid" or isinstance(self._bad_debt_days, int)
-        )
+            or any(facts.refunds for facts in deal.invoices.values())
+        )  # fmt: skip
         self._retroactive = terms.values.get("rate_applies") == "retroactive_year"
 
     def timers(self) -> Iterable[date]:
@@ -149,6 +150,9 @@ class _InvoiceReplay(DealReplay):
         if day is None or not self._is_in_window(book, day, window) or self._is_bad_debt(book, at):
             self.want(book.id, None)
             return None
+        if self._term.released == "fully_paid" and accrual.released_on is not None and self._paid(book.id) is None:
+            self.want(book.id, None)
+            return None  # what released it was taken back (E9)
         rate = self._rate(accrual, invoice, contract, day, at)
         if rate is None:
             return None

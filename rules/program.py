@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, timedelta
 from functools import cache, cached_property
 from importlib.resources import files
 from pathlib import Path
@@ -102,9 +102,15 @@ class Program(Term):
         return Program.model_validate_json(orjson.dumps(body))
 
 
+def last_day_of_notice(before: Terms, starts: date) -> date | None:
+    """The last day for announcing terms that follow ``before`` from a date on; ``None``: no notice is promised."""
+    days = before.values.get("notice_days")
+    return starts - timedelta(days=days) if isinstance(days, int) else None
+
+
 def _require_notice(before: Terms, version: Terms, place: tuple[str | int, ...]) -> None:
     """Refuse terms that were announced later than the terms in force before them promise (TC-34)."""
-    last = before.last_day_of_notice(version.effective_from)
+    last = last_day_of_notice(before, version.effective_from)
     if last is None or version.announced_on is None or version.announced_on <= last:
         return
     clauses = ", ".join(before.clauses_of("notice_days"))

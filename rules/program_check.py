@@ -66,6 +66,7 @@ def _terms(program: Program, terms: Terms) -> Iterator[Finding]:
             yield replace(finding, path=("commission", number, *finding.path))
     yield from _twice(terms)
     yield from _tiers(terms)
+    yield from _standing(terms)
     yield from _statements(terms)
 
 
@@ -238,6 +239,8 @@ def _roles(program: Program, terms: Terms) -> Iterator[Finding]:
         places.append((("entitlements", number, "roles"), entitlement.roles))
     if terms.support is not None:
         places.append((("support", "roles"), terms.support.roles))
+    if terms.tickets is not None:
+        places.append((("tickets", "roles"), terms.tickets.roles))
     for path, rate in _rates(terms):
         places.append(((*path, "by_role"), tuple(rate.by_role)))
     for path, roles in places:
@@ -567,6 +570,29 @@ def _twice(terms: Terms) -> Iterator[Finding]:
                     ("settings", key, "allowed"), "error", f"{value!r}, under which no commission term is in force",
                     ", ".join(sorted(handled)), "take it out, or add a term with that `when`",
                 )  # fmt: skip
+
+
+def _standing(terms: Terms) -> Iterator[Finding]:
+    """What stands beside the deals."""
+    kinds: set[str] = set()
+    for number, entitlement in enumerate(terms.entitlements):
+        if entitlement.kind in kinds:
+            yield Finding(
+                ("entitlements", number, "kind"), "error", f"{entitlement.kind} a second time", "each kind once",
+                "give it a kind of its own: its tasks are told apart by it",
+            )  # fmt: skip
+        kinds.add(entitlement.kind)
+    needs_tiers = (
+        ("co_op", terms.co_op, "funds"),
+        ("lead_sharing", terms.lead_sharing, "lowest tier"),
+        ("recognition", terms.recognition, "counts"),
+    )
+    for name, term, needed in needs_tiers:
+        if term is not None and terms.tiers is None:
+            yield Finding(
+                (name,), "error", f"{name}, which reads the {needed} of the tiers, and no tiers", "with `tiers`",
+                f"add the tiers, or take {name} out",
+            )  # fmt: skip
 
 
 def _tiers(terms: Terms) -> Iterator[Finding]:

@@ -103,8 +103,7 @@ class Rates:
             elif source == "bands":
                 found = self._of_bands(value)
             elif source == "role":
-                rate = self._term.by_role.get(self._deal.role or "")
-                found = Found(rate, f"role {self._deal.role}") if rate is not None else None
+                found = self._of_role()
             elif self._term.fixed is not None:
                 found = Found(self._term.fixed, "the program")
             if found is not None:
@@ -169,6 +168,14 @@ class Rates:
             tier = tiers.on(day, now)
         level = tiers.level(tier)
         return Found(level.rate, f"tier {tier}") if level and level.rate is not None else None
+
+    def _of_role(self) -> Found | None:
+        """The rate of the partner's role, or the one on up-sell to who was a customer before (OP-8, OP-9, OP-A5)."""
+        upsell = self._terms.values.get("upsell_reward")
+        if self._deal.is_upsell and isinstance(upsell, Decimal):
+            return Found(upsell, "up-sell to a customer")
+        rate = self._term.by_role.get(self._deal.role or "")
+        return Found(rate, f"role {self._deal.role}") if rate is not None else None
 
     def _of_bands(self, value: Decimal | None) -> Found | None:
         """The rate of the band that holds a value; a band reaches up to the next one's start, which it does not hold."""

@@ -7,7 +7,6 @@ its own.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import date, timedelta
 from decimal import Decimal
 from functools import cached_property
 from typing import Annotated, ClassVar, Literal
@@ -174,7 +173,10 @@ class ClaimTerms(Term):
     windows: tuple[WindowTerm, ...] = ()
     won_by: tuple[Literal["contract", "opportunity"], ...] = ("contract",)
     won_kinds: tuple[ContractKind, ...] = Field((), description="contract kinds that win a claim; empty: all")
-    contracts: Literal["first", "all"] = Field("first", description="which contracts of the account earn")
+    contracts: Literal["first", "all", "in_window"] = Field(
+        "first",
+        description="which contracts of the account earn: the first, all, or those signed in the claim's window",
+    )
     registers_again: bool = Field(
         False, description="whether the same partner may register a customer again after it was won"
     )
@@ -559,11 +561,6 @@ class Terms(Term):
         for term in self.commission:
             if all(self.settings[key].value == value for key, value in term.when.items()):
                 yield term
-
-    def last_day_of_notice(self, starts: date) -> date | None:
-        """The last day for announcing terms that replace these from a date on; ``None``: no notice is promised."""
-        days = self.values.get("notice_days")
-        return starts - timedelta(days=days) if isinstance(days, int) else None
 
     def clauses_of(self, setting: str) -> tuple[str, ...]:
         """The clauses behind a setting."""

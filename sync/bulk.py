@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from itertools import chain
+from itertools import chain, count
 from typing import Any
 
 import orjson
@@ -61,21 +61,35 @@ def append(connection: Connection, target: Table, given: Sequence[tuple[Any, ...
     if not given:
         return
     if not is_sqlite(connection):
-        columns = ", ".join(target.columns.keys())
+        names = ", ".join(target.columns.keys())
         cursor: Any = connection.connection.cursor()
-        with cursor, cursor.copy(f"COPY {target.name} ({columns}) FROM STDIN") as copy:
+        with cursor, cursor.copy(f"COPY {target.name} ({names}) FROM STDIN") as copy:
             for row in given:
                 copy.write_row(row)
         return
-    one = "(" + ", ".join("?" * len(target.columns)) + ")"
     whole = len(given) - len(given) % ROWS_PER_STATEMENT
-    if whole:
-        sql = f"INSERT INTO {target.name} VALUES " + ", ".join([one] * ROWS_PER_STATEMENT)
-        for start in range(0, whole, ROWS_PER_STATEMENT):
-            part = given[start : start + ROWS_PER_STATEMENT]
-            connection.exec_driver_sql(sql, tuple(chain.from_iterable(part)))
+    for start in range(0, whole, ROWS_PER_STATEMENT):
+        columns = list(zip(*given[start : start + ROWS_PER_STATEMENT], strict=True))
+        same = tuple(column.count(column[0]) == ROWS_PER_STATEMENT for column in columns)
+        once = [column[0] for column, is_same in zip(columns, same, strict=True) if is_same]
+        own = [column for column, is_same in zip(columns, same, strict=True) if not is_same]
+        values = (*once, *chain.from_iterable(zip(*own, strict=True)))
+        connection.exec_driver_sql(_many_rows(target.name, same), values)
     if whole < len(given):
-        connection.exec_driver_sql(f"INSERT INTO {target.name} VALUES {one}", list(given[whole:]))
+        one = ", ".join("?" * len(target.columns))
+        connection.exec_driver_sql(f"INSERT INTO {target.name} VALUES ({one})", list(given[whole:]))
+
+
+@lru_cache(maxsize=64)
+def _many_rows(table: str, same: tuple[bool, ...]) -> str:
+    """The statement of a full part; a column with the same value in every row has it bound once, before all others.
+
+    Half of the columns are such, and binding their values row by row costs as much as storing the others.
+    """
+    numbers = count(1)
+    once = [f"?{next(numbers)}" if is_same else None for is_same in same]
+    rows = (",".join(bound or f"?{next(numbers)}" for bound in once) for _ in range(ROWS_PER_STATEMENT))
+    return f"INSERT INTO {table} VALUES " + ",".join(f"({row})" for row in rows)
 
 
 def next_id(connection: Connection, target: Table) -> int:

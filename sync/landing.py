@@ -32,7 +32,6 @@ from sync.payloads import (
     all_encoded,
     content_hash,
     decoded,
-    optional_micros,
     record_of,
     storable,
 )
@@ -266,9 +265,9 @@ class Landing:
         for record, external_id, payload in zip(records, ids, all_encoded(records), strict=True):
             digest = content_hash(payload, record.deleted, record.merged_into)
             head = heads.get(external_id)
-            stamp = optional_micros(record.modified_at)
+            stamp = None if record.modified_at is None else micros(record.modified_at)
             if head is None:
-                created = optional_micros(record.created_at)
+                created = None if record.created_at is None else micros(record.created_at)
                 new.append(_Item(record, external_id, payload, digest, None, 1, created, stamp))
                 continue
             held = head.modified_at
@@ -278,7 +277,7 @@ class Landing:
             elif stamp is not None and held is not None and stamp < held:
                 stale += 1
             else:
-                created = optional_micros(record.created_at)
+                created = None if record.created_at is None else micros(record.created_at)
                 changed.append(_Item(record, external_id, payload, digest, head, 0, created, stamp))
         unchanged = len(records) - len(new) - len(changed) - stale
         run_each(self._connection, _TOUCH, touched)

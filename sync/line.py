@@ -19,7 +19,7 @@ from rules.records import Review
 from rules.tasks import Wanted
 from rules.terms import Terms, WindowTerm
 from sync.snapshot import Candidate, Snapshot
-from sync.standards import failures, money_failures, warnings
+from sync.standards import failures, is_upsell, money_failures, warnings
 from sync.verdicts import Verdict
 
 REMINDED = timedelta(days=30)
@@ -59,6 +59,7 @@ class Line:
 
     def judge(self) -> None:
         """Fill ``verdicts`` (one for each claim) and ``wanted`` (tasks for people)."""
+        self._forget_withdrawn_approvals()
         line = [c for c in self.claims if not self._has_left(c)]
         expired = {c.id: why for c in line if (why := self._run_out(c)) is not None}
         line = [c for c in line if c.id not in expired]
@@ -73,6 +74,15 @@ class Line:
         for claim in self.claims:
             if claim.id in expired:
                 self._expire(claim, expired[claim.id], owner, owner is not None and owner is awarded)
+
+    def _forget_withdrawn_approvals(self) -> None:
+        """A claim whose approving review was withdrawn was never let in, unless a decision awarded it the prospect."""
+        reviewed = {r.referral for r in self.seen.now["review"].values() if r.outcome == "approved"}
+        awarded = self.seen.award(list(self.claims))
+        for c in self.claims:
+            if c.id in self.memory.activated and c.id not in reviewed and c is not awarded:
+                del self.memory.activated[c.id]
+                self.memory.earning.discard(c.id)
 
     def _by_review(self, c: Candidate) -> bool:
         return self._terms[c.id].claims.activation == "review"
@@ -95,8 +105,12 @@ class Line:
             yield group
 
     def _is_again(self, c: Candidate, holder: Candidate, won_on: date) -> bool:
+        """Whether a claim is for what comes after the holder's deal: by its own partner, or by another once its window is over."""
         submitted = self._calendar.date_of(c.referral.submitted_at)
-        return c is not holder and c.referral.partner == holder.referral.partner and submitted >= won_on
+        if c is holder or c.referral.partner == holder.referral.partner:
+            return c is not holder and submitted >= won_on
+        last = self._window(holder)["protected_until"]
+        return last is not None and submitted > last
 
     def _verdict(self, c: Candidate, state: str, because: str, failed: tuple[str, ...] = (), **more: Any) -> None:
         self.verdicts[c.id] = Verdict(
@@ -146,6 +160,7 @@ class Line:
             return False
         return any(
             other.id in self.memory.activated
+            and other.referral.partner == c.referral.partner
             and (won_on := self._won(other).get("won_on")) is not None
             and self._is_again(c, other, won_on)
             for other in self.claims
@@ -163,7 +178,9 @@ class Line:
         """The earliest approved claim becomes active; while an earlier one waits for its review the others wait too."""
         by_approval = self._terms[group[0].id].values.get("rank_by") == "approved_at"
         started = [c for c in group if c.id in self.memory.activated]
-        holder = awarded or min(started, key=lambda c: (self.memory.activated[c.id][0], *c.place), default=None)
+        holder = awarded or min(
+            started, key=lambda c: (c.learned_at, self.memory.activated[c.id][0], *c.place), default=None
+        )
         if holder is None:
             ready = [c for c in group if self._approval_of(c) is not None]
             if by_approval and ready:
@@ -187,7 +204,8 @@ class Line:
         terms = self._terms[holder.id]
         since = self.memory.activated[holder.id][0]
         late = [] if awarded or terms.values.get("rank_by") == "approved_at" else [
-            c for c in self._newcomers(group, holder, awarded) if c.learned_at > since and c.place < holder.place
+            c for c in self._newcomers(group, holder, awarded)
+            if c.learned_at > since and (c.place < holder.place or c.id in self.memory.activated)
         ]  # fmt: skip
         for c in group:
             if c is not holder and c not in late:
@@ -196,7 +214,7 @@ class Line:
             self._hold(holder, terms, held=False, by_decision=awarded is holder)
             return
         for c in late:
-            because = f"{holder.referral.partner} was given this prospect before this earlier claim became known"
+            because = f"{holder.referral.partner} was given this prospect before this claim to it became known"
             self._verdict(c, "conflict", because)
         self._want_decision(holder, late, terms)
         because = (
@@ -385,7 +403,8 @@ class Line:
         elif fraud:
             task = f"fraud found on {fraud[0].found_on} by {fraud[0].by}: {fraud[0].reason}; decide what becomes of its money"
             self.wanted.append(Wanted("fraud_review", holder.id, ("G-9",), task))
-        self._verdict(holder, "won", because, failed, held=held, **facts)
+        upsell = is_upsell(self.seen, holder, terms)
+        self._verdict(holder, "won", because, failed, held=held, is_upsell=upsell, **facts)
 
     def _want_reminder(self, holder: Candidate, terms: Terms, last: date | None) -> None:
         if last is not None and self._today >= last - REMINDED:
@@ -421,9 +440,11 @@ class Line:
             return window.anchor
         return "approval" if self._terms[c.id].values["window_anchor"] == "approved_at" else "submission"
 
-    def _extended(self, c: Candidate, terms: Terms, last: date) -> date:
+    def _extended(self, c: Candidate, terms: Terms, last: date) -> date | None:
         """The window's last day after extensions that a person made in time, where the program, or an override, allows
-        them (ON-A8, E30)."""
+        them (ON-A8, E30); ``None``: an override let the claim in after its window had run out (G-9)."""
+        if self._by_review(c) and c.overridden and self._calendar.date_of(c.overridden.at) > last:
+            return None
         for decision in self.seen.decisions_on(c):
             if decision.choice != "extend" or decision.until is None or self._calendar.date_of(decision.at) > last:
                 continue

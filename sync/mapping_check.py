@@ -100,6 +100,11 @@ def _reads(part: ObjectMap, seen: Description) -> Iterator[Problem]:
     for use in part.uses:
         field, problems = _exists(use.place, use.path, seen)
         yield from problems
+        if field is not None and field.calculated:
+            yield _problem(
+                use.place, f"the calculated field {field.name}", "a field whose changes move the record's stamp",
+                "A formula's new value is seen only when something else of the record changes", warning=True,
+            )  # fmt: skip
         if field is not None and use.target:
             yield from _fits(use, field)
 

@@ -143,9 +143,7 @@ class ObjectMap:
             return Mapped(record.external_id, (), _unreadable(record.fields[FAULT]))
         row.record, row.fields = record, record.fields
         try:
-            found: list[tuple[dict[str, Any], bytes]] = []
-            for plan in self.records:
-                found += plan.facts(row)
+            found = [made for plan in self.records for made in plan.facts(row)]
         except Refused as error:
             return Mapped(
                 record.external_id, (), _reject(error.code, error.field, error.found, error.allowed, error.waits_for)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from hashlib import blake2b
 from typing import Any
 
 import orjson
 
 from connectors.base import Record
-from sync.tables import instant, micros
+from sync.tables import instant
 
 HASH_BYTES = 16
 
@@ -61,11 +60,6 @@ def content_hash(payload: bytes, deleted: bool, merged_into: str | None) -> byte
 def storable(external_id: str) -> str:
     """The id as both databases can hold it (no NUL, no half of a surrogate pair): what they cannot is escaped."""
     return external_id if external_id.isprintable() else external_id.encode("unicode_escape").decode("ascii")
-
-
-def optional_micros(at: datetime | None) -> int | None:
-    """:func:`sync.tables.micros`, or nothing."""
-    return None if at is None else micros(at)
 
 
 def record_of(kind: str, row: Any) -> Record:

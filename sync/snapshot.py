@@ -89,8 +89,9 @@ class Snapshot:
         first = winning[0] if winning else None
         won_on = closed or (first.signed_on if first else None)
         earning = [first] if first else []
-        if terms.claims.contracts == "all":
-            earning += [c for c in contracts if c is not first and (last is None or c.signed_on <= last or c.renews)]
+        if terms.claims.contracts != "first":
+            ends = last if terms.claims.contracts == "in_window" else None
+            earning += [c for c in contracts if c is not first and (ends is None or c.signed_on <= ends or c.renews)]
         names = tuple(c.id for c in earning)
         return {"won_on": won_on, "contract": first.id if first else None, "contracts": names}
 

@@ -15,6 +15,7 @@ from rules.terms import (
     AgreementSigned,
     Condition,
     EnrolledAtSignature,
+    FirstPlan,
     GoodStanding,
     Introduced,
     NotEngaged,
@@ -134,7 +135,19 @@ def money_failures(seen: Snapshot, claim: Candidate, terms: Terms, won_on: date,
     return found
 
 
+def is_upsell(seen: Snapshot, claim: Candidate, terms: Terms) -> bool:
+    """Whether the client was a customer before the claim of a partner who is to bring new ones (OP-A5, OP-20)."""
+    brings = (c for c in terms.claims.money_conditions if isinstance(c, FirstPlan) and claim.intake.role in c.roles)
+    if not any(brings) or claim.overridden:
+        return False
+    day = seen.calendar.date_of(claim.referral.submitted_at)
+    accounts = (seen.now["account"].get(name) for name in seen.accounts_of(claim))
+    return any(a is not None and a.customer_since is not None and a.customer_since < day for a in accounts)
+
+
 def _other_plan(seen: Snapshot, claim: Candidate, terms: Terms, contract: str | None) -> str | None:
+    if is_upsell(seen, claim, terms) and not terms.values.get("upsell_reward"):
+        return "the client was a customer before; what is sold to it beyond that earns nothing"
     plan = terms.values["affiliate_first_plan"]
     first = seen.now["contract"].get(contract) if contract is not None else None
     if plan == "any" or first is None or first.plan in (None, plan):

@@ -28,6 +28,8 @@ class Verdict:
     held: bool = False
     role: str | None = None
     """The partner's role in the program at the submission."""
+    is_upsell: bool = False
+    """Whether the client was a customer before an affiliate's claim."""
 
 
 @dataclass(slots=True)

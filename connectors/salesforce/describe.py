@@ -90,4 +90,5 @@ def _field(item: dict[str, Any]) -> Field:
         length=int(item["length"]) or None,
         values=tuple(str(value["value"]) for value in item["picklistValues"] if value["active"]),
         references=tuple(map(str, item["referenceTo"])),
+        calculated=bool(item["calculated"]),
     )

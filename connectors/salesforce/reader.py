@@ -11,8 +11,6 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import TypeVar
 
-from msgspec import Raw
-
 from connectors.base import Cursor, Page, Query, Record
 from connectors.errors import ConnectorError, CursorExpired, WindowTooLarge
 from connectors.http import Answer, Http
@@ -20,7 +18,7 @@ from connectors.salesforce import soql
 from connectors.salesforce.config import SalesforceConfig
 from connectors.salesforce.cursors import Window, done, moment_of, stamp_of, window_of
 from connectors.salesforce.ids import full_id
-from connectors.salesforce.rows import RowReader, Rows, merged, system_fields
+from connectors.salesforce.rows import RowReader, Rows, Unread, merged, system_fields
 
 _Row = TypeVar("_Row")
 ORDER = ("SystemModstamp", "Id")
@@ -141,7 +139,7 @@ class SalesforceReader:
                 found = [
                     self._all(reader, soql.select(chunk, query.kind, span, ORDER), deleted=True) for chunk in others
                 ]
-                parts = iter(_parts(merged(rows, found)))
+                parts = map(list, _parts(merged(rows, found)))
             else:
                 parts = map(reader.rows, _parts(raw))
             part = next(parts)
@@ -152,18 +150,16 @@ class SalesforceReader:
 
     # -- calls
 
-    def _follow(
-        self, reader: RowReader, query: str, *, deleted: bool = True
-    ) -> Iterator[tuple[list[Raw], bool, Answer]]:
+    def _follow(self, reader: RowReader, query: str, *, deleted: bool = True) -> Iterator[tuple[Unread, bool, Answer]]:
         """Answers to one query, to the one that names no next one: an empty answer is no end."""
         resource = "queryAll" if deleted else "query"
         answer = self._get(f"{self._config.version_path}/{resource}", query)
         while True:
-            body = reader.body(answer)
-            yield body.records, not body.nextRecordsUrl, answer
-            if not body.nextRecordsUrl:
+            rows, rest = reader.body(answer)
+            yield rows, not rest, answer
+            if not rest:
                 return
-            answer = self._get(body.nextRecordsUrl)
+            answer = self._get(rest)
 
     def _all(self, reader: RowReader, query: str, *, deleted: bool = False) -> Rows:
         return [row for raw, *_ in self._follow(reader, query, deleted=deleted) for row in reader.rows(raw)]
@@ -204,7 +200,7 @@ class SalesforceReader:
             yield few
 
 
-def _parts(rows: list[_Row]) -> Iterator[list[_Row]]:
+def _parts(rows: Sequence[_Row]) -> Iterator[Sequence[_Row]]:
     """The rows in parts of a page each; one part without any when there are none."""
     for start in range(0, max(len(rows), 1), ROWS_OF_PAGE):
         yield rows[start : start + ROWS_OF_PAGE]

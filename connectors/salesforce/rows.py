@@ -21,8 +21,12 @@ from connectors.http import Answer, NotJson
 Rows = list[dict[str, Any]]
 
 
+Unread = Sequence[msgspec.Raw | dict[str, Any]]
+"""Rows of an answer, most of them as they came."""
+
+
 class Body(msgspec.Struct):
-    """An answer to a query: its rows as they came, and where the next ones are."""
+    """An answer to a query: its rows, and where the next ones are."""
 
     records: list[msgspec.Raw]
     nextRecordsUrl: str | None = None
@@ -61,18 +65,22 @@ class RowReader:
         self._plain = frozenset(name for name in self.fields if "." not in name)
         self._kept = tuple(name for name in system_fields(self.kind) if name in self._plain)
 
-    def body(self, answer: Answer) -> Body:
-        """The answer as a page of rows. Raises: ``ConnectorError`` for anything else."""
+    def body(self, answer: Answer) -> tuple[Unread, str | None]:
+        """The rows of an answer, and where the next ones are. Raises: ``ConnectorError`` for anything but a page."""
         try:
-            return _BODY.decode(answer.content)
-        except UNREADABLE as error:
-            answer.json()  # says so when it is no JSON at all
-            raise ConnectorError(f"salesforce: the answer about {self.kind} is not a page of rows") from error
+            body = _BODY.decode(answer.content)
+            return body.records, body.nextRecordsUrl
+        except UNREADABLE:
+            # Half a character in a single row is enough: the page is parsed at once, by the slower parser.
+            whole = answer.json(exact=True)
+        if not isinstance(whole, dict) or not isinstance(whole.get("records"), list):
+            raise ConnectorError(f"salesforce: the answer about {self.kind} is not a page of rows")
+        return whole["records"], whole.get("nextRecordsUrl")
 
-    def rows(self, raw: Sequence[msgspec.Raw]) -> Rows:
+    def rows(self, unread: Unread) -> Rows:
         """These rows as JSON, with exact numbers. Raises: :class:`~connectors.http.NotJson`."""
         try:
-            return [exact_json(row) for row in raw]
+            return [row if isinstance(row, dict) else exact_json(row) for row in unread]
         except UNREADABLE as error:
             raise NotJson(f"salesforce: a row of the answer about {self.kind} is not JSON") from error
 

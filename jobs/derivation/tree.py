@@ -109,6 +109,12 @@ class Derivations:
         if source is not None:
             yield self._record(source, at, deep=True)
             shown.add((source.type, source.id))
+        else:
+            yield Node(
+                "note",
+                f"{row['source']['type']} {row['source']['id']}",
+                "the passing of time, or a record that is held no more",
+            )
         contract = self._sources.read("contract", row["contract"], at)
         referral = self._sources.read("referral", row["referral"], at)
         subjects = (row["contract"], row["referral"])

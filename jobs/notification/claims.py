@@ -11,30 +11,32 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 from jobs.notification.event import Event
-from jobs.report.leads import STATUSES, Lead, leads, statuses
+from jobs.report.leads import QUALIFIED, STATUSES, Lead, by_partner, statuses, told
 from jobs.report.picture import Picture, Row
 from rules.calendar import add_months, month_start, next_month
 from rules.money import ZERO, text
 from rules.records import Decision
+from sync.verdicts import Verdict
 
 ACTIVE = ("qualified", "engaged", "proposal")
 WEEK = timedelta(days=7)
 Statuses = list[tuple[datetime, str, str]]
 
 
-def claim_events(picture: Picture) -> Iterator[Event]:
+def claim_events(picture: Picture, own: Sequence[Lead]) -> Iterator[Event]:
     """Everything about claims, in no order."""
-    own = leads(picture)
     through = {lead.id: statuses(picture, lead) for lead in own}
     for lead in own:
         yield from _requested(picture, lead)
         yield from _statuses(picture, lead, through[lead.id])
     yield from _reviews(picture)
     yield from _conflicts(picture, own)
-    for partner in sorted({lead.claim["partner"] for lead in own}):
-        mine = [lead for lead in own if lead.claim["partner"] == partner]
+    earned: dict[str, list[Row]] = {}
+    for row in picture.commissions:
+        earned.setdefault(row["partner"], []).append(row)
+    for partner, mine in by_partner(own).items():
         yield from _weekly(picture, partner, mine, through)
-        yield from _monthly(picture, partner, mine, through)
+        yield from _monthly(picture, partner, mine, through, earned)
 
 
 def _requested(picture: Picture, lead: Lead) -> Iterator[Event]:
@@ -67,16 +69,25 @@ def _reviews(picture: Picture) -> Iterator[Event]:
         claim = claims.get(review.referral)
         if claim is None:
             continue
-        on = picture.program.calendar.date_of(picture.timelines("review")[name][0].at)
+        at = picture.timelines("review")[name][0].at
+        on = picture.program.calendar.date_of(at)
         company = picture.last_known("referral", review.referral).company
-        to, reason = claim["partner"], review.reason or "none was given"
-        if review.outcome == "approved":
+        to, then = claim["partner"], _verdict_at(picture, review.referral, at)
+        if review.outcome == "approved" and then is not None and then.state in QUALIFIED:
             note = f"Note: {review.reason}" if review.reason else ""
             yield Event("review_approved", to, review.referral, on, {"company": company, "note": note})
             yield Event("project_assigned", to, review.referral, on, {"company": company, "by": review.by})
-        else:
-            fields = {"company": company, "outcome": review.outcome, "reason": reason}
+        else:  # an approval alone does not lift a condition that failed
+            approved = review.outcome == "approved"
+            reason = told(then) if approved and then is not None else review.reason or "none was given"
+            fields = {"company": company, "outcome": "not accepted" if approved else review.outcome, "reason": reason}
             yield Event("review_refused", to, review.referral, on, fields)
+
+
+def _verdict_at(picture: Picture, referral: str, instant: datetime) -> Verdict | None:
+    """How a claim stood right after an instant."""
+    known = [verdict for at, verdict in picture.verdicts(referral) if at <= instant]
+    return known[-1] if known else None
 
 
 def _conflicts(picture: Picture, own: Sequence[Lead]) -> Iterator[Event]:
@@ -124,13 +135,19 @@ def _weekly(picture: Picture, partner: str, own: Sequence[Lead], through: dict[s
             yield Event("weekly_update", partner, partner, monday, fields)
 
 
-def _monthly(picture: Picture, partner: str, own: Sequence[Lead], through: dict[str, Statuses]) -> Iterator[Event]:
+def _monthly(
+    picture: Picture, partner: str, own: Sequence[Lead], through: dict[str, Statuses], earned: dict[str, list[Row]]
+) -> Iterator[Event]:
     """On the first of each month how many referrals are where, and what was earned in the month before (CN-55)."""
     for first in _days(picture, own, monthly=True):
         then = [_status_on(picture, through[lead.id], first) for lead in own]
         counts = {status: str(then.count(status)) for status in STATUSES}
         last_month = add_months(first, -1)
-        fields = {**counts, "month": last_month.isoformat()[:7], "earned": _earned(picture, partner, last_month)}
+        fields = {
+            **counts,
+            "month": last_month.isoformat()[:7],
+            "earned": _earned(picture, earned.get(partner, ()), last_month),
+        }
         yield Event("monthly_summary", partner, partner, first, fields)
 
 
@@ -150,12 +167,11 @@ def _status_on(picture: Picture, through: Statuses, day: date) -> str | None:
     return through[place - 1][1] if place else None
 
 
-def _earned(picture: Picture, partner: str, month: date) -> str:
+def _earned(picture: Picture, entries: Sequence[Row], month: date) -> str:
     """What was earned in a month and known by its end, a currency each."""
     until = picture.program.calendar.start_of(next_month(month))
     sums: dict[str, Decimal] = {}
-    for row in picture.commissions:
-        known = picture.posted_at[row["key"]] < until
-        if row["partner"] == partner and known and month_start(date.fromisoformat(row["earned_on"])) == month:
+    for row in entries:
+        if picture.posted_at[row["key"]] < until and month_start(date.fromisoformat(row["earned_on"])) == month:
             sums[row["currency"]] = sums.get(row["currency"], ZERO) + Decimal(row["amount"])
     return ", ".join(f"{text(sums[money], money)} {money}" for money in sorted(sums)) or "nothing"

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
 from decimal import Decimal
 
 from jobs.notification.event import Event
-from jobs.report.expectation import expected_rate, worth
-from jobs.report.leads import Lead, contract_value, leads
+from jobs.report.expectation import expected_rate
+from jobs.report.figures import shown
+from jobs.report.first_year import first_year_revenue, first_year_term
+from jobs.report.leads import Lead, contract_value
 from jobs.report.picture import Picture
-from jobs.statement.paper import shown
 from rules.calendar import DAY
 from rules.money import EXACT, percent, rounded, text
 from rules.records import Contract
 
 
-def deal_events(picture: Picture) -> Iterator[Event]:
+def deal_events(picture: Picture, own: Sequence[Lead]) -> Iterator[Event]:
     """A confirmation for each contract of a won lead, and word when its project is under way."""
     calendar = picture.program.calendar
-    for lead in leads(picture):
+    for lead in own:
         won_at = next((at for at, verdict in lead.verdicts if verdict.won_on is not None), None)
         if won_at is None:
             continue
@@ -35,11 +36,11 @@ def deal_events(picture: Picture) -> Iterator[Event]:
 
 def _registered(picture: Picture, lead: Lead, contract: Contract, on: date) -> Iterator[Event]:
     """The deal as it was known on the day it was registered, so that the text stays the same afterwards."""
-    then = picture.on(on)
-    contract = then.facts("contract").get(contract.id, contract)
+    contract = picture.last_known("contract", contract.id, picture.program.calendar.end_of(on))
     partner, value, money = lead.claim["partner"], contract_value(contract), contract.currency
-    base = worth(then, contract)
-    rate = expected_rate(then, partner, base, lead.id, contract.id)
+    term = first_year_term(picture)
+    base = first_year_revenue(picture, contract, term, signed_only=True) if term else value
+    rate = expected_rate(picture, partner, base, lead.id, contract.id, on=on)
     if rate is None:
         calculation = "no rate is known yet; you are told when it is"
     elif base is None:
@@ -47,7 +48,7 @@ def _registered(picture: Picture, lead: Lead, contract: Contract, on: date) -> I
     else:
         commission = text(rounded(EXACT.multiply(base, rate.rate), money), money)
         calculation = f"{shown(text(base, money))} {money} x {percent(rate.rate)} = {shown(commission)} {money}, as it is billed or paid"
-    disputes = then.terms.disputes
+    disputes = picture.program.on(on).disputes
     last = on + timedelta(days=disputes.registration_days) if disputes else None
     yield Event(
         "deal_registered", partner, contract.id, on,

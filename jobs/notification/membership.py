@@ -5,16 +5,14 @@ Source: NT-23, ON-18, OP-22, CN-8, CN-10, CN-62, CN-111, CN-123, CN-128, TC-15, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import date, timedelta
 
 from jobs.notification.event import Event
 from jobs.report.picture import Picture
 from rules.clocks import ACCEPTED
-from rules.facts import View
 from rules.lead_sharing import lead_sharing_of
 from rules.money import percent
-from rules.records import Enrollment
 from rules.tiers import TierHistory
 
 
@@ -29,7 +27,7 @@ def membership_events(picture: Picture) -> Iterator[Event]:
         yield from _tiers(picture, partner, history)
     for name, ticket in picture.facts("ticket").items():
         if ticket.partner in picture.partners and ticket.first_response_at is not None:
-            on = picture.program.calendar.date_of(ticket.first_response_at)
+            on = picture.seen_on("ticket", name, "first_response_at")
             yield Event("ticket_answered", ticket.partner, name, on, {"subject": ticket.subject})
 
 
@@ -41,11 +39,18 @@ def _applications(picture: Picture) -> Iterator[Event]:
         days = terms.review_business_days if terms else None
         answer_by = calendar.business_day_after(application.applied_on, days) if days else None
         received = {**applicant, "answer_by": f"by {answer_by}" if answer_by else "as soon as it is made"}
-        yield Event("application_received", to, name, application.applied_on, received, due_on=answer_by)
+        yield Event(
+            "application_received",
+            to,
+            name,
+            picture.seen_on("application", name, "applied_on"),
+            received,
+            due_on=answer_by,
+        )
         if application.decided_on is not None:
             accepted = (application.outcome or "").casefold() in ACCEPTED
             kind = "application_accepted" if accepted else "application_refused"
-            yield Event(kind, to, name, application.decided_on, applicant)
+            yield Event(kind, to, name, picture.seen_on("application", name, "decided_on"), applicant)
 
 
 def _managers(picture: Picture) -> Iterator[Event]:
@@ -98,9 +103,7 @@ def _offers(picture: Picture) -> Iterator[Event]:
     shared = picture.timelines("shared_lead")
     if not shared:
         return
-    enrollments: dict[str, dict[str, Sequence[View[Enrollment]]]] = {}
-    for name, enrollment in picture.facts("enrollment").items():
-        enrollments.setdefault(enrollment.partner, {})[name] = picture.timelines("enrollment")[name]
+    enrollments = picture.owned("enrollment", "partner")
     steps = {partner: history.steps for partner, history in picture.tiers.items()}
     calendar = picture.program.calendar
     found = lead_sharing_of(picture.program, shared, enrollments, picture.timelines("partner"), steps, picture.until)

@@ -7,8 +7,8 @@ from datetime import date, timedelta
 from decimal import Decimal
 
 from jobs.notification.event import Event
+from jobs.report.figures import shown
 from jobs.report.picture import Picture, Row
-from jobs.statement.paper import shown
 from rules.calendar import DAY
 from rules.money import text
 
@@ -21,7 +21,7 @@ def money_events(picture: Picture) -> Iterator[Event]:
             yield _ready(picture, row)
     for name, payout in picture.facts("payout").items():
         if payout.statement in statements:
-            on = picture.program.calendar.date_of(picture.timelines("payout")[name][0].at)
+            on = picture.seen_on("payout", name, "paid_on")
             amount = shown(text(payout.amount, payout.currency))
             fields = {"statement": payout.statement, "amount": amount, "currency": payout.currency}
             yield Event("payout_made", statements[payout.statement]["partner"], name, on, fields)
@@ -62,10 +62,12 @@ def _disputes(picture: Picture) -> Iterator[Event]:
                 "subject": dispute.subject, "outcome": dispute.outcome or "decided", "adjustment": adjusted,
                 "appeal_note": f"You may appeal by {last}." if last else "",
             }  # fmt: skip
-            yield Event("dispute_decided", dispute.partner, name, dispute.decided_on, fields, due_on=last)
+            on = picture.seen_on("dispute", name, "decided_on")
+            yield Event("dispute_decided", dispute.partner, name, on, fields, due_on=last)
         if dispute.final_on is not None:
             fields = {"subject": dispute.subject, "outcome": dispute.final_outcome or "decided"}
-            yield Event("dispute_final", dispute.partner, name, dispute.final_on, fields)
+            on = picture.seen_on("dispute", name, "final_on")
+            yield Event("dispute_final", dispute.partner, name, on, fields)
 
 
 def _is_ours(picture: Picture, subject: str) -> bool:

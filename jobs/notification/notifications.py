@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from itertools import chain
 from typing import Any
 
 from jobs.notification.claims import claim_events
@@ -10,6 +11,7 @@ from jobs.notification.deals import deal_events
 from jobs.notification.event import Event
 from jobs.notification.membership import membership_events
 from jobs.notification.money import money_events
+from jobs.report.leads import leads
 from jobs.report.picture import Picture
 from rules.notices import Notice, notices_of
 
@@ -18,12 +20,14 @@ def notifications(picture: Picture, *, since: date | None = None, partner: str |
     """The program's notifications up to the picture's day, by key; of one partner only, or from a day on, when asked."""
     notices = notices_of(picture.program.id)
     found = {}
-    for events in (claim_events, deal_events, money_events, membership_events):
-        for event in events(picture):
-            notice = notices.get(event.text or event.kind)
-            wanted = partner in (None, event.to) and (since is None or event.on >= since)
-            if notice is not None and wanted and event.on <= picture.as_of:
-                found[event.key(picture.program.id)] = _row(picture, notice, event)
+    own = leads(picture)
+    for event in chain(
+        claim_events(picture, own), deal_events(picture, own), money_events(picture), membership_events(picture)
+    ):
+        notice = notices.get(event.text or event.kind)
+        wanted = partner in (None, event.to) and (since is None or event.on >= since)
+        if notice is not None and wanted and event.on <= picture.as_of:
+            found[event.key(picture.program.id)] = _row(picture, notice, event)
     return [found[key] for key in sorted(found)]
 
 

@@ -28,17 +28,30 @@ COMPARED = (
 def benchmark(picture: Picture, asked: Asked) -> dict[str, list[Row]]:
     """Each partner's figures, or one's, beside the average of its tier (of the whole program, where it has no tiers)."""
     every = partner_rows(picture, None, leads(picture))
-    rows = []
+    peers: dict[tuple[str | None, str], list[Row]] = {}
     for row in every:
-        if asked.partner in (None, row["partner"]):
-            peers = [each for each in every if (each["tier"], each["currency"]) == (row["tier"], row["currency"])]
-            rows += [_compared(row, peers, metric, unit) for metric, unit in COMPARED]
-    return {"metrics": rows}
+        peers.setdefault((row["tier"], row["currency"]), []).append(row)
+    averages = {group: _averages(rows, group[1]) for group, rows in peers.items()}
+    return {
+        "metrics": [
+            _compared(row, metric, unit, *averages[row["tier"], row["currency"]][metric])
+            for row in every
+            if asked.partner in (None, row["partner"])
+            for metric, unit in COMPARED
+        ]
+    }
 
 
-def _compared(row: Row, peers: Sequence[Row], metric: str, unit: str) -> Row:
-    known = [Decimal(each[metric]) for each in peers if each[metric] is not None]
-    average = _average(known, unit, row["currency"]) if len(known) >= AT_LEAST else None
+def _averages(rows: Sequence[Row], currency: str) -> dict[str, tuple[str | None, int]]:
+    """For each metric the average of those that have it, and how many these are; of too few none."""
+    found: dict[str, tuple[str | None, int]] = {}
+    for metric, unit in COMPARED:
+        known = [Decimal(row[metric]) for row in rows if row[metric] is not None]
+        found[metric] = (_average(known, unit, currency) if len(known) >= AT_LEAST else None, len(known))
+    return found
+
+
+def _compared(row: Row, metric: str, unit: str, average: str | None, count: int) -> Row:
     own = row[metric]
     ahead = None
     if own is not None and average is not None and Decimal(average):
@@ -53,7 +66,7 @@ def _compared(row: Row, peers: Sequence[Row], metric: str, unit: str) -> Row:
         "value": str(own) if own is not None else None,
         "tier_average": average,
         "difference": ahead,
-        "partners": len(known) if average is not None else None,
+        "partners": count if average is not None else None,
     }
 
 

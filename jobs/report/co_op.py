@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 from jobs.report.figures import growth
 from jobs.report.picture import Picture, Row
 from jobs.report.tables import Asked, Table
 from rules.co_op import co_op_of, quarters
-from rules.facts import View
 from rules.ledger import Ledger
 from rules.money import text
 from rules.records import CoOpRequest
@@ -45,19 +44,14 @@ def _fund_rows(picture: Picture, partner: str) -> Iterator[Row]:
     fund = co_op_of(
         picture.program,
         partner,
-        _of(picture, "co_op_request", partner),
-        _of(picture, "enrollment", partner),
+        picture.owned("co_op_request", "partner").get(partner, {}),
+        picture.owned("enrollment", "partner").get(partner, {}),
         history.steps if history else (),
         Ledger(picture.program.id),
         picture.as_of,
     )
     for quarter in quarters(fund, picture.as_of):
         yield {"program": picture.program.id, **quarter.row()}
-
-
-def _of(picture: Picture, kind: str, partner: str) -> dict[str, Sequence[View[Any]]]:
-    own = picture.grouped(kind, "partner").get(partner, {})
-    return {name: picture.timelines(kind)[name] for name in own}
 
 
 def state_of(request: CoOpRequest) -> str:

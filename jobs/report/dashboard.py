@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from jobs.report.figures import mean, share, total
-from jobs.report.leads import Lead, contract_value, leads, told
+from jobs.report.leads import Lead, by_partner, contract_value, leads, told
 from jobs.report.picture import Picture, Row
 from jobs.report.standing import NO_TIER, standing_of, tier_rows
 from jobs.report.tables import Asked, Table
@@ -25,7 +25,7 @@ LEADS = Table(
     "leads",
     ("program", "partner", "referral", "company", "account", "status", "stage", "state", "submitted_on", "qualified_on",
      "won_on", "commenced_on", "first_earned_on", "protected_until", "value", "currency", "services", "industry",
-     "contract_kinds", "because"),
+     "contract_kinds", "tier", "because"),
     ("program", "partner", "referral"),
 )  # fmt: skip
 DEALS = Table(
@@ -57,12 +57,13 @@ def dashboard(picture: Picture, asked: Asked) -> dict[str, list[Row]]:
 
 def partner_rows(picture: Picture, partner: str | None, own: Sequence[Lead]) -> list[Row]:
     """One row a partner and currency; a partner without money has a row in the program's currency."""
-    tiers = tier_rows(picture)
+    tiers, mine_of = tier_rows(picture), by_partner(own)
+    entries_of, statements_of = _by(picture.commissions, "partner"), _by(picture.rows["statements"], "partner")
     rows = []
     for name in picture.partners if partner is None else (partner,) if partner in picture.partners else ():
-        mine = [lead for lead in own if lead.claim["partner"] == name]
-        entries = _by_currency(row for row in picture.commissions if row["partner"] == name)
-        statements = _by_currency(row for row in picture.rows["statements"] if row["partner"] == name)
+        mine = mine_of.get(name, [])
+        entries = _by(entries_of.get(name, ()), "currency")
+        statements = _by(statements_of.get(name, ()), "currency")
         for currency in sorted({*entries, *statements}) or [picture.program.currency]:
             rows.append(
                 {
@@ -155,6 +156,7 @@ def _lead_row(picture: Picture, lead: Lead, asked: Asked) -> Row:
         "services": [str(each) for each in services] if isinstance(services, list) else [services] if services else [],
         "industry": details.get("industry"),
         "contract_kinds": sorted({each.kind for each in lead.contracts}),
+        "tier": picture.tier_of(lead.claim["partner"]),
         "because": lead.claim["because"] if asked.partner is None else told(lead.verdicts[-1][1]),
     }
 
@@ -167,7 +169,7 @@ def _deal_rows(picture: Picture, lead: Lead) -> Iterator[Row]:
     signed = {contract.id: contract for contract in lead.contracts}
     for name in sorted({*signed, *(each for each in by_contract if each is not None)}):
         contract = signed.get(name) or picture.last_known("contract", name)
-        entries = _by_currency(by_contract.get(name, ()))
+        entries = _by(by_contract.get(name, ()), "currency")
         for currency in sorted(entries) or [contract.currency]:
             rows = entries.get(currency, [])
             value = contract_value(contract) if contract.currency == currency else None
@@ -210,10 +212,10 @@ def _payout_rows(picture: Picture, partner: str | None) -> Iterator[Row]:
         }
 
 
-def _by_currency(rows: Iterable[Row]) -> Mapping[str, list[Row]]:
+def _by(rows: Iterable[Row], name: str) -> Mapping[str, list[Row]]:
     found: dict[str, list[Row]] = {}
     for row in rows:
-        found.setdefault(row["currency"], []).append(row)
+        found.setdefault(row[name], []).append(row)
     return found
 
 

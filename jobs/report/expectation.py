@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 
 from jobs.report.figures import total
@@ -11,6 +12,7 @@ from jobs.report.first_year import first_year_revenue, first_year_term
 from jobs.report.leads import Lead, contract_value
 from jobs.report.picture import Picture
 from rules.money import EXACT, ZERO, rounded
+from rules.rates import reads
 from rules.records import Contract
 from rules.terms import RateTerm, ShareOfCollections, ShareOfContract, ShareOfInvoices
 
@@ -25,16 +27,20 @@ class Rate:
     source: str
 
 
-def expected_rate(picture: Picture, partner: str, value: Decimal | None, *about: str) -> Rate | None:
-    """The rate that a deal signed today would have, in the order of the program's sources; ``None``: nobody said it.
+def expected_rate(
+    picture: Picture, partner: str, value: Decimal | None, *about: str, on: date | None = None
+) -> Rate | None:
+    """The rate that a deal signed on a day (on ``as_of``) would have, as known by its end; ``None``: nobody said it.
 
-    ``about`` are ids that a decision on the rate may name: the referral and its contracts.
+    Looked for in the order of the program's sources. ``about`` are ids that a decision on the rate may name: the
+    referral and its contracts.
     """
-    for term in _terms(picture):
+    day = on or picture.as_of
+    for term in _terms(picture, day):
         for source in term.rate.sources:
-            found = _from(picture, term.rate, source, partner, value, about)
+            found = _from(picture, term.rate, source, partner, value, about, day)
             if found is not None:
-                return found if source == "decision" else _uplifted(picture, term.rate, partner, found)
+                return found if source == "decision" else _uplifted(picture, term.rate, partner, found, day)
     return None
 
 
@@ -67,52 +73,59 @@ def to_come(picture: Picture, lead: Lead, contract: Contract) -> tuple[Rate | No
 def worth(picture: Picture, contract: Contract) -> Decimal | None:
     """What of a contract's value commission is expected on: its first year's where the program pays on that."""
     term = first_year_term(picture)
-    return first_year_revenue(picture, contract, term) if term else contract_value(contract)
+    if term is None:
+        return contract_value(contract)
+    signed = first_year_revenue(picture, contract, term, signed_only=True)
+    return first_year_revenue(picture, contract, term) if signed is None else signed
 
 
-def _terms(picture: Picture) -> Iterator[Sharing]:
-    for term in picture.terms.in_force():
+def _terms(picture: Picture, day: date) -> Iterator[Sharing]:
+    for term in picture.program.on(day).in_force():
         if isinstance(term, Sharing):
             yield term
 
 
-def _uplifted(picture: Picture, term: RateTerm, partner: str, found: Rate) -> Rate:
+def _uplifted(picture: Picture, term: RateTerm, partner: str, found: Rate, day: date) -> Rate:
     """The rate with what the partner's tier adds (TC-A5)."""
-    history, tier = picture.tiers.get(partner), picture.tier_of(partner)
+    history, tier = picture.tiers.get(partner), picture.tier_of(partner, day)
     if not term.uplift_tiers or history is None or tier is None:
         return found
+    values = picture.program.on(day).values
     names = [level.tier for level in history.levels[: history.place(tier) + 1]]
-    for name in reversed(names if picture.terms.values.get("tiers_cumulative") else names[-1:]):
-        uplift = picture.terms.values.get(f"tier_uplift.{name}")
+    for name in reversed(names if values.get("tiers_cumulative") else names[-1:]):
+        uplift = values.get(f"tier_uplift.{name}")
         if isinstance(uplift, Decimal) and uplift:
             return Rate(found.rate + uplift, f"{found.source} + tier {name}")
     return found
 
 
 def _from(
-    picture: Picture, term: RateTerm, source: str, partner: str, value: Decimal | None, about: tuple[str, ...]
+    picture: Picture,
+    term: RateTerm,
+    source: str,
+    partner: str,
+    value: Decimal | None,
+    about: tuple[str, ...],
+    day: date,
 ) -> Rate | None:
+    until = picture.program.calendar.end_of(day)
     if source == "decision":
-        decided = [
-            each
-            for each in picture.facts("decision").values()
-            if each.choice == "set" and each.rate is not None and any(name in each.about.split(":") for name in about)
-        ]
-        last = max(decided, key=lambda each: (each.at, each.id), default=None)
-        return Rate(last.rate, f"set by {last.by}") if last else None
+        known = [each for name in about for each in picture.rate_decisions.get(name, ()) if each[0] < until]
+        last = max(known, key=lambda each: (each[0], each[1].id))[1] if known else None
+        return Rate(last.rate, f"set by {last.by}") if last and last.rate is not None else None
     if source == "tier":
-        tier = picture.tier_of(partner)
-        levels = picture.terms.tiers.levels if picture.terms.tiers else ()
-        rates = [level.rate for level in levels if level.tier == tier and level.rate is not None]
-        return Rate(rates[0], f"tier {tier}") if rates else None
+        history, tier = picture.tiers.get(partner), picture.tier_of(partner, day)
+        level = history.level(tier) if history else None
+        return Rate(level.rate, f"tier {tier}") if level and level.rate is not None else None
     if source == "bands":
         bands = [band for band in term.bands if value is not None and band.from_value <= value]
         return Rate(bands[-1].rate, f"band from {bands[-1].from_value}") if bands else None
     if source == "fixed":
         return Rate(term.fixed, "the program") if term.fixed is not None else None
-    for name, enrollment in picture.grouped("enrollment", "partner").get(partner, {}).items():
-        if source == "enrollment" and enrollment.rate is not None:
+    for name, views in sorted(picture.owned("enrollment", "partner").get(partner, {}).items()):
+        enrollment = reads(views, until)
+        if enrollment is not None and source == "enrollment" and enrollment.rate is not None:
             return Rate(enrollment.rate, f"enrollment {name}")
-        if source == "role" and enrollment.role in term.by_role:
+        if enrollment is not None and source == "role" and enrollment.role in term.by_role:
             return Rate(term.by_role[enrollment.role], f"role {enrollment.role}")
     return None

@@ -27,10 +27,15 @@ def first_year_term(picture: Picture) -> ShareOfContract | None:
     return terms[0] if terms else None
 
 
-def first_year_revenue(picture: Picture, contract: Contract, term: ShareOfContract) -> Decimal | None:
-    """Its first year's net revenue of the term's line kinds; ``None`` when neither contract nor invoices say."""
+def first_year_revenue(
+    picture: Picture, contract: Contract, term: ShareOfContract, *, signed_only: bool = False
+) -> Decimal | None:
+    """Its first year's net revenue of the term's line kinds; ``None`` when neither contract nor invoices say.
+
+    With ``signed_only`` what the contract alone says, as on the day it was signed.
+    """
     kinds = term.included_lines
-    books = list(_books(picture, contract))
+    books = [] if signed_only else list(_books(picture, contract))
     receipts = [book.first_receipt for book in books if book.first_receipt is not None]
     anchor = str(picture.terms.values.get("first_year_anchor", "subscription_start"))
     invoices = [book.invoice for book in books if book.invoice is not None]

@@ -37,8 +37,10 @@ def forecast(picture: Picture, asked: Asked) -> dict[str, list[Row]]:
     rows = [_open_row(picture, deal, history) for deal in deals(picture, asked.partner) if deal.is_open]
     rows += [row for lead in leads(picture, asked.partner) for row in _signed_rows(picture, lead)]
     found: dict[str, list[Row]] = {"deals": rows, "scenarios": []}
-    for partner, currency in sorted({(row["partner"], row["currency"]) for row in rows}):
-        own = [row for row in rows if (row["partner"], row["currency"]) == (partner, currency)]
+    scopes: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        scopes.setdefault((row["partner"], row["currency"]), []).append(row)
+    for (partner, currency), own in scopes.items():
         head = {"program": picture.program.id, "partner": partner, "currency": currency}
         found["scenarios"] += [{**head, **row} for row in _scenarios(own, currency)]
     return found

@@ -5,19 +5,19 @@ A year is the calendar year of the report's date up to that date; it is compared
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from typing import Any
 
 from jobs.report.figures import growth, mean, share
-from jobs.report.leads import Lead, leads
+from jobs.report.leads import Lead, by_partner, leads
 from jobs.report.picture import Picture, Row
 from jobs.report.tables import Asked, Table
 from rules.calendar import add_months
 from rules.money import ZERO, text
-from rules.records import Contract, Enrollment
+from rules.records import Contract, Enrollment, Invoice
 
 KPIS = Table(
     "kpis",
@@ -111,24 +111,25 @@ def _referred(own: Sequence[Lead]) -> dict[str, date]:
     return found
 
 
-def _invoiced(picture: Picture, currency: str, span: Span, accounts: dict[str, date] | None) -> Decimal:
+def _invoiced(picture: Picture, currency: str, span: Span, accounts: Mapping[str, date] | None) -> Decimal:
     """Net invoiced in a span; of these accounts from their days on, or of all."""
     amount = ZERO
-    invoices = picture.facts("invoice")
-    counted = {
-        name
-        for name, each in invoices.items()
-        if each.currency == currency
-        and each.voided_on is None
-        and (accounts is None or (each.account in accounts and each.issued_on >= accounts[each.account]))
-    }
-    for name in counted:
-        if span.holds(invoices[name].issued_on):
-            amount += sum((line.amount for line in invoices[name].lines), ZERO)
-    for credit in picture.facts("credit_note").values():
-        if credit.invoice in counted and span.holds(credit.issued_on):
-            amount -= credit.amount
+    for account, invoices in _of_accounts(picture, accounts):
+        for name, invoice in invoices.items():
+            if invoice.currency != currency or invoice.voided_on is not None:
+                continue
+            if accounts is not None and invoice.issued_on < accounts[account]:
+                continue
+            if span.holds(invoice.issued_on):
+                amount += sum((line.amount for line in invoice.lines), ZERO)
+            credits = picture.grouped("credit_note", "invoice").get(name, {}).values()
+            amount -= sum((credit.amount for credit in credits if span.holds(credit.issued_on)), ZERO)
     return amount
+
+
+def _of_accounts(picture: Picture, accounts: Mapping[str, date] | None) -> Iterable[tuple[str, Mapping[str, Invoice]]]:
+    every = picture.grouped("invoice", "account")
+    return every.items() if accounts is None else [(name, every.get(name, {})) for name in accounts]
 
 
 def _earnings(picture: Picture, now: Span, before: Span) -> Iterator[Row]:
@@ -184,8 +185,7 @@ def _satisfaction() -> Row:
 
 def _of_partners(picture: Picture, own: Sequence[Lead], now: Span) -> Iterator[Row]:
     """Each partner's volume, revenue and client retention (CN-89); its tier progress is on the dashboard."""
-    for partner in sorted({lead.claim["partner"] for lead in own}):
-        mine = [lead for lead in own if lead.claim["partner"] == partner]
+    for partner, mine in by_partner(own).items():
         because = f"{len(mine)} referrals in all"
         submitted = [picture.program.calendar.date_of(lead.referral.submitted_at) for lead in mine]
         inside = sum(now.holds(day) for day in submitted)

@@ -11,6 +11,7 @@ from typing import Any
 from jobs.settle import Settled
 from rules.facts import Facts, View, timelines
 from rules.program import Program
+from rules.records import Decision
 from rules.terms import Terms
 from rules.tiers import TierHistory
 from sync.verdicts import Claim, Verdict
@@ -79,6 +80,28 @@ class Picture:
             self._seen[name] = groups
         return self._seen[name]  # type: ignore[no-any-return]
 
+    def owned(self, kind: str, field: str) -> Mapping[Any, Mapping[str, Sequence[View[Any]]]]:
+        """The records of a type as views over time, by the value that one of their fields had first."""
+        name = f"timelines of {kind} by {field}"
+        if name not in self._seen:
+            groups: dict[Any, dict[str, Sequence[View[Any]]]] = {}
+            for identity, views in self.timelines(kind).items():
+                owner = next(getattr(view.fact, field) for view in views if view.fact is not None)
+                groups.setdefault(owner, {})[identity] = views
+            self._seen[name] = groups
+        return self._seen[name]  # type: ignore[no-any-return]
+
+    @cached_property
+    def rate_decisions(self) -> Mapping[str, Sequence[tuple[datetime, Decision]]]:
+        """Rates that people set, in the order they became known, by every id in what they are about."""
+        found: dict[str, list[tuple[datetime, Decision]]] = {}
+        for views in self.timelines("decision").values():
+            fact = views[0].fact
+            if fact is not None and fact.choice == "set" and fact.rate is not None:
+                for name in {fact.about, *fact.about.split(":")}:
+                    found.setdefault(name, []).append((views[0].at, fact))
+        return {name: sorted(each, key=lambda one: (one[0], one[1].id)) for name, each in found.items()}
+
     def last_known(self, kind: str, identity: str | None, before: datetime | None = None) -> Any:
         """A record as it read when it was last there (a withdrawn one, too), or ``None``.
 
@@ -104,10 +127,17 @@ class Picture:
         """All entries but co-op reimbursements, which pay a cost back and are no earnings."""
         return [row for row in self.rows["entries"] if row["kind"] != "co_op"]
 
-    def tier_of(self, partner: str) -> str | None:
-        """A partner's tier on ``as_of``, as it was known then."""
-        history = self.tiers.get(partner)
-        return history.on(self.as_of, self.until) if history else None
+    def tier_of(self, partner: str, day: date | None = None) -> str | None:
+        """A partner's tier on a day (on ``as_of``), as it was known by its end."""
+        history, day = self.tiers.get(partner), day or self.as_of
+        return history.on(day, self.program.calendar.end_of(day)) if history else None
+
+    def seen_on(self, kind: str, identity: str, field: str) -> date:
+        """The local date on which a field of a record that is there could first be read."""
+        views = self.timelines(kind)[identity]
+        return self.program.calendar.date_of(
+            next(view.at for view in views if view.fact is not None and getattr(view.fact, field) is not None)
+        )
 
     def verdicts(self, referral: str) -> Sequence[tuple[datetime, Verdict]]:
         """How a claim stood through time."""

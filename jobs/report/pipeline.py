@@ -79,7 +79,7 @@ def _deals_of(picture: Picture, lead: Lead) -> Iterator[Deal]:
         if stage == "won" and sale is main and lead.value is not None:
             value, value_from = lead.value, "contract"
         elif sale is not None and sale.amount is not None:
-            value, value_from = sale.amount, "opportunity"
+            value, value_from = lead.amount_of(sale), "opportunity"
         elif lead.expected_value is not None and sale is main:
             value, value_from = lead.expected_value, "estimate"
         closed = lead.won_on if stage == "won" and sale is main else None
@@ -103,21 +103,22 @@ def pipeline(picture: Picture, asked: Asked) -> dict[str, list[Row]]:
     """Deals, stages, analytics and trend: of the whole program (``partner`` is null) and of each partner."""
     every = deals(picture, asked.partner)
     own = leads(picture, asked.partner)
-    scopes: list[str | None] = sorted({deal.lead.claim["partner"] for deal in every})
-    if asked.partner is None:
-        scopes.insert(0, None)
+    scopes: dict[str | None, tuple[list[Deal], list[Lead]]] = {} if asked.partner is not None else {None: (every, own)}
+    for lead in own:
+        scopes.setdefault(lead.claim["partner"], ([], []))[1].append(lead)
+    for deal in every:
+        scopes[deal.lead.claim["partner"]][0].append(deal)
     found: dict[str, list[Row]] = {
         "deals": [_deal_row(picture, deal) for deal in every], "stages": [], "analytics": [], "trend": [],
     }  # fmt: skip
-    for scope in scopes:
-        inside = [deal for deal in every if scope in (None, deal.lead.claim["partner"])]
+    for scope, (inside, inquired) in scopes.items():
         for currency in sorted({deal.lead.currency for deal in inside}):
             same = [deal for deal in inside if deal.lead.currency == currency]
             head = {"program": picture.program.id, "partner": scope, "currency": currency}
             found["stages"] += [{**head, **row} for row in stage_rows(same, currency)]
             found["analytics"].append({**head, **_analytics(picture, same, currency)})
-            inquired = [one for one in own if one.currency == currency and scope in (None, one.claim["partner"])]
-            found["trend"] += [{**head, **row} for row in _trend(picture, inquired, same, currency)]
+            of_currency = [lead for lead in inquired if lead.currency == currency]
+            found["trend"] += [{**head, **row} for row in _trend(picture, of_currency, same, currency)]
     return found
 
 
@@ -170,9 +171,10 @@ def _started(picture: Picture, deal: Deal) -> date:
 def _accuracy(won: Sequence[Deal]) -> str | None:
     """One less the share by which the sales' amounts missed the contracts' values, of deals that have both."""
     both = [
-        (deal.opportunity.amount, deal.value)
+        (amount, deal.value)
         for deal in won
-        if deal.opportunity and deal.opportunity.amount is not None and deal.value_from == "contract" and deal.value
+        if deal.opportunity and deal.value_from == "contract" and deal.value
+        if (amount := deal.lead.amount_of(deal.opportunity)) is not None
     ]
     actual = sum((value for _, value in both), ZERO)
     missed = sum((abs(amount - value) for amount, value in both), ZERO)

@@ -1,29 +1,22 @@
-"""Statements as PDF: tagged (PDF/UA-1), archival (PDF/A-2a), and the same bytes for the same figures.
-
-Only the fonts inside the typesetter are used, unless a folder of fonts is given for scripts that these lack.
-"""
+"""Statements as PDF: the texts of a page, and many pages at once."""
 
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
+from datetime import date
 from decimal import Decimal
-from functools import cache
-from importlib.resources import files
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import orjson
-import typst
-
 from jobs.problems import UserError
+from jobs.report.figures import shown
+from jobs.typesetting import pages
+from rules.calendar import DAY
 from rules.money import percent
 
-STANDARDS: list[Any] = ["a-2a", "ua-1"]
 AT_ONCE = os.cpu_count() or 1
 """Statements that are typeset at the same time; the typesetter works outside Python's lock."""
 _KINDS = {"true_up": "True-up", "co_op": "Co-op"}
@@ -31,7 +24,9 @@ _KINDS = {"true_up": "True-up", "co_op": "Co-op"}
 
 def statement_pdf(document: dict[str, Any], *, fonts: Path | None = None, format: str = "pdf") -> bytes:
     """One statement as a PDF (or its pages as PNG, for looking at). Raises: ``UserError`` for a letter no font has."""
-    made = _typeset(document, fonts, format)
+    cut_on = date.fromisoformat(document["period_to"]) + DAY
+    what = f"statement {document['statement']}"
+    made = pages("statement/statement.typ", page_of(document), cut_on, what, fonts=fonts, format=format)
     return made if isinstance(made, bytes) else made[0]
 
 
@@ -50,33 +45,6 @@ def statement_pdfs(
     with ThreadPoolExecutor(AT_ONCE) as pool:
         while batch := list(islice(waiting, AT_ONCE * 8)):
             yield from zip(batch, pool.map(one, batch), strict=True)
-
-
-@cache
-def _template() -> bytes:
-    return (files("jobs") / "statement" / "statement.typ").read_bytes()
-
-
-@cache
-def _fonts(folder: Path | None) -> typst.Fonts:
-    return typst.Fonts(include_system_fonts=False, font_paths=[str(folder)] if folder else [])
-
-
-def _typeset(document: dict[str, Any], fonts: Path | None, format: str) -> Any:
-    compiler = typst.Compiler(_template(), font_paths=_fonts(fonts))
-    cut_at = datetime.fromisoformat(document["period_to"]).replace(tzinfo=UTC) + timedelta(days=1)
-    data = orjson.dumps(page_of(document)).decode()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", typst.TypstWarning)
-            if format == "png":
-                return compiler.compile(format="png", ppi=110, sys_inputs={"data": data})
-            return compiler.compile(format="pdf", sys_inputs={"data": data}, pdf_standards=STANDARDS, timestamp=cut_at)
-    except typst.TypstError as error:
-        raise UserError(
-            f"statement {document['statement']}: cannot be typeset: {error.message}; "
-            "for a script that the built-in fonts lack, name a folder of fonts with --fonts"
-        ) from None
 
 
 def page_of(document: dict[str, Any]) -> dict[str, Any]:
@@ -126,7 +94,7 @@ def _line(line: dict[str, Any], money: str) -> dict[str, Any]:
         corrected += f" of statement {line['corrects_statement']}"
     return {
         "date": line["earned_on"],
-        "customer": line["customer"] or line["referral"] or "",
+        "customer": line["customer"] or line["referral"] or kind,
         "what": "; ".join(part for part in (source, *contract, corrected) if part),
         "because": f"{line['because']} [{', '.join(line['clauses'])}]" if line["clauses"] else line["because"],
         "basis": shown(line["basis"]),
@@ -176,8 +144,3 @@ def _notes(document: dict[str, Any]) -> list[str]:
 def _negated(amount: str) -> str:
     value = Decimal(amount)
     return format(-value if value else value, "f")
-
-
-def shown(amount: str | None) -> str:
-    """An amount with thousands apart; its digits stay."""
-    return "" if amount is None else format(Decimal(amount), ",f")

@@ -61,7 +61,8 @@ def test_every_row_of_every_scenario_has_a_derivation_that_says_what_the_row_say
         clauses = {node.title for node in nodes(tree) if node.kind == "clause"}
         assert {*row.get("clauses", ()), *row.get("failed", ())} <= clauses
         if name == "entries":
-            source = f"{row['source']['type']} {row['source']['id']}, version "
+            kind, identity = row["source"]["type"], row["source"]["id"]
+            source = f"{kind} {identity}, version " if kind != "timer" else f"timer {identity}"
             assert any(node.title.startswith(source) for node in nodes(tree)), source
             (formula, *_) = (node for node in tree.stands_on if node.kind == "formula")
             amounts = [Decimal(text) for text in re.findall(r"-?\d+\.?\d*", formula.says)]

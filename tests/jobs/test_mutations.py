@@ -26,6 +26,7 @@ def told(mutant: Mutant) -> str:
     return f"{mutant.path}: {mutant.change}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("program", "section"), CASES, ids=lambda value: value)
 def test_a_changed_value_fails_a_scenario(program: str, section: str) -> None:
     if program in LISTS["unfinished"]:
@@ -52,14 +53,12 @@ def test_mutants_are_different_programs_that_load(program: str) -> None:
 
 
 NOT_READ_YET = {
-    "DisputeTerms.statement_days", "DisputeTerms.registration_days", "DisputeTerms.decision_days", "DisputeTerms.final_days",
-    "Terms.disputes", "TierLevel.co_op", "TierLevel.sla_hours", "ShareOfCollections.first_year_only",
-    "ShareOfCollections.renewals", "phone_min_tier", "lead_share_min_tier", "account_manager_min_tier", "offer_mode",
-    "shared_lead_rate", "coop_on_promotion", "appeal_within_days", "notice_days", "top_n", "upsell_reward",
-    "program_conflict", "accrual_base", "clawback_days",
+    "ShareOfCollections.renewals", "shared_lead_rate", "upsell_reward", "program_conflict", "accrual_base", "clawback_days",
 }  # fmt: skip
 """Fields and settings that nothing reads yet; an empty set when all is built."""
-READ_BY_NAME = {"window", "lookback", "engaged_lookback", "release_amount", "tier_uplift.silver"}
+READ_BY_NAME = {
+    "window", "lookback", "engaged_lookback", "release_amount", "tier_uplift.silver", "phone_min_tier", "account_manager_min_tier",
+}  # fmt: skip
 """Settings that a term of the program names."""
 SAYS_ONLY = {"Terms.recorded", "Terms.effective_to", "claim_order", "late_partner_invoice", "quarter_min"}
 """What is written down for people, and settings that have one value only."""

@@ -1,5 +1,6 @@
 """Who is told what: by clause, with keys that stay, and never about somebody else's business."""
 
+import random
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -11,15 +12,14 @@ from typer.testing import CliRunner
 from jobs.cli import app
 from jobs.notification.notifications import notifications
 from jobs.report.picture import Picture
-from jobs.scenarios import FOLDER, load_scenario, scenario_files
+from jobs.scenarios import FOLDER, load_scenario
 from jobs.settle import settle_program
 from rules.errors import ProgramError
 from rules.notices import FIELDS, notices_of, parse_notices
 from rules.program import SHIPPED, Program, load_program
-from tests.jobs.report_world import facts_of, settled
+from tests.jobs.report_world import facts_of, scenarios, settled
 
 Row = dict[str, Any]
-NEXT_TECHNIK = [path for path in scenario_files(FOLDER / "next-technik") if path.stem != "e59_rejected_records"]
 
 
 def scenario(name: str) -> list[Row]:
@@ -124,6 +124,20 @@ def test_a_review_is_told_and_a_returned_one_with_its_reason() -> None:
     (returned,) = told(picture, "review_refused")
     assert (returned["on"], returned["clauses"]) == ("2026-01-25", ["CN-44", "CN-56"])
     assert "no decision maker was named" in returned["body"] and returned["subject"].endswith("was returned")
+
+
+def test_an_approval_that_does_not_lift_a_failed_condition_is_told_as_what_it_is() -> None:
+    own_sale = {
+        "type": "opportunity",
+        "id": "o9",
+        "account": "a1",
+        "stage": "Discovery",
+        "created_at": "2025-12-01T09:00:00+05:00",
+    }
+    picture = settled("code-ninety", [own_sale, *CN[:2], *client(1)], "2026-02-28")
+    assert told(picture, "review_approved") == []
+    (refused,) = told(picture, "review_refused")
+    assert refused["subject"].endswith("was not accepted")
 
 
 def test_a_signed_deal_is_confirmed_with_its_calculation_and_until_when_it_may_be_disputed() -> None:
@@ -236,16 +250,22 @@ def test_new_terms_are_told_to_everybody_as_many_days_ahead_as_promised() -> Non
     assert (notice["on"], notice["to"], notice["clauses"]) == ("2026-05-02", "p1", ["TC-27", "TC-34"])
 
 
-@pytest.mark.parametrize("path", NEXT_TECHNIK, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", scenarios(1), ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_keys_are_unique_and_what_was_told_is_told_the_same_later(path: Path) -> None:
-    found = load_scenario(path)
-    last = settled("next-technik", found.records, "2026-12-31", **found.settings)
-    rows = notifications(last)
-    assert len({row["key"] for row in rows}) == len(rows)
-    later = {row["key"]: row for row in rows}
-    for as_of in ("2026-02-10", "2026-04-01"):
-        for row in notifications(settled("next-technik", found.records, as_of, **found.settings)):
-            assert later[row["key"]] == row
+    scene = load_scenario(path)
+    days = sorted({str(step.as_of) for step in scene.steps})
+    told_by = [notifications(settled(scene.program, scene.records, day, **scene.settings)) for day in days]
+    assert all(len({row["key"] for row in rows}) == len(rows) for rows in told_by)
+    later = {row["key"]: row for row in told_by[-1]}
+    assert [row for rows in told_by for row in rows if later[row["key"]] != row] == []
+
+
+def test_the_order_of_lines_does_not_decide_who_is_told_what() -> None:
+    expected = notifications(code_ninety())
+    for seed in range(5):
+        shuffled = list(CN)
+        random.Random(seed).shuffle(shuffled)
+        assert notifications(settled("code-ninety", shuffled, "2026-04-30")) == expected
 
 
 def test_what_was_told_of_a_deal_does_not_change_when_the_tier_does() -> None:

@@ -10,16 +10,20 @@ import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
+from jobs.cli import app
+from jobs.problems import UserError
 from jobs.report.catalogue import REPORTS
 from jobs.report.leads import stage_of, status_of
 from jobs.report.picture import Picture
 from jobs.report.tables import Asked
+from jobs.report_file import where_option
 from jobs.scenarios import FOLDER, load_scenario
 from jobs.settle import as_bytes
 from jobs.sheets import cell, csv_text, read_cell
 from rules.records import Opportunity, parse
-from tests.jobs.report_world import handmade, report, settled
+from tests.jobs.report_world import handmade, report, scenarios, settled
 
 Row = dict[str, Any]
 NT = load_scenario(FOLDER / "next-technik" / "nt_15_statement_by_tenth_business_day.yaml").records
@@ -272,6 +276,16 @@ def test_pipeline_counts_stages_and_what_became_of_those_that_reached_them() -> 
     ]
 
 
+def test_amounts_of_two_currencies_are_never_added() -> None:
+    foreign = {**contract("c9", "a1", "2026-03-01", "500.00", referral="r1"), "currency": "EUR"}
+    sold = [{**row, "amount": "900.00", "currency": "EUR"} if row["id"] == "o1" else row for row in CN]
+    picture = handmade("code-ninety", [*sold, foreign], "2026-06-15", CN_CLAIMS, CN_ENTRIES, tiers=SILVER)
+    assert only(report("dashboard", picture)["partners"], partner="p1")["average_deal"] == "12000000.00"
+    won = only(report("pipeline", picture)["deals"], referral="r1")
+    assert (won["value"], won["currency"]) == ("12000000.00", "PKR")
+    assert only(report("pipeline", picture)["analytics"], partner="p1")["forecast_accuracy"] is None
+
+
 def test_forecast_weighs_with_the_programs_own_history() -> None:
     document = report("forecast", code_ninety())
     shown = {row["scenario"]: row["commission"] for row in document["scenarios"]}
@@ -416,6 +430,17 @@ def test_every_row_has_the_columns_of_its_list_and_each_is_documented(name: str)
         assert [column for column in table.columns if f"`{column}`" not in section] == []
 
 
+@pytest.mark.parametrize("path", scenarios(2), ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_every_worked_example_can_be_reported_and_a_partner_sees_own_rows_only(path: Path) -> None:
+    scene = load_scenario(path)
+    picture = settled(scene.program, scene.records, str(scene.steps[-1].as_of), **scene.settings)
+    for name in REPORTS:
+        for who in (None, *picture.partners):
+            document = report(name, picture, partner=who, monthly=True, top=2)
+            seen = {row["partner"] for table in REPORTS[name].tables for row in document[table.name]}
+            assert who is None or seen <= {who}, name
+
+
 @pytest.mark.parametrize("name", REPORTS)
 def test_rows_do_not_depend_on_the_order_of_lines(name: str) -> None:
     expected = as_bytes(report(name, settled("next-technik", NT, "2026-06-30"), monthly=True))
@@ -449,3 +474,70 @@ def test_no_cell_starts_a_formula_and_every_cell_reads_back(text: str) -> None:
 def test_negative_amounts_stay_numbers() -> None:
     assert cell("-48.00") == "-48.00"
     assert cell("-48.00+cmd|' /C calc'!A0").startswith("'")
+
+
+@pytest.mark.parametrize(
+    ("conditions", "found"),
+    [
+        (["status=won"], ["r1"]),
+        (["submitted_on>=2026-02-01", "submitted_on<=2026-03-31"], ["r2", "r3"]),
+        (["value>=3000000"], ["r1", "r3"]),  # as numbers: "900000.00" is less
+        (["services=staff augmentation"], ["r1", "r2", "r3", "r4"]),
+        (["contract_kinds=retainer"], ["r1"]),
+        (["stage="], ["r4"]),
+        (["tier=silver", "industry=retail", "status=lost"], ["r3"]),
+        (["tier=gold"], []),
+    ],
+)
+def test_a_report_leaves_the_rows_asked_for(conditions: list[str], found: list[str]) -> None:
+    rows = report("dashboard", code_ninety(), where=where_option(conditions))["leads"]
+    assert [row["referral"] for row in rows] == found
+
+
+@pytest.fixture
+def records(tmp_path: Path) -> str:
+    path = tmp_path / "records.jsonl"
+    program = "technology-consultant"
+    more = [
+        {"type": "enrollment", "id": "tc1", "partner": "p1", "program": program, "starts_on": "2025-01-01"},
+        referral("tc2", program, "p1", "2026-01-05T15:00:00Z", details={"service_type": "other", "needs": "an audit"}),
+    ]
+    path.write_bytes(b"\n".join(map(orjson.dumps, [*NT, *more])))
+    return str(path)
+
+
+def test_the_command_reports_on_every_program_that_the_records_mention(records: str) -> None:
+    run = CliRunner()
+    common = ["report", "dashboard", "--records", records, "--as-of", "2026-06-30"]
+    document = orjson.loads(run.invoke(app, [*common, "--json"]).stdout)
+    assert document["programs"] == ["next-technik@2023-07-20", "technology-consultant@2024-01-01"]
+    assert {row["program"] for row in document["leads"]} == {"next-technik", "technology-consultant"}
+    one = orjson.loads(run.invoke(app, [*common, "-p", "next-technik", "--set", "stale_days=90"]).stdout)
+    assert one["programs"] == ["next-technik@2023-07-20"]
+    sheet = run.invoke(app, [*common, "--format", "csv", "--list", "leads", "--where", "status=won"]).stdout
+    assert sheet.splitlines()[0].startswith("program,partner,referral") and "next-technik" in sheet
+    short = run.invoke(app, [*common, "--format", "csv", "--list", "leads", "--columns", "referral, status"]).stdout
+    assert short.splitlines()[0] == "referral,status"
+    pdf = [run.invoke(app, [*common, "--format", "pdf", "--list", "leads"]).stdout_bytes for _ in range(2)]
+    assert pdf[0].startswith(b"%PDF-") and pdf[0] == pdf[1]
+    table = run.invoke(app, [*common, "--format", "table", "--list", "partners"]).stdout
+    assert "partners (" in table and "leads (" not in table
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["kpi"], "report: found 'kpi'; allowed: registry, dashboard"),
+        (["kpis", "--list", "leads"], "--list: found 'leads'; allowed for kpis: kpis"),
+        (["kpis", "--format", "xml"], "--format: found 'xml'; allowed: json, csv, pdf, table"),
+        (["kpis", "--columns", "kpi,worth"], "--columns: found 'worth'; allowed for kpis: program, kpi"),
+        (["kpis", "--partner", "nobody"], "--partner: found 'nobody'; allowed: the id of a partner record"),
+        (["kpis", "--where", "kpi"], "--where: found 'kpi'; allowed: COLUMN=VALUE"),
+        (["kpis", "--where", "nothing=1"], "--where: found 'nothing'; allowed for kpis: because"),
+        (["kpis", "--set", "stale_days=1"], "--set: found with 2 programs"),
+    ],
+)
+def test_the_command_refuses_what_cannot_be(records: str, arguments: list[str], told: str) -> None:
+    done = CliRunner().invoke(app, ["report", *arguments, "--records", records, "--as-of", "2026-06-30"])
+    assert isinstance(done.exception, UserError) and done.exception.exit_code == 2
+    assert told in str(done.exception) and done.stdout == ""

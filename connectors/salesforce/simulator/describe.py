@@ -73,7 +73,7 @@ def _field(item: FieldSpec, writable: bool) -> dict[str, Any]:
     filterable = not item.long
     return {
         "aggregatable": filterable, "aiPredictionField": False, "autoNumber": False,
-        "byteLength": item.length * (1 if item.type in ("id", "reference") else 3), "calculated": False,
+        "byteLength": item.length * (1 if item.type in ("id", "reference") else 3), "calculated": item.calculated,
         "calculatedFormula": None, "cascadeDelete": False, "caseSensitive": item.case_sensitive,
         "compoundFieldName": None, "controllerName": None, "createable": item.createable and writable,
         "custom": item.custom, "defaultValue": item.default, "defaultValueFormula": None,

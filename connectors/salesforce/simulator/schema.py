@@ -30,6 +30,7 @@ class FieldSpec:
     references: tuple[str, ...] = ()
     relationship: str | None = None
     long: bool = False
+    calculated: bool = False
 
     @property
     def custom(self) -> bool:
@@ -135,6 +136,11 @@ def derived(name: str, kind: str = "string", **more: Any) -> FieldSpec:
     return FieldSpec(
         name, kind, label_of(name), 255 if kind == "string" else 0, createable=False, updateable=False, **more
     )
+
+
+def formula(name: str, kind: str = "string") -> FieldSpec:
+    """A formula: its value changes without the record's stamp."""
+    return derived(name, kind, calculated=True)
 
 
 def label_of(name: str) -> str:
