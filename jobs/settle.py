@@ -254,6 +254,9 @@ def settle_money(history: History, claim: Claim, settled: Settled) -> None:
     settled.holds += _holds(claim)
     if all(verdict.won_on is None for _, verdict in claim.verdicts):
         return
+    terms = history.program.on(history.program.calendar.date_of(claim.verdicts[0][0]))
+    if claim.referral in history.shared_referrals and terms.values.get("shared_lead_rate") == "none":
+        return
     reallocations = _support(history, claim, settled)
     deal = _deal(history, claim, settled.tiers.get(claim.partner))
     deal.reallocations = reallocations

@@ -253,7 +253,10 @@ class _InvoiceReplay(DealReplay):
             day = min(self.calendar.date_of(at), date(day.year, 12, 31))
         won_on = contract.signed_on if contract else self.standing.won_on
         value = contract.value if contract else None
-        found = self._rates.find(at, day, won_on=won_on, value=value, contract=identity)
+        rates = self._rates
+        if self.terms.values.get("terms_pin_at") == "invoice_date":
+            rates = Rates(self.deal, self.terms, self._term.rate, invoice.issued_on)
+        found = rates.find(at, day, won_on=won_on, value=value, contract=identity)
         refusal = self._rates.refusal(found, at, identity)
         if found is None:
             self.want(invoice.id, self._rates.missing(identity))

@@ -41,12 +41,13 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Override:
-    """A tier given by hand, known from ``at``, in force from ``since`` to ``until`` (``None``: without end)."""
+    """A tier given by hand (``None``: no more), known from ``at``, in force from ``since`` to ``until`` (``None``: without
+    end), or until the next one's ``since``."""
 
     at: datetime
     since: date
     until: date | None
-    tier: str
+    tier: str | None
 
 
 @dataclass(slots=True)
@@ -56,7 +57,7 @@ class TierHistory:
     starts_on: date
     levels: Sequence[TierLevel]
     known: list[tuple[datetime, list[Step]]]
-    overrides: list[Override | tuple[datetime, None]]
+    overrides: list[Override]
     count: int
     """Referrals that count now: of the current year, or of all time."""
     review_on: date | None
@@ -74,7 +75,8 @@ class TierHistory:
     def highest(self, first: date, last: date, seen_at: datetime) -> str | None:
         """The highest tier on any day from ``first`` to ``last``, as known at an instant."""
         tiers = {self.on(first, seen_at), self.on(last, seen_at)}
-        tiers |= {self.on(step.since, seen_at) for step in self._steps(seen_at) if first < step.since <= last}
+        days = {step.since for step in self._steps(seen_at)} | {each.since for each in self.overrides}
+        tiers |= {self.on(day, seen_at) for day in days if first < day <= last}
         return max(tiers, key=self.place)
 
     def place(self, tier: str | None) -> int:
@@ -88,7 +90,7 @@ class TierHistory:
     @property
     def instants(self) -> Sequence[datetime]:
         """The instants at which the tier, or what is known of it, may have changed."""
-        return sorted({*self._instants, *(each[0] if isinstance(each, tuple) else each.at for each in self.overrides)})
+        return sorted({*self._instants, *(each.at for each in self.overrides)})
 
     @property
     def steps(self) -> list[Step]:
@@ -98,8 +100,7 @@ class TierHistory:
             return [Step(self.starts_on, None)]
         days = {step.since for step in self.known[-1][1]}
         for each in self.overrides:
-            if isinstance(each, Override):
-                days |= {each.since} | ({each.until + timedelta(days=1)} if each.until else set())
+            days |= {each.since} | ({each.until + timedelta(days=1)} if each.until else set())
         found: list[Step] = []
         for day in sorted(day for day in days if day >= self.starts_on):
             tier = self.on(day, end)
@@ -134,14 +135,9 @@ class TierHistory:
         return found
 
     def _override(self, day: date, seen_at: datetime) -> Override | None:
-        found: Override | None = None
-        for each in self.overrides:
-            if isinstance(each, tuple):
-                if each[0] <= seen_at:
-                    found = None
-            elif each.at <= seen_at:
-                found = each
-        if found is None or day < found.since or (found.until is not None and day > found.until):
+        known = [each for each in self.overrides if each.at <= seen_at and each.since <= day]
+        found = known[-1] if known else None
+        if found is None or found.tier is None or (found.until is not None and day > found.until):
             return None
         return found
 
@@ -307,10 +303,8 @@ def _by_instant(marks: Iterable[Mark]) -> Iterable[tuple[datetime, list[Mark]]]:
     return [(at, sorted(groups[at], key=lambda mark: mark.name)) for at in sorted(groups)]
 
 
-def _overrides(
-    timelines: Iterable[Sequence[View[Enrollment]]], calendar: Calendar
-) -> list[Override | tuple[datetime, None]]:
-    found: list[tuple[datetime, Override | None]] = []
+def _overrides(timelines: Iterable[Sequence[View[Enrollment]]], calendar: Calendar) -> list[Override]:
+    found: list[Override] = []
     for timeline in timelines:
         last: tuple[str | None, date | None] = (None, None)
         for view in timeline:
@@ -319,13 +313,10 @@ def _overrides(
             if now == last:
                 continue
             last = now
-            if fact is None or fact.tier is None:
-                found.append((view.at, None))
-            else:
-                since = max(fact.starts_on, calendar.date_of(view.at))
-                found.append((view.at, Override(view.at, since, fact.tier_until, fact.tier)))
-    found.sort(key=lambda each: each[0])
-    return [override or (at, None) for at, override in found]
+            known_on = calendar.date_of(view.at)
+            since = max(fact.starts_on, known_on) if fact else known_on
+            found.append(Override(view.at, since, now[1], now[0]))
+    return sorted(found, key=lambda each: each.at)
 
 
 def _first(timeline: Sequence[View[Enrollment]]) -> Enrollment | None:
