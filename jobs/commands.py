@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, TypeVar
 
@@ -20,6 +21,13 @@ Records = Annotated[str | None, typer.Option("--records", "-r", help="JSON Lines
 AsOf = Annotated[str | None, typer.Option("--as-of", help="Local date of the program, YYYY-MM-DD.", metavar="DATE")]
 Sets = Annotated[list[str] | None, typer.Option("--set", help="Override one setting: key=value.")]
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="Write here, not to standard output.")]
+
+
+class Side(StrEnum):
+    """Whose value stands in a conflict."""
+
+    theirs = "theirs"
+    ours = "ours"
 
 
 def register(app: typer.Typer) -> None:
@@ -56,6 +64,11 @@ def register(app: typer.Typer) -> None:
     app.add_typer(letters, name="dead-letters")
     connector_commands.register(app)
     mapping_commands.register(app)
+    conflicts = typer.Typer(help="Fields that we and a system hold differently.", no_args_is_help=True)
+    conflicts.command("list")(conflicts_list)
+    conflicts.command("show")(conflicts_show)
+    conflicts.command("resolve")(conflicts_resolve)
+    app.add_typer(conflicts, name="conflicts")
 
 
 def init(
@@ -419,6 +432,55 @@ def letters_retry(
     _print_json({"revived": count}) if json else typer.echo(
         f"{count} of {len(numbers)} will be tried again; run `referee apply`"
     )
+
+
+def conflicts_list(
+    config: Config = DEFAULT,
+    connection: Only = None,
+    everything: Annotated[bool, typer.Option("--all", help="Also those that are settled or past.")] = False,
+    json: Json = False,
+) -> None:
+    """List fields that a person changed in a system and that we want otherwise; exit code 1 while some are open."""
+    from jobs.conflicts import conflicts_of, show_conflicts
+    from jobs.installation import installation
+
+    with installation(config) as here:
+        found = conflicts_of(here, connection, everything=everything)
+    _print_json(found) if json else show_conflicts(found)
+    if any(one["state"] == "open" for one in found):
+        raise typer.Exit(1)
+
+
+def conflicts_show(
+    key: Annotated[str, typer.Argument(help="Number or name as listed.")], config: Config = DEFAULT, json: Json = False
+) -> None:
+    """Show one conflict: both values, what both last held, when, who, and what became of the field before."""
+    from jobs.conflicts import conflict_of, show_conflict
+    from jobs.installation import installation
+
+    with installation(config) as here:
+        found = conflict_of(here, key)
+    _print_json(found) if json else show_conflict(found)
+
+
+def conflicts_resolve(
+    keys: Annotated[list[str], typer.Argument(help="Numbers or names as listed.")],
+    take: Annotated[Side, typer.Option("--take", help="Whose value stands.")],
+    by: Annotated[str | None, typer.Option("--by", help="Who decides; the login name without it.")] = None,
+    config: Config = DEFAULT,
+    json: Json = False,
+) -> None:
+    """Say whose value stands: ours is written with the next apply, theirs is left until one side changes again."""
+    import getpass
+
+    from jobs.conflicts import resolve, show_conflicts
+    from jobs.installation import installation
+
+    with installation(config) as here:
+        found = resolve(
+            here, keys, "theirs" if take is Side.theirs else "ours", getpass.getuser() if by is None else by
+        )
+    _print_json(found) if json else show_conflicts(found)
 
 
 T = TypeVar("T")

@@ -70,14 +70,19 @@ def show_plan(summary: Mapping[str, Any], items: Iterable[Any], out: Console | N
     """A plan: counts by object, its cost, and field by field what would change."""
     out = out or console()
     rows = [
-        (name, count["create"], count["update"], count["unchanged"], count["blocked"], count["overwrites"])
+        (name, count["create"], count["update"], count["unchanged"], count["blocked"], count["overwrites"],
+         count["conflicts"])
         for name, count in summary["objects"].items()
-    ]
-    columns = ("object", "create", "update", "unchanged", "blocked", "overwrites")
+    ]  # fmt: skip
+    columns = ("object", "create", "update", "unchanged", "blocked", "overwrites", "conflicts")
     out.print(table(f"plan for {summary['connection']} ({summary['hash'][:12]})", columns, rows, right=columns[1:]))
     share = "" if summary["share"] is None else f", {summary['share']:.2%} of the daily limit"
     used = "" if summary["used"] is None else f"; used so far: {summary['used']:,} of {summary['allowed']:,}"
     out.print(f"API calls to write it: {summary['calls']}{share}{used}")
+    waits = [(item, clash) for item in items for clash in item.clashes if clash.taken is None]
+    for item, clash in waits[:most]:
+        name = f"{item.ref.object} {item.ref.key} {clash.field}"
+        out.print(Text(f"  conflict {name}: there {_short(clash.theirs)}, here {_short(clash.ours)}", style="yellow"))
     shown = [item for item in items if item.action in ("create", "update", "blocked")]
     for item in shown[:most]:
         out.print(

@@ -11,6 +11,7 @@ from jobs.installation import Installation
 from jobs.show import console, table
 from rules.money import Money
 from sync import book_tables as t
+from sync import conflicts
 from sync.outbox import Outbox
 
 
@@ -46,9 +47,15 @@ def status_of(here: Installation) -> dict[str, Any]:
                 ],
                 "refused_count": len(refused),
                 "writes": outbox.counts(name),
+                "conflicts": _open_conflicts(here, name),
             }
         )
     return {"connections": connections, "programs": [_program(here, program.id) for program in here.programs]}
+
+
+def _open_conflicts(here: Installation, name: str) -> int:
+    with here.store.reading() as db:
+        return len(conflicts.listed(db, name))
 
 
 def _program(here: Installation, program: str) -> dict[str, Any]:
@@ -92,9 +99,11 @@ def show_status(found: dict[str, Any]) -> None:
         last, writes = one["last_run"], one["writes"]
         rows.append(
             (one["connection"], one["system"], last["state"] if last else "never run", last["at"][:19].replace("T", " ") if last else "",
-             one["refused_count"], writes.get("pending", 0) + writes.get("attempted", 0), writes.get("dead", 0))
+             one["refused_count"], writes.get("pending", 0) + writes.get("attempted", 0), writes.get("dead", 0),
+             one["conflicts"])
         )  # fmt: skip
-    columns = ("connection", "system", "last run", "at", "refused records", "waiting writes", "rejected writes")
+    columns = ("connection", "system", "last run", "at", "refused records", "waiting writes", "rejected writes",
+               "conflicts")  # fmt: skip
     out.print(table("connections", columns, rows, right=columns[4:]))
     for one in found["connections"]:
         if one["last_run"] and one["last_run"]["note"]:

@@ -27,7 +27,7 @@ from sync.pull import Progress, PullResult, pull
 from sync.redirects import follow_redirects
 from sync.sameness import types_of
 from sync.store import Store
-from sync.write_maps import WriteReject
+from sync.write_maps import WriteReject, policies_of
 
 log = structlog.get_logger("referee.sync")
 
@@ -165,6 +165,7 @@ def plan_for(
         desired, each.connector, outbox.agreed(each.name), connection=each.name, writer=each.connector,
         usage=_usage(each), descriptions=each.descriptions(), limits=each.brakes, parked=outbox.parked(each.name),
         frozen=frozen, rejects=rejects, allow=allow, whole=whole,
+        history=outbox.history(each.name, policies_of(each.mapping.writes), now=now),
     )  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, select
 
+from sync.conflicts import end_agreed
 from sync.outbox_tables import agreed, intent
 from sync.plan_items import Ref
 from sync.sameness import Types, read_as, same, written_as
@@ -40,6 +41,8 @@ def all_agreed(db: Connection, connection: str) -> dict[Ref, dict[str, Any]]:
 def agree(db: Connection, connection: str, agreements: Iterable[Agreement], at: datetime) -> None:
     """Remember these values, in the caller's transaction."""
     waiting = list(agreements)
+    if waiting:
+        end_agreed(db, connection, [(one.ref, one.fields) for one in waiting])
     for start in range(0, len(waiting), _SLICE):
         _agree_some(db, connection, waiting[start : start + _SLICE], at)
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
-from connectors.base import Description, Reader, Record
-from sync.plan_items import UNKNOWN, FieldChange, Item, Ref, decide
-from sync.sameness import Types, plain, types_of
+from connectors.base import Description, FieldType, Reader, Record
+from sync.decisions import UNKNOWN, FieldPolicy, Last, ObjectPolicy, Side, Unknown, decide, settle
+from sync.loops import Pushed
+from sync.plan_items import Cell, Clash, FieldChange, Item, Ref, Standing
+from sync.sameness import Types, plain, same, types_of
 from sync.write_maps import Desired, Frozen
 
 
@@ -34,13 +36,29 @@ class Found:
             self.near.add(key.casefold())
 
 
+@dataclass(frozen=True, slots=True)
+class History:
+    """What came before: who may change what, earlier conflicts that stand, and fields that were written often."""
+
+    policies: Mapping[str, ObjectPolicy] = field(default_factory=dict)
+    standing: Mapping[Cell, Standing] = field(default_factory=dict)
+    pushed: Mapping[Cell, Pushed] = field(default_factory=dict)
+
+
 class Comparison:
     """Compares the desired records of one object with the records that are there."""
 
     def __init__(
-        self, name: str, key_field: str | None, shape: Description | None, described: bool, frozen: Frozen | None
+        self,
+        name: str,
+        key_field: str | None,
+        shape: Description | None,
+        described: bool,
+        frozen: Frozen | None,
+        history: History,
     ) -> None:
         self._name, self._key_field, self._shape, self._frozen = name, key_field, shape, frozen
+        self._policy, self._history = history.policies.get(name, ObjectPolicy()), history
         self._unseen = described and shape is None
         self._types: Types = types_of(shape)
 
@@ -50,6 +68,8 @@ class Comparison:
         if self._unseen:
             return found
         names = dict.fromkeys(name for one in group for name in one.fields)
+        if self._policy.changed_by is not None:
+            names[self._policy.changed_by] = None
         if self._shape is not None:
             names = {name: None for name in names if name in self._shape.fields}
         if self._key_field is not None:
@@ -78,6 +98,8 @@ class Comparison:
             changes = tuple(
                 FieldChange(name, None, value) for name, value in one.fields.items() if plain(value) is not None
             )
+            if agreed is not None and self._policy.if_deleted == "leave":
+                return replace(blocked, reason="it was deleted there, and the mapping says to leave it so")
             gone = "it was there before and is gone; it will be created again" if agreed is not None else ""
             item = Item(ref, "create", one.because, changes, one.parent, gone)
         else:
@@ -88,22 +110,79 @@ class Comparison:
         return item
 
     def _difference(self, one: Desired, record: Record, known: Mapping[str, Any]) -> Item:
-        changes, agrees = [], {}
-        for name, ours in one.fields.items():
-            kind = self._types.get(name)
-            last = plain(known[name], kind) if name in known else UNKNOWN
-            theirs = record.fields.get(name)
-            if not self._readable(name):
-                theirs = known.get(name)
-            verdict = decide(plain(theirs, kind), plain(ours, kind), last)
-            if verdict != "keep":
-                changes.append(FieldChange(name, theirs, ours, verdict == "conflict"))
-            elif last != plain(ours, kind):
-                agrees[name] = ours
+        cells = [self._cell(one, record, known, name) for name in one.fields]
+        changes = tuple(cell for cell, _ in cells if isinstance(cell, FieldChange))
+        agrees = {name: one.fields[name] for name, (cell, _) in zip(one.fields, cells, strict=True) if cell == "agrees"}
+        clashes = tuple(clash for _, clash in cells if clash is not None)
         action: Any = "update" if changes else "unchanged"
         return Item(
-            ref_of(one), action, one.because, tuple(changes), one.parent, "", record.version, record.external_id, agrees
+            ref_of(one),
+            action,
+            one.because,
+            changes,
+            one.parent,
+            "",
+            record.version,
+            record.external_id,
+            agrees,
+            clashes,
         )
+
+    def _cell(
+        self, one: Desired, record: Record, known: Mapping[str, Any], name: str
+    ) -> tuple[FieldChange | Literal["agrees"] | None, Clash | None]:
+        """What becomes of one field: the change to write, or that it is agreed now; and the clash to keep."""
+        kind, ours, cell = self._types.get(name), one.fields[name], Cell(ref_of(one), name)
+        theirs = record.fields.get(name) if self._readable(name) else known.get(name)
+        standing = self._history.standing.get(cell)
+        last = self._last(known, name, standing)
+        policy = self._policy.fields.get(name, FieldPolicy())
+        verdict = decide(plain(theirs, kind), plain(ours, kind), last, policy.direction)
+        if verdict == "keep":
+            agrees = plain(theirs, kind) == plain(ours, kind) and last != Last(plain(ours, kind), plain(ours, kind))
+            return ("agrees" if agrees else None), None
+        change = FieldChange(name, theirs, ours, verdict == "conflict")
+        taken: Side | None = "ours"
+        reason = "" if verdict in ("push", "delete") else "only they changed it"
+        by_person = standing is not None and standing.by_person and standing.state == "ours"
+        if by_person and standing is not None and self._alike(standing, theirs, ours, kind):
+            return change, self._clash(one, record, known, name, theirs, "ours", "a person took ours")
+        if verdict == "pull":
+            taken = "theirs"
+        elif verdict == "conflict":
+            taken = settle(policy.conflict, record.modified_at, one.at)
+            reason = f"both sides hold different values; policy: {policy.conflict}"
+        if taken == "ours" and (often := self._history.pushed.get(cell)) and (loop := often.goes_round(ours)):
+            taken, reason = None, loop
+        if taken == "ours" and verdict != "conflict":
+            return change, None
+        clash = self._clash(one, record, known, name, theirs, taken, reason)
+        return (change if taken == "ours" else None), clash
+
+    def _last(self, known: Mapping[str, Any], name: str, standing: Standing | None) -> Last | Unknown:
+        kind = self._types.get(name)
+        if standing is not None and standing.state == "theirs":
+            return Last(plain(standing.theirs, kind), plain(standing.ours, kind))
+        return Last(plain(known[name], kind), plain(known[name], kind)) if name in known else UNKNOWN
+
+    def _alike(self, standing: Standing, theirs: Any, ours: Any, kind: FieldType | None) -> bool:
+        return same(standing.theirs, theirs, kind) and same(standing.ours, ours, kind)
+
+    def _clash(
+        self,
+        one: Desired,
+        record: Record,
+        known: Mapping[str, Any],
+        name: str,
+        theirs: Any,
+        taken: Side | None,
+        reason: str,
+    ) -> Clash:
+        who = None if self._policy.changed_by is None else record.fields.get(self._policy.changed_by)
+        return Clash(
+            name, theirs, one.fields[name], known.get(name), name in known, taken, reason, record.modified_at, one.at,
+            None if who is None else plain(who),
+        )  # fmt: skip
 
     def _readable(self, name: str) -> bool:
         described = self._shape.fields.get(name) if self._shape else None

@@ -95,8 +95,8 @@ def source_of(node: Node, shape: Shape, scope: Scope, target: str) -> Source | N
 
 
 def _off(node: Node, scope: Scope) -> bool:
-    direction = "push" if scope.rows else "pull"
-    return node.one_of((direction, "off")) == "off"
+    assert not scope.rows, "a write part settles its direction itself"
+    return node.one_of(("pull", "off")) == "off"
 
 
 def _plain(node: Node, name: str, scope: Scope, target: str, shape: Shape) -> Source:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from sync.decisions import DIRECTIONS, IF_DELETED, POLICIES
 from sync.field_sources import ORIGINS
 from sync.field_steps import COMMON_KEYS
 from sync.record_shapes import Shape, record_types, shapes_of
@@ -128,13 +129,15 @@ def _source(word: str) -> Schema:
         "required": {"type": "boolean"},
         "zone": _TEXT,
         "format": _TEXT,
-        "direction": {"enum": ["pull" if word == "field" else "push", "off"]},
+        "direction": {"enum": ["pull", "off"]},
     }
     assert set(steps) == set(COMMON_KEYS)
     assert set(origins) == {word, *ORIGINS}
     plain = _object({**origins, **steps, "as": _TEXT, "when": {}, "fields": {"type": "object"}}, [])
     if word == "row":
         plain["properties"]["null"] = {"enum": list(NULLS)}
+        plain["properties"]["direction"] = {"enum": [*DIRECTIONS, "off"]}
+        plain["properties"]["conflict"] = {"enum": list(POLICIES)}
         return {"anyOf": [_TEXT, plain]}
     return {"anyOf": [_TEXT, plain, {"type": "object", "additionalProperties": {"$ref": "#/$defs/source"}}]}
 
@@ -168,6 +171,9 @@ def _write() -> Schema:
         "when": {"$ref": "#/$defs/row_condition"},
         "parent": _TEXT,
         "frozen": _object({"field": _TEXT, "is": {}, "reason": _TEXT}, ["field", "is", "reason"]),
+        "changed_at": _TEXT,
+        "changed_by": _TEXT,
+        "if_deleted": {"enum": list(IF_DELETED)},
         "fields": {"type": "object", "additionalProperties": {"$ref": "#/$defs/row_source"}, "minProperties": 1},
     }  # fmt: skip
     either: Schema = {"oneOf": [{"required": ["key"]}, {"required": ["id"]}]}

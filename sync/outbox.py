@@ -16,8 +16,11 @@ from typing import Any
 from sqlalchemy import Connection, Row, func, select
 
 from connectors.base import Reader, Writer
+from sync import conflicts, loops
 from sync.agreed import Agreement, agree, all_agreed, holds_ours
+from sync.comparison import History
 from sync.dead_letters import HINTS, DeadLetter, Failure
+from sync.decisions import ObjectPolicy
 from sync.delivery import Delivered, Delivery, Pace, Transactions, nothing_happens
 from sync.errors import SyncError
 from sync.outbox_tables import enqueued_plan, intent
@@ -108,6 +111,11 @@ class Outbox:
         """The values that both sides last held, for ``make_plan``."""
         with self._store.reading() as db:
             return all_agreed(db, connection)
+
+    def history(self, connection: str, policies: Mapping[str, ObjectPolicy], *, now: datetime) -> History:
+        """Earlier conflicts that stand and fields that were written often, for ``make_plan``."""
+        with self._store.reading() as db:
+            return History(policies, conflicts.standing(db, connection), loops.pushed(db, connection, now))
 
     def parked(self, connection: str) -> dict[Ref, Parked]:
         """The rejected writes that are not to be repeated, for ``make_plan``."""
@@ -262,6 +270,7 @@ class _Enqueueing:
             db, plan.connection,
             (Agreement(item.ref, item.external_id, item.agrees) for item in plan.items if item.agrees), self._at,
         )  # fmt: skip
+        conflicts.keep(db, plan.connection, plan.items, self._at, whole=plan.whole)
         if new or self._drop:
             record = {
                 "connection": plan.connection, "hash": self._hash, "summary": written_as(plan.summary()),

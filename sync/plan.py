@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from connectors.base import Description, Reader, Usage, Writer
 from sync.brakes import Limits, tripped
-from sync.comparison import Comparison, ref_of
+from sync.comparison import Comparison, History, ref_of
 from sync.plan_items import Item, Ref
 from sync.sameness import hash_of, plain, written_as
 from sync.write_maps import Desired, Frozen, WriteReject
@@ -84,7 +84,8 @@ class Plan:
             count = objects.setdefault(item.ref.object, Counter())
             count[item.action] += 1
             count["overwrites"] += any(change.overwrites for change in item.changes)
-        names = ("create", "update", "unchanged", "blocked", "overwrites")
+            count["conflicts"] += any(clash.taken is None for clash in item.clashes)
+        names = ("create", "update", "unchanged", "blocked", "overwrites", "conflicts")
         return {
             "connection": self.connection,
             "hash": self.hash,
@@ -116,6 +117,7 @@ def make_plan(
     frozen: Mapping[str, Frozen] | None = None,
     parked: Mapping[Ref, Parked] | None = None,
     rejects: Sequence[WriteReject] = (),
+    history: History | None = None,
     allow: str | None = None,
     whole: bool = False,
 ) -> Plan:
@@ -124,7 +126,8 @@ def make_plan(
     Records are read in bulk, one :meth:`Reader.fetch` for each object and key field. A record known only by the
     system's id is never created. ``descriptions`` give field types and block what the connection may not write
     (``None`` for an object that it cannot see); ``parked`` are rejected writes not to be repeated; ``rejects`` are rows
-    that gave no desired record, shown as blocked; ``allow`` names the person who lets the plan past its brakes.
+    that gave no desired record, shown as blocked; ``history`` says who may change which field and what earlier conflicts
+    came to (without it, ours is written); ``allow`` names the person who lets the plan past its brakes.
     Raises: ``ConnectorError`` kinds, as the reader does.
     """
     wanted, clashes = _one_each(desired)
@@ -134,7 +137,9 @@ def make_plan(
         by_object.setdefault((one.object, one.key_field), []).append(one)
     items: list[Item] = []
     for (name, key_field), group in by_object.items():
-        comparison = Comparison(name, key_field, shapes.get(name), name in shapes, (frozen or {}).get(name))
+        comparison = Comparison(
+            name, key_field, shapes.get(name), name in shapes, (frozen or {}).get(name), history or History()
+        )
         found = comparison.read(reader, group)
         some = [comparison.item(one, found, agreed.get(ref_of(one))) for one in group]
         items += sorted(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
 from connectors.base import Change
+from sync.decisions import Side
 
-Verdict = Literal["keep", "push", "conflict"]
 Action = Literal["create", "update", "unchanged", "blocked"]
 
 
@@ -20,25 +21,39 @@ class Ref(NamedTuple):
     key: str
 
 
-class Unknown:
-    """Nothing was agreed about a field: neither written by us nor found equal before."""
+class Cell(NamedTuple):
+    """One field of one record."""
 
-    def __repr__(self) -> str:
-        return "UNKNOWN"
-
-
-UNKNOWN = Unknown()
+    ref: Ref
+    field: str
 
 
-def decide(theirs: str | None, ours: str | None, agreed: str | Unknown | None) -> Verdict:
-    """What to do with one field: the system's value, the wanted one and the last that both held, in plain form.
+class Standing(NamedTuple):
+    """What stands of an earlier conflict: its values, and whose was taken (``open``: nobody said yet)."""
 
-    ``keep``: both are the same. ``push``: only we moved on, or nothing was ever agreed. ``conflict``: somebody changed
-    it there. A field that only we write is pushed in a conflict too; the difference is that it is reported.
+    theirs: Any
+    ours: Any
+    state: str
+    by_person: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Clash:
+    """A field that both sides hold differently and that is not simply written: see ``sync.decisions``.
+
+    ``agreed`` says whether ``last`` was ever held by both. ``taken``: whose value stands; ``None``: a person must say.
     """
-    if theirs == ours:
-        return "keep"
-    return "push" if isinstance(agreed, Unknown) or theirs == agreed else "conflict"
+
+    field: str
+    theirs: Any
+    ours: Any
+    last: Any
+    agreed: bool
+    taken: Side | None
+    reason: str
+    theirs_at: datetime | None = None
+    ours_at: datetime | None = None
+    changed_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +72,7 @@ class Item:
 
     ``reason`` says why it is blocked (or, of a create, that it was there once). ``version`` is the system's change
     token of what was compared. ``agrees`` holds fields found equal that were not known to be: worth remembering.
+    ``clashes`` are fields that both sides hold differently; those that wait for a person are not among the changes.
     """
 
     ref: Ref
@@ -68,6 +84,7 @@ class Item:
     version: str | None = None
     external_id: str | None = None
     agrees: Mapping[str, Any] = field(default_factory=dict)
+    clashes: tuple[Clash, ...] = ()
 
     @property
     def writes(self) -> bool:
@@ -93,6 +110,20 @@ class Item:
             "changes": [
                 {"field": c.name, "before": c.before, "after": c.after, "overwrites": c.overwrites}
                 for c in self.changes
+            ],
+            "conflicts": [
+                {
+                    "field": c.field,
+                    "theirs": c.theirs,
+                    "ours": c.ours,
+                    "last": c.last,
+                    "taken": c.taken,
+                    "reason": c.reason,
+                    "theirs_at": c.theirs_at and c.theirs_at.isoformat(),
+                    "ours_at": c.ours_at and c.ours_at.isoformat(),
+                    "changed_by": c.changed_by,
+                }
+                for c in self.clashes
             ],
             "parent": self.parent,
             "because": self.because,

@@ -336,7 +336,8 @@ def _set_up_sqlite(raw: Any, _record: Any) -> None:
     cursor.execute("PRAGMA journal_mode = WAL")
     cursor.execute("PRAGMA foreign_keys = ON")
     cursor.execute("PRAGMA cache_size = -8000")
-    # A checkpoint waits for the disk and copies each changed page once: fewer of them wait and copy less often.
+    # A checkpoint waits for the disk and copies each changed page once: fewer of them wait and copy less often. The log
+    # beside the file grows to 64 MB for it.
     cursor.execute("PRAGMA wal_autocheckpoint = 4000")
     cursor.close()
 

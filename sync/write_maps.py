@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from typing import Any, Literal, get_args
 
 from sync.conditions import Condition
+from sync.decisions import DIRECTIONS, IF_DELETED, POLICIES, FieldPolicy, IfDeleted, ObjectPolicy
 from sync.field_sources import condition_at, source_of, template_of
+from sync.moments import iso
 from sync.raw_rows import Get, Row, Scope, Use, absent, reader_of
 from sync.record_shapes import Shape
 from sync.refusal import Refused
@@ -62,6 +65,8 @@ class Desired:
     fields: Mapping[str, Any]
     parent: str | None
     because: str
+    at: datetime | None = None
+    """Since when these values hold, where the mapping says so (``changed_at``): for the policy ``newest``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +92,7 @@ class WriteField:
     constant: Any = None
     values: tuple[Any, ...] = ()
     """What a ``values`` table may give: for checks against the target's picklist."""
+    policy: FieldPolicy = FieldPolicy()
 
 
 class _NoLookups:
@@ -116,6 +122,14 @@ class WriteMap:
     parent: Get | None
     place: Node
     frozen: Frozen | None = None
+    changed_at: Get | None = None
+    changed_by: str | None = None
+    if_deleted: IfDeleted = "recreate"
+
+    @property
+    def policy(self) -> ObjectPolicy:
+        """Who may change which field, and what becomes of conflicts."""
+        return ObjectPolicy({field.name: field.policy for field in self.fields}, self.changed_by, self.if_deleted)
 
     def desired(self, outcome: Mapping[str, Any], rejects: list[WriteReject] | None = None) -> list[Desired]:
         """The records as they should be, in the order of the rows.
@@ -172,7 +186,21 @@ class WriteMap:
             fields[field.name] = value
         because = row.fields.get("because") or row.fields.get("reason") or ""
         parent = self.parent(row) if self.parent else None
-        return Desired(self.object, self.key_field, key, fields, None if absent(parent) else text(parent), str(because))
+        return Desired(
+            self.object, self.key_field, key, fields, None if absent(parent) else text(parent), str(because),
+            self._at(row),
+        )  # fmt: skip
+
+    def _at(self, row: Row) -> datetime | None:
+        """Since when the row's values hold. A day is its first instant in UTC."""
+        raw = None if self.changed_at is None else self.changed_at(row)
+        if absent(raw):
+            return None
+        try:
+            found, _ = iso(text(raw) or "")
+        except Refused as error:
+            raise error.inside("changed_at") from None
+        return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
 
     def _refuse(self, reject: WriteReject, rejects: list[WriteReject] | None) -> None:
         if rejects is not None:
@@ -184,7 +212,19 @@ class WriteMap:
 
 def write_map_of(node: Node, protected: Sequence[str], scope: Scope) -> WriteMap:
     """Compile one item of ``write``. Raises: ``MappingError``."""
-    known = ("object", "rows", "key", "id", "when", "parent", "frozen", "fields")
+    known = (
+        "object",
+        "rows",
+        "key",
+        "id",
+        "when",
+        "parent",
+        "frozen",
+        "changed_at",
+        "changed_by",
+        "if_deleted",
+        "fields",
+    )
     keys = node.keys(known, ("object", "rows", "fields"))
     rows = keys["rows"].one_of(ROWS)
     target = keys["object"].text("an object's name")
@@ -211,7 +251,30 @@ def write_map_of(node: Node, protected: Sequence[str], scope: Scope) -> WriteMap
         _guard(target, name, rows, place, protected)
     parent = _named(keys["parent"], rows, scope) if "parent" in keys else None
     frozen = _frozen(keys["frozen"]) if "frozen" in keys else None
-    return WriteMap(target, key_field, rows, fields, key, when, parent, node, frozen)
+    changed_at = _named(keys["changed_at"], rows, scope) if "changed_at" in keys else None
+    changed_by = keys["changed_by"].text("a field's name") if "changed_by" in keys else None
+    if_deleted = keys["if_deleted"].one_of(IF_DELETED) if "if_deleted" in keys else "recreate"
+    for field in fields:
+        if field.policy.conflict == "newest" and changed_at is None:
+            field.place.fail(
+                "`newest` beside `changed_at`, the row's date from which its values hold", found="newest alone"
+            )
+    return WriteMap(
+        target, key_field, rows, fields, key, when, parent, node, frozen, changed_at, changed_by, if_deleted  # type: ignore[arg-type]
+    )  # fmt: skip
+
+
+def policies_of(maps: Sequence[WriteMap]) -> dict[str, ObjectPolicy]:
+    """The policies of all write parts, by object: parts of the same object are put together."""
+    found: dict[str, ObjectPolicy] = {}
+    for part in maps:
+        mine, other = part.policy, found.get(part.object, ObjectPolicy())
+        found[part.object] = ObjectPolicy(
+            {**other.fields, **mine.fields},
+            mine.changed_by or other.changed_by,
+            "leave" if "leave" in (mine.if_deleted, other.if_deleted) else "recreate",
+        )
+    return found
 
 
 def _frozen(node: Node) -> Frozen:
@@ -264,15 +327,22 @@ def _named(node: Node, rows: str, scope: Scope) -> Get:
 
 
 def _field(name: str, node: Node, rows: str, scope: Scope, nulls: Nulls) -> WriteField | None:
-    spec = node
+    spec, policy = node, FieldPolicy()
     if isinstance(node.value, dict):
         keys = node.mapping()
         if "null" in keys:
             # YAML has no other word for it; `null:` as a key is text to us.
             nulls = keys["null"].one_of(NULLS)  # type: ignore[assignment]
-        spec = replace(node, value={key: inner for key, inner in keys.items() if key != "null"})
+        if "direction" in keys and (direction := keys["direction"].one_of((*DIRECTIONS, "off"))) != "push":
+            if direction == "off":
+                return None
+            policy = replace(policy, direction="both")
+        if "conflict" in keys:
+            policy = replace(policy, conflict=keys["conflict"].one_of(POLICIES))  # type: ignore[arg-type]
+        ours = ("null", "direction", "conflict")
+        spec = replace(node, value={key: inner for key, inner in keys.items() if key not in ours})
         known = ("row", "first", "value", "template", "cel", "transform", "values", "otherwise", "default", "required",
-                 "zone", "format", "direction", "null")  # fmt: skip
+                 "zone", "format", "direction", "conflict", "null")  # fmt: skip
         node.keys(known)
     source = source_of(spec, _LOOSE, scope, name)
     if source is None:
@@ -285,7 +355,7 @@ def _field(name: str, node: Node, rows: str, scope: Scope, nulls: Nulls) -> Writ
                 use.place.fail("`row` for money and rates", found=f"a cel expression that reads {use.path!r}")
     table = plain.get("values") or {}
     given = tuple(value for value in [*table.values(), plain.get("default")] if value is not None)
-    return WriteField(name, source.get, nulls, source.uses, node, plain.get("value"), given)
+    return WriteField(name, source.get, nulls, source.uses, node, plain.get("value"), given, policy)
 
 
 def _check_names(uses: Sequence[Use], rows: str) -> None:

@@ -8,10 +8,10 @@ from decimal import Decimal
 
 from jobs.notification.event import Event
 from jobs.report.expectation import expected_rate
+from jobs.report.figures import shown
 from jobs.report.first_year import first_year_revenue, first_year_term
 from jobs.report.leads import Lead, contract_value
 from jobs.report.picture import Picture
-from jobs.statement.paper import shown
 from rules.calendar import DAY
 from rules.money import EXACT, percent, rounded, text
 from rules.records import Contract

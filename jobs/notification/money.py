@@ -7,8 +7,8 @@ from datetime import date, timedelta
 from decimal import Decimal
 
 from jobs.notification.event import Event
+from jobs.report.figures import shown
 from jobs.report.picture import Picture, Row
-from jobs.statement.paper import shown
 from rules.calendar import DAY
 from rules.money import text
 

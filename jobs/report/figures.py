@@ -46,3 +46,8 @@ def amount_of(row: Row, name: str = "amount") -> Decimal:
 def total(rows: Iterable[Row], name: str = "amount") -> Decimal:
     """The sum of one amount over rows of one currency."""
     return sum((amount_of(row, name) for row in rows), ZERO)
+
+
+def shown(amount: str | None) -> str:
+    """An amount with thousands apart; its digits stay."""
+    return "" if amount is None else format(Decimal(amount), ",f")

@@ -104,8 +104,9 @@ class Lead:
 
     @property
     def value(self) -> Decimal | None:
-        """What its contracts, without renewals, are worth together; ``None`` when none says."""
-        values = [contract_value(each) for each in self.contracts if each.renews is None]
+        """What its contracts of its currency, without renewals, are worth together; ``None`` when none says."""
+        own = [each for each in self.contracts if each.renews is None and each.currency == self.currency]
+        values = [contract_value(each) for each in own]
         known = [value for value in values if value is not None]
         return sum(known, ZERO) if known else None
 
@@ -114,9 +115,13 @@ class Lead:
         """What it may be worth: the sale's amount, else the partner's estimate in the program's currency."""
         deal = self.opportunity
         if deal is not None and deal.amount is not None:
-            return deal.amount
+            return self.amount_of(deal)
         estimate = (self.referral.details or {}).get("estimated_value")
         return Decimal(estimate) if isinstance(estimate, str) and _AMOUNT.fullmatch(estimate) else None
+
+    def amount_of(self, sale: Opportunity) -> Decimal | None:
+        """A sale's amount, when it is in the lead's currency: amounts are never added across currencies."""
+        return sale.amount if sale.currency == self.currency else None
 
 
 def contract_value(contract: Contract) -> Decimal | None:
@@ -142,7 +147,9 @@ def leads(picture: Picture, partner: str | None = None) -> list[Lead]:
         account = picture.facts("account").get(claim["account"] or referral.account or "")
         deals = tuple(opportunities.get(name, ()))
         signed = tuple(contracts.get(name, ()))
-        currencies = [each.currency for each in signed] + [each.currency for each in deals if each.currency]
+        currencies = [each.currency for each in signed] + [
+            each.currency for each in deals if each.currency and each.amount is not None
+        ]
         currency = currencies[0] if currencies else picture.program.currency
         found.append(
             Lead(name, claim, referral, account, deals, signed, tuple(entries.get(name, ())),

@@ -79,7 +79,7 @@ def _deals_of(picture: Picture, lead: Lead) -> Iterator[Deal]:
         if stage == "won" and sale is main and lead.value is not None:
             value, value_from = lead.value, "contract"
         elif sale is not None and sale.amount is not None:
-            value, value_from = sale.amount, "opportunity"
+            value, value_from = lead.amount_of(sale), "opportunity"
         elif lead.expected_value is not None and sale is main:
             value, value_from = lead.expected_value, "estimate"
         closed = lead.won_on if stage == "won" and sale is main else None
@@ -171,9 +171,10 @@ def _started(picture: Picture, deal: Deal) -> date:
 def _accuracy(won: Sequence[Deal]) -> str | None:
     """One less the share by which the sales' amounts missed the contracts' values, of deals that have both."""
     both = [
-        (deal.opportunity.amount, deal.value)
+        (amount, deal.value)
         for deal in won
-        if deal.opportunity and deal.opportunity.amount is not None and deal.value_from == "contract" and deal.value
+        if deal.opportunity and deal.value_from == "contract" and deal.value
+        if (amount := deal.lead.amount_of(deal.opportunity)) is not None
     ]
     actual = sum((value for _, value in both), ZERO)
     missed = sum((abs(amount - value) for amount, value in both), ZERO)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from jobs.problems import UserError
+from jobs.report.figures import shown
 from jobs.typesetting import pages
 from rules.calendar import DAY
 from rules.money import percent
@@ -143,8 +144,3 @@ def _notes(document: dict[str, Any]) -> list[str]:
 def _negated(amount: str) -> str:
     value = Decimal(amount)
     return format(-value if value else value, "f")
-
-
-def shown(amount: str | None) -> str:
-    """An amount with thousands apart; its digits stay."""
-    return "" if amount is None else format(Decimal(amount), ",f")

@@ -29,10 +29,9 @@ from connectors.tryton import PLUGIN
 from connectors.tryton.connector import TrytonConnector
 from connectors.tryton.rpc import Rpc
 from connectors.tryton.server import company as company_setup
-from connectors.tryton.server import process
 from connectors.tryton.server.company import PASSWORD, USER, administrator, set_up
 from connectors.tryton.server.office import Office
-from connectors.tryton.server.process import REQUIREMENTS, Server
+from connectors.tryton.server.process import MODULES, REQUIREMENTS, Server
 from tests.connectors.clients.environments import CACHE, HERE
 
 DATABASE = "tryton"
@@ -132,8 +131,8 @@ def running(backend: str, folder: Path) -> Iterator[Company]:
 def _built(environment: Path, backend: str) -> Path:
     """The folder with the company's database, made when it is not there yet."""
     year = datetime.now(UTC).year
-    sources = [Path(str(one.__file__)).read_bytes() for one in (process, company_setup)]
-    stamp = hashlib.sha256(b"".join((REQUIREMENTS.read_bytes(), *sources, sys.version.encode()))).hexdigest()[:12]
+    steps = (REQUIREMENTS.read_bytes(), Path(str(company_setup.__file__)).read_bytes(), repr(MODULES).encode())
+    stamp = hashlib.sha256(b"".join((*steps, sys.version.encode()))).hexdigest()[:12]
     folder = BUILT / f"{backend}-{year}-{stamp}"
     BUILT.mkdir(parents=True, exist_ok=True)
     with alone(BUILT / f"{backend}.lock"):

@@ -26,6 +26,7 @@ def told(mutant: Mutant) -> str:
     return f"{mutant.path}: {mutant.change}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("program", "section"), CASES, ids=lambda value: value)
 def test_a_changed_value_fails_a_scenario(program: str, section: str) -> None:
     if program in LISTS["unfinished"]:

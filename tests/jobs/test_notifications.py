@@ -1,5 +1,6 @@
 """Who is told what: by clause, with keys that stay, and never about somebody else's business."""
 
+import random
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -257,6 +258,14 @@ def test_keys_are_unique_and_what_was_told_is_told_the_same_later(path: Path) ->
     assert all(len({row["key"] for row in rows}) == len(rows) for rows in told_by)
     later = {row["key"]: row for row in told_by[-1]}
     assert [row for rows in told_by for row in rows if later[row["key"]] != row] == []
+
+
+def test_the_order_of_lines_does_not_decide_who_is_told_what() -> None:
+    expected = notifications(code_ninety())
+    for seed in range(5):
+        shuffled = list(CN)
+        random.Random(seed).shuffle(shuffled)
+        assert notifications(settled("code-ninety", shuffled, "2026-04-30")) == expected
 
 
 def test_what_was_told_of_a_deal_does_not_change_when_the_tier_does() -> None:

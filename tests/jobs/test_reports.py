@@ -276,6 +276,16 @@ def test_pipeline_counts_stages_and_what_became_of_those_that_reached_them() -> 
     ]
 
 
+def test_amounts_of_two_currencies_are_never_added() -> None:
+    foreign = {**contract("c9", "a1", "2026-03-01", "500.00", referral="r1"), "currency": "EUR"}
+    sold = [{**row, "amount": "900.00", "currency": "EUR"} if row["id"] == "o1" else row for row in CN]
+    picture = handmade("code-ninety", [*sold, foreign], "2026-06-15", CN_CLAIMS, CN_ENTRIES, tiers=SILVER)
+    assert only(report("dashboard", picture)["partners"], partner="p1")["average_deal"] == "12000000.00"
+    won = only(report("pipeline", picture)["deals"], referral="r1")
+    assert (won["value"], won["currency"]) == ("12000000.00", "PKR")
+    assert only(report("pipeline", picture)["analytics"], partner="p1")["forecast_accuracy"] is None
+
+
 def test_forecast_weighs_with_the_programs_own_history() -> None:
     document = report("forecast", code_ninety())
     shown = {row["scenario"]: row["commission"] for row in document["scenarios"]}

@@ -16,7 +16,7 @@ import requests
 REQUIREMENTS = Path(__file__).with_name("trytond.txt")
 MODULES = ("party", "company", "account_invoice", "account_product", "sale", "sale_opportunity", "commission")
 ADMIN_PASSWORD = "admin-of-tests"
-START_SECONDS = 60
+START_SECONDS = 180
 _CONFIG = """[database]
 uri = {uri}
 path = {folder}
