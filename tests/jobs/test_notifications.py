@@ -110,6 +110,7 @@ def test_too_many_cases_are_told_to_support_and_the_managing_partner() -> None:
 
 
 def test_every_change_of_status_is_told() -> None:
+    """CN-55, CN-62."""
     picture = code_ninety()
     story = [(row["on"], row["kind"]) for row in notifications(picture)
              if row["about"] == "r7" and row["kind"].startswith("status_")]  # fmt: skip
@@ -141,6 +142,7 @@ def test_an_approval_that_does_not_lift_a_failed_condition_is_told_as_what_it_is
 
 
 def test_a_signed_deal_is_confirmed_with_its_calculation_and_until_when_it_may_be_disputed() -> None:
+    """CN-46, CN-58, CN-59."""
     (deal,) = [row for row in told(code_ninety(), "deal_registered") if row["about"] == "c1"]
     assert (deal["on"], deal["due_on"]) == ("2026-02-02", "2026-02-09")
     for text in (
@@ -157,6 +159,7 @@ def test_a_promotion_is_told_on_the_day_of_the_sixth_won_referral() -> None:
 
 
 def test_partners_get_a_weekly_update_of_active_and_a_monthly_summary_of_all() -> None:
+    """CN-55."""
     picture = code_ninety("2026-03-01")
     weekly = told(picture, "weekly_update")
     assert all(date.fromisoformat(row["on"]).weekday() == 0 for row in weekly)
@@ -197,6 +200,7 @@ def test_a_shared_lead_is_offered_to_each_partner_in_its_turn() -> None:
 
 
 def test_an_applicant_is_told_of_receipt_and_welcome() -> None:
+    """CN-123, CN-128."""
     picture = code_ninety()
     (received,) = told(picture, "application_received")
     assert (received["on"], received["to"], received["due_on"]) == ("2026-03-02", "applicant:x1", "2026-03-09")
@@ -226,6 +230,7 @@ def consultant(*records: Row, as_of: str, program: Program | None = None) -> Pic
 
 
 def test_a_referrer_is_told_when_matched_and_when_the_project_is_under_way() -> None:
+    """TC-9, TC-32."""
     picture = consultant(
         {"type": "account", "id": "a1", "name": "Client Works"},
         {"type": "referral", "id": "r1", "program": "technology-consultant", "partner": "p1", "channel": "portal",

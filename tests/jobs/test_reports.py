@@ -100,6 +100,7 @@ def one_network(**more: Any) -> Picture:
 
 
 def test_registry_has_the_eight_fields_as_they_stand() -> None:
+    """ON-6, ON-7, ON-8, ON-9, ON-10, ON-11, ON-12, ON-13."""
     rows = report("registry", one_network())["leads"]
     assert only(rows, referral="r1") == {
         "as_of": "2026-05-31", "program": "one-network", "referral": "r1", "account": "a1", "company": "R1 Works",
@@ -139,6 +140,7 @@ def test_registry_revenue_is_net_of_credits_and_comes_from_invoices_when_the_con
 
 
 def test_registry_keeps_each_months_end_as_it_was_known_then() -> None:
+    """ON-19."""
     rows = report("registry", one_network(), monthly=True)["leads"]
     story = [(row["as_of"], row["lead_status"], row["deal_status"]) for row in rows if row["referral"] == "r1"]
     assert story == [
@@ -216,6 +218,7 @@ def code_ninety() -> Picture:
 
 
 def test_dashboard_counts_leads_money_and_what_the_tier_needs() -> None:
+    """CN-60, CN-15, CN-33, CN-69, CN-73, CN-89, TC-28."""
     row = only(report("dashboard", code_ninety())["partners"], partner="p1")
     assert {name: row[name] for name in row if row[name] is not None} == {
         "program": "code-ninety", "partner": "p1", "name": "P1 Advisers", "currency": "PKR",
@@ -230,6 +233,7 @@ def test_dashboard_counts_leads_money_and_what_the_tier_needs() -> None:
 
 
 def test_dashboard_shows_each_lead_with_status_and_stage() -> None:
+    """CN-54, CN-64, CN-65, CN-A26, TC-33."""
     rows = report("dashboard", code_ninety())["leads"]
     assert [(row["referral"], row["status"], row["stage"], row["value"]) for row in rows] == [
         ("r1", "won", "won", "12000000.00"),
@@ -241,6 +245,7 @@ def test_dashboard_shows_each_lead_with_status_and_stage() -> None:
 
 
 def test_dashboard_shows_commission_by_deal_and_payouts() -> None:
+    """CN-57, CN-58, CN-70, CN-71."""
     document = report("dashboard", code_ninety())
     deal = only(document["deals"], contract="c1")
     assert (deal["commission"], deal["paid"], deal["pending"], deal["rate"]) == (
@@ -253,6 +258,7 @@ def test_dashboard_shows_commission_by_deal_and_payouts() -> None:
 
 
 def test_pipeline_counts_stages_and_what_became_of_those_that_reached_them() -> None:
+    """CN-66, CN-67."""
     document = report("pipeline", code_ninety())
     stages = [row for row in document["stages"] if row["partner"] is None]
     assert [(row["stage"], row["deals"], row["value"], row["conversion"]) for row in stages] == [
@@ -287,6 +293,7 @@ def test_amounts_of_two_currencies_are_never_added() -> None:
 
 
 def test_forecast_weighs_with_the_programs_own_history() -> None:
+    """CN-68."""
     document = report("forecast", code_ninety())
     shown = {row["scenario"]: row["commission"] for row in document["scenarios"]}
     # signed: (12M - 2.8M billed) x 18%; the deal in negotiation: 2M x 18%, and all that reached negotiation was won
@@ -303,6 +310,7 @@ def test_forecast_makes_no_probability_up() -> None:
 
 
 def test_kpis_come_from_the_ledger_and_the_invoices() -> None:
+    """CN-2, CN-3, CN-130, CN-A17: nothing is taken from a text."""
     rows = report("kpis", code_ninety())["kpis"]
     figures = {(row["kpi"], row["partner"], row["of"]): row["value"] for row in rows}
     assert figures["active_partners", None, None] == "2"
@@ -320,6 +328,7 @@ def test_kpis_come_from_the_ledger_and_the_invoices() -> None:
 
 
 def test_co_op_shows_the_fund_by_quarter_and_how_far_each_request_is() -> None:
+    """CN-97, CN-101, CN-105."""
     document = report("co-op", code_ninety())
     (row,) = document["requests"]
     assert (row["state"], row["spent"], row["leads"], row["return_on_spend"]) == ("documented", "75000.00", 4, "1")
@@ -335,6 +344,7 @@ def test_co_op_shows_the_fund_by_quarter_and_how_far_each_request_is() -> None:
 
 
 def test_benchmark_compares_with_three_or_more_and_names_nobody() -> None:
+    """CN-74."""
     names = ["p1", "p2", "p3"]
     records = [row for name in names for row in partner(name, "code-ninety")]
     records += [referral(f"r{n}", "code-ninety", name, f"2026-01-0{n + 1}T09:00:00+05:00")
@@ -370,6 +380,7 @@ def consultants() -> list[Row]:
 
 
 def test_leaderboard_ranks_by_successful_referrals_then_value_and_ties_share() -> None:
+    """TC-19, TC-A10."""
     picture = settled("technology-consultant", consultants(), "2026-06-30")
     places = report("leaderboard", picture)["places"]
     assert [(row["rank"], row["partner"], row["successful_referrals"], row["value"]) for row in places] == [
@@ -452,6 +463,7 @@ def test_rows_do_not_depend_on_the_order_of_lines(name: str) -> None:
 
 @pytest.mark.parametrize("name", REPORTS)
 def test_csv_reads_back_to_the_same_values(name: str) -> None:
+    """CN-72."""
     document = report(name, code_ninety())
     for table in REPORTS[name].tables:
         heading, *lines = csv.reader(io.StringIO(csv_text(table.columns, document[table.name])))
@@ -490,6 +502,7 @@ def test_negative_amounts_stay_numbers() -> None:
     ],
 )
 def test_a_report_leaves_the_rows_asked_for(conditions: list[str], found: list[str]) -> None:
+    """CN-64, CN-72."""
     rows = report("dashboard", code_ninety(), where=where_option(conditions))["leads"]
     assert [row["referral"] for row in rows] == found
 

@@ -46,6 +46,7 @@ def write(folder: Path, records: list[Row]) -> str:
 
 @pytest.mark.parametrize("path", scenarios(0), ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_every_statement_adds_up_and_names_customer_basis_rate_and_reason(path: Path) -> None:
+    """CN-30, CN-31, NT-15."""
     scenario = load_scenario(path)
     picture = settled(scenario.program, scenario.records, str(scenario.steps[-1].as_of), **scenario.settings)
     for document in statement_documents(picture, with_open=True):
