@@ -13,12 +13,12 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 from rules.accrual import Accrual, Cause, Poster, Target
-from rules.calendar import Period
+from rules.calendar import Period, add_months
 from rules.deal import Deal, Outcome
 from rules.dues import due_after, due_with_statement
 from rules.invoice_book import InvoiceBook
 from rules.ledger import Ledger
-from rules.money import EXACT, ZERO, percent, text
+from rules.money import EXACT, ZERO, percent, rounded, text
 from rules.net import Net
 from rules.rates import Found, Rates
 from rules.records import Contract, Invoice
@@ -27,6 +27,7 @@ from rules.tasks import Wanted
 from rules.terms import ShareOfInvoices, Terms
 
 DAY = timedelta(days=1)
+_MONTHS = {"quarterly": 3, "annual": 12}
 
 
 def share_of_invoices(deal: Deal, terms: Terms, term: ShareOfInvoices, pinned_on: date, ledger: Ledger) -> Outcome:
@@ -161,8 +162,21 @@ class _InvoiceReplay(DealReplay):
             return None
         self.want(book.id, None)
         net, part = self._basis(book, invoice, window)
+        words = f"net of invoice {invoice.id}"
+        if self.terms.values.get("accrual_base") == "contract_value" and contract is not None:
+            instalment = self._instalment(contract)
+            if instalment is None:
+                why = (
+                    f"contract {contract.id} has no value, or no end to spread it up to; nothing is earned until it has"
+                )
+                clauses = self.terms.clauses_of("accrual_base")
+                self.want(book.id, Wanted("contract_value_missing", contract.id, clauses, why))
+                return None
+            billed, _ = self._net.of(invoice, ())
+            net = EXACT.divide(EXACT.multiply(instalment, net), billed) if billed else ZERO
+            words = f"what invoice {invoice.id} stands for of the value of contract {contract.id}"
         currency = invoice.currency
-        because = f"{percent(rate.rate)} of {text(net, currency)} {currency}, net of invoice {invoice.id}"
+        because = f"{percent(rate.rate)} of {text(rounded(net, currency), currency)} {currency}, {words}"
         basis = net
         if part.inside != part.days:
             because += f" x {part.inside} of {part.days} service days inside the window"
@@ -275,6 +289,19 @@ class _InvoiceReplay(DealReplay):
             net += invoice.tax or ZERO
         _, refunded, _ = book.given_back(self._net)
         return max(net - refunded, ZERO), self._part(invoice, window)
+
+    def _instalment(self, contract: Contract) -> Decimal | None:
+        """What of the contract's value one invoice stands for, whatever it bills; ``None``: cannot be told (CN-A11)."""
+        if contract.value is None or contract.billing == "once":
+            return contract.value
+        starts = contract.starts_on or contract.signed_on
+        if contract.ends_on is None or contract.ends_on < starts:
+            return None
+        months = 1
+        while add_months(starts, months) <= contract.ends_on:
+            months += 1
+        billed = min(_MONTHS.get(contract.billing or "", 1), months)
+        return EXACT.divide(EXACT.multiply(contract.value, Decimal(billed)), Decimal(months))
 
     # ---- the window
 
