@@ -124,6 +124,7 @@ class Book:
             "account",
             "deleted",
             "details",
+            "contact",
             "channel",
         )
         old, new = orjson.loads(before), orjson.loads(row.body)
