@@ -39,6 +39,7 @@ def register(app: typer.Typer) -> None:
         plan,
         apply,
         remap,
+        reconcile,
         explain,
         what_if,
         test,
@@ -183,6 +184,27 @@ def remap(
         found = remap_connections(here, connection)
     _print_json(found) if json else show_remap(found)
     if any(one["unread"] for one in found):
+        raise typer.Exit(1)
+
+
+def reconcile(
+    config: Config = DEFAULT,
+    connection: Only = None,
+    repair: Annotated[bool, typer.Option("--repair", help="Take over what the systems hold.")] = False,
+    allow: Allow = None,
+    json: Json = False,
+) -> None:
+    """List every record of each system once more: counts and sums of money by day, and each record that differs."""
+    from jobs.installation import installation
+    from jobs.reconcile import reconcile_connections, show_reconciled
+
+    with installation(config) as here:
+        found = reconcile_connections(here, connection, repair=repair, allow=allow)
+    _print_json(found) if json else show_reconciled(found)
+    states = {one["state"] for one in found}
+    if "refused" in states:
+        raise typer.Exit(3)
+    if not states <= {"equal", "repaired"}:
         raise typer.Exit(1)
 
 

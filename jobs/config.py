@@ -35,6 +35,8 @@ class BrakeSettings(BaseModel):
     max_changed_share: float | None = Field(0.5, gt=0, le=1)
     share_from: int = Field(50, ge=1)
     max_clears: int | None = Field(100, ge=0)
+    max_deleted_share: float | None = Field(0.2, gt=0, le=1)
+    deleted_from: int = Field(50, ge=1)
 
 
 class ConnectionSettings(BaseModel):

@@ -173,7 +173,7 @@ class History:
             enrollments = [
                 standing_at(t, referral.submitted_at) for t in self.enrollments.get(referral.partner, {}).values()
             ]
-            intake = checked(referral, partner, [e for e in enrollments if e], day, self.program.on(day))
+            intake = checked(referral, partner, [e for e in enrollments if e], day, self.program)
             return not intake.failed
 
         linking = [view for t in self.views["decision"].values() for view in t]

@@ -65,12 +65,15 @@ def show_sync(result: Synced, *, plan_only: bool = False) -> None:
                 f"wrote to {name}: {done['done'] + done['settled']} records in {done['calls']} API calls; "
                 f"{done['dead']} rejected, {done['waiting']} waiting"
             )
+    for name, pulled in result.pulled.items():
+        for reason in pulled.refused:
+            out.print(f"[red]refused:[/] {name}: {reason}")
     for name in result.busy:
         out.print(f"[yellow]{name}: another run holds this connection; nothing was done with it[/]")
     for reason in result.failed:
         out.print(f"[red]failed:[/] {reason}", markup=True)
     if result.refused:
-        out.print("next: look at the plan; to write it all the same, run again with --allow YOUR-NAME")
+        out.print("next: look at what was refused; if it is meant, run again with --allow YOUR-NAME")
     elif any(one.dead for rounds in result.written.values() for one in rounds):
         out.print("next: `referee dead-letters list` says what was rejected and why")
     elif any(pulled.records.quarantined for pulled in result.pulled.values()):

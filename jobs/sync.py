@@ -49,8 +49,9 @@ class Synced:
 
     @property
     def refused(self) -> list[str]:
-        """Plans that a brake refused."""
-        return [f"{name}: {'; '.join(plan.refused)}" for name, plan in self.plans.items() if not plan.may_run]
+        """What brakes held: deletions that were not taken in, and plans."""
+        pulled = [f"{name}: {reason}" for name, one in self.pulled.items() for reason in one.refused]
+        return pulled + [f"{name}: {'; '.join(plan.refused)}" for name, plan in self.plans.items() if not plan.may_run]
 
 
 def sync(
@@ -75,8 +76,8 @@ def sync(
         held.append((each, lease))
     try:
         for each, lease in held:
-            _pull(store.under(lease), each, clock, result, lease, progress, crashpoint)
-        _follow_merges(store, clock)
+            _pull(store.under(lease), each, clock, result, lease, allow, progress, crashpoint)
+        follow_merges(store, clock)
         result.settled = settle_stored(store, programs, clock())
         crashpoint("after_settle")
         for each, lease in held:
@@ -94,6 +95,7 @@ def _pull(
     clock: Clock,
     result: Synced,
     lease: leases.Lease,
+    allow: str | None,
     progress: Callable[[str, Progress], None] | None,
     crashpoint: Callable[[str], None],
 ) -> None:
@@ -106,10 +108,11 @@ def _pull(
     with store.transaction() as db:
         mapping_versions.use(db, each.name, each.mapping, run, clock())
     pulled = pull(
-        store, each.name, each.connector, each.mapping, now=clock, run_id=run,
+        store, each.name, each.connector, each.mapping, now=clock, run_id=run, limits=each.brakes, allow=allow,
         progress=stored, crashpoint=crashpoint,
     )  # fmt: skip
-    store.finish_run(run, pulled.state, pulled.counts(), at=clock(), note=pulled.needs_operator)
+    note = pulled.needs_operator or "; ".join(pulled.refused) or (f"let past the brakes by {allow}" if allow else None)
+    store.finish_run(run, pulled.state, pulled.counts(), at=clock(), note=note)
     result.pulled[each.name] = pulled
     log.info(
         "pulled",
@@ -120,11 +123,11 @@ def _pull(
         changed=pulled.records.changed,
     )
     for stream in pulled.streams:
-        if stream.state == "failed":
+        if stream.state == "failed" and not stream.refused:
             result.failed.append(f"{each.name}: {stream.kind}: {stream.why}")
 
 
-def _follow_merges(store: Store, clock: Clock) -> None:
+def follow_merges(store: Store, clock: Clock) -> None:
     """Facts of any system that name a merged account name its survivor from now on."""
     now = clock()
     with store.transaction() as db:

@@ -16,6 +16,9 @@ class Limits:
     ``max_changed_share`` is a fraction of the records that exist already (0.5 = half of them) and counts from
     ``share_from`` of them on: of three records, two are no surprise. ``max_clears`` counts fields that hold something
     and would be emptied.
+
+    ``max_deleted_share`` is for what we read: the fraction of an object's records that may be reported deleted within a
+    day before they are believed, counted from ``deleted_from`` deletions on.
     """
 
     max_creates: int | None = 2000
@@ -23,6 +26,8 @@ class Limits:
     max_changed_share: float | None = 0.5
     share_from: int = 50
     max_clears: int | None = 100
+    max_deleted_share: float | None = 0.2
+    deleted_from: int = 50
 
 
 def tripped(items: Iterable[Item], limits: Mapping[str, Limits], otherwise: Limits) -> tuple[str, ...]:
@@ -35,6 +40,21 @@ def tripped(items: Iterable[Item], limits: Mapping[str, Limits], otherwise: Limi
             count["clears"] += sum(change.after is None for change in item.changes)
     return tuple(
         reason for name in sorted(counts) for reason in _of_object(name, counts[name], limits.get(name, otherwise))
+    )
+
+
+def too_many_deleted(name: str, deleted: int, of: int, limits: Limits) -> str | None:
+    """Why so many deletions are not believed: the words of the brake; ``None`` when they are.
+
+    A filter that was changed there, a permission that was taken away or a mistake of the system looks like this too, and
+    believing it would take every claim and every commission back.
+    """
+    share = limits.max_deleted_share
+    if share is None or deleted < limits.deleted_from or deleted <= share * of:
+        return None
+    return (
+        f"{name}: {deleted} of {of} records are reported deleted within a day; allowed without being asked: {share:.0%} of "
+        "them. If that is so, run `referee sync --allow YOUR-NAME`"
     )
 
 

@@ -232,7 +232,7 @@ class _Replay:
             referral: Referral = self._seen.now["referral"][name]
             partner = self._seen.now["partner"].get(referral.partner)
             day = self._calendar.date_of(referral.submitted_at)
-            intake = checked(referral, partner, self._enrollments_of(referral), day, self._program.on(day))
+            intake = checked(referral, partner, self._enrollments_of(referral), day, self._program)
             if not intake.missing and name not in self._rank_at:
                 first = self._number[name] == 1
                 self._rank_at[name] = referral.submitted_at if first else instant

@@ -10,8 +10,9 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from rules.facts import View
+from rules.program import Program
 from rules.records import Enrollment, Partner, Referral
-from rules.terms import RequiredField, Terms
+from rules.terms import RequiredField
 
 _HOST = re.compile(
     r"^(?:[a-z][a-z0-9+.-]*:)?(?://)?(?:[^/@\s]*@)?(?P<host>[^\s/:?#@]+\.[^\s/:?#@.]{2,}\.?)(?::\d+)?(?:[/?#]\S*)?$",
@@ -41,12 +42,13 @@ class Intake:
 
 
 def checked(
-    referral: Referral, partner: Partner | None, enrollments: Iterable[Enrollment], day: date, terms: Terms
+    referral: Referral, partner: Partner | None, enrollments: Iterable[Enrollment], day: date, program: Program
 ) -> Intake:
     """Check one version of a referral as received on a local day.
 
     Returns clauses, never raises: a referral that lacks something is a claim with a reason (NT-1..NT-5, NT-8, NT-12).
     """
+    terms = program.on(day)
     missing: list[str] = []
     inadmissible: list[str] = []
     why: list[str] = []
@@ -54,8 +56,12 @@ def checked(
     if isinstance(channels, tuple) and referral.channel not in channels:
         inadmissible += terms.claims.channel_clauses
         why.append(f"came by {referral.channel}; allowed: {', '.join(channels)}")
-    covering = [enrollment for enrollment in enrollments if covers(enrollment, day)]
-    if not covering:
+    in_force = [enrollment for enrollment in enrollments if covers(enrollment, day)]
+    covering = [enrollment for enrollment in in_force if enrollment.role is None or enrollment.role in program.roles]
+    if in_force and not covering:
+        inadmissible += terms.claims.enrollment_clauses
+        why.append(f"the partner is enrolled as {in_force[0].role}; allowed: {', '.join(program.roles)}")
+    elif not covering:
         inadmissible += terms.claims.enrollment_clauses
         why.append(f"the partner had no enrollment in the program on {day}")
     for term in terms.claims.required:

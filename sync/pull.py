@@ -11,19 +11,25 @@ import gc
 import sys
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Mapping as TMapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal, Protocol
 
 from connectors.base import Page, Query, Reader, Record
 from connectors.errors import ConnectorError, CursorExpired, NeedsOperator
+from sync.brakes import Limits, too_many_deleted
+from sync.errors import SyncError
 from sync.landing import Lookups, Mapped, Mapper, PageResult, StoredLookups, Stream
+from sync.payloads import storable
 from sync.store import Store
 
 PAGES_AHEAD = 4
 """Pages that are read before they are stored: connectors may hand on one answer in several."""
+DELETIONS_WITHIN = timedelta(days=1)
+"""Deletions of this long count together for the brake, so that small pages and many runs do not get past it."""
 REPLAY_PART = 2000
 """Records mapped again in one transaction."""
 
@@ -51,7 +57,7 @@ class Mapping(Protocol):
 
 @dataclass(slots=True)
 class StreamResult:
-    """What a run did to one stream. ``why`` says why it is not ``ok``."""
+    """What a run did to one stream. ``why`` says why it is not ``ok``; ``refused``: a brake held it."""
 
     kind: str
     state: Literal["ok", "failed", "skipped"] = "ok"
@@ -60,6 +66,11 @@ class StreamResult:
     records: PageResult = field(default_factory=PageResult)
     replayed: PageResult = field(default_factory=PageResult)
     why: str | None = None
+    refused: bool = False
+
+
+class TooManyDeletions(SyncError):
+    """So many records are reported deleted that a person must say that it is so; nothing of that page was taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +85,11 @@ class PullResult:
     def calls(self) -> int:
         """API calls that the run cost."""
         return sum(stream.calls for stream in self.streams)
+
+    @property
+    def refused(self) -> list[str]:
+        """What the brakes held, in words."""
+        return [stream.why or "" for stream in self.streams if stream.refused]
 
     @property
     def records(self) -> PageResult:
@@ -106,6 +122,8 @@ def pull(
     *,
     now: Callable[[], datetime],
     run_id: int,
+    limits: TMapping[str, Limits] | None = None,
+    allow: str | None = None,
     progress: Callable[[Progress], None] | None = None,
     crashpoint: Callable[[str], None] = _nothing,
 ) -> PullResult:
@@ -114,12 +132,15 @@ def pull(
     A changed mapping is replayed over what is stored; changed fields or filters make the object be read once more
     from the start (a backfill), after which changes are read from the old watermark. Fields that were never read are
     read before anything is replayed: until then, and when they cannot be read, the facts stay as they were.
+    A page that reports an unusual share of an object's records deleted (``limits``, by object) is not taken: the stream
+    stops before it until a person (``allow``) lets it through.
     ``crashpoint`` is called with ``after_fetch``, ``after_stage`` (mapped, nothing written), ``after_commit`` (page
     and cursor stored), ``after_replay``, ``after_stream`` and ``before_complete``: places where a process may die.
     Raises: ``LeaseLost``, ``StoreUnavailable``; what a system refuses is in the result.
     """
     with _by_the_page():
-        return _pull(store, connection, mapping, _Run(store, connection, reader, now, run_id, progress, crashpoint))
+        run = _Run(store, connection, reader, now, run_id, progress, crashpoint, limits or {}, allow)
+        return _pull(store, connection, mapping, run)
 
 
 def _pull(store: Store, connection: str, mapping: Mapping, run: _Run) -> PullResult:
@@ -136,6 +157,8 @@ def _pull(store: Store, connection: str, mapping: Mapping, run: _Run) -> PullRes
             run.retry_waiting(mapping, plan.kind, result)
         except NeedsOperator as error:
             result.state, result.why, stopped = "failed", str(error), str(error)
+        except TooManyDeletions as error:
+            result.state, result.why, result.refused = "failed", str(error), True
         except ConnectorError as error:
             result.state, result.why = "failed", str(error)
         run.crashpoint("after_stream")
@@ -155,7 +178,7 @@ def remap(
 
     Returns the counts by object; those of :func:`unread` are left as they are. Safe to kill and run again: the new mapping is noted once all its records are done.
     """
-    run = _Run(store, connection, None, now, run_id, None, _nothing)
+    run = _Run(store, connection, None, now, run_id, None, _nothing, {}, None)
     done = {}
     with _by_the_page():
         for plan in mapping.objects:
@@ -215,7 +238,11 @@ class _Run:
         run_id: int,
         progress: Callable[[Progress], None] | None,
         crashpoint: Callable[[str], None],
+        limits: TMapping[str, Limits],
+        allow: str | None,
     ) -> None:
+        self._limits, self._allow = limits, allow
+        self._deleted: dict[str, tuple[int, int]] = {}
         self._store = store
         self._connection = connection
         self._reader = reader
@@ -288,6 +315,7 @@ class _Run:
             for page in pages:
                 self.crashpoint("after_fetch")
                 result.calls += page.calls
+                self._believe(stream, page)
                 result.records += self._store.put_page(
                     stream,
                     page,
@@ -306,6 +334,20 @@ class _Run:
                 "allowed: a watermark on the last page of every read. The stream keeps its place"
             )
         return self._store.stream(self._connection, plan.kind)
+
+    def _believe(self, stream: Stream, page: Page) -> None:
+        """Count the deletions of live records in this page. Raises: :class:`TooManyDeletions`."""
+        gone = [storable(record.external_id) for record in page.records if record.deleted]
+        if not gone or self._allow is not None or not (dying := self._store.live(stream, gone)):
+            return
+        if stream.kind not in self._deleted:
+            lately = self._store.deletions(stream, since=self._now() - DELETIONS_WITHIN)
+            self._deleted[stream.kind] = lately, self._store.live(stream) + lately
+        deleted, of = self._deleted[stream.kind]
+        self._deleted[stream.kind] = deleted + dying, of
+        reason = too_many_deleted(stream.kind, deleted + dying, of, self._limits.get(stream.kind, Limits()))
+        if reason is not None:
+            raise TooManyDeletions(reason)
 
     def _mapper(self, plan: ObjectMap) -> Mapper:
         def mapped(records: Sequence[Record], lookups: Lookups) -> Sequence[Mapped]:

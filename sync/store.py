@@ -170,6 +170,25 @@ class Store:
                 run_each(database, _MOVE_WATERMARK, [(page.watermark, run_id, stream.id)])
         return result
 
+    def take(
+        self, stream: Stream, records: Sequence[Record], mapper: Mapper, *, seen_at: datetime, run_id: int
+    ) -> PageResult:
+        """Land records that were read outside the stream's order, in one transaction; its cursor stays where it is."""
+        with self.transaction(durable=False) as database:
+            return Landing(database, stream, mapper, StoredLookups(stream.connection), seen_at, run_id).land(records)
+
+    def live(self, stream: Stream, external_ids: Sequence[str] | None = None) -> int:
+        """How many records of the stream (of these ids) are not deleted."""
+        with self.reading() as database:
+            if external_ids is None:
+                return int(rows(database, _LIVE, stream.id, False)[0][0])
+            return int(rows(database, f"{_LIVE} AND r.external_id AMONG ?", stream.id, False, list(external_ids))[0][0])
+
+    def deletions(self, stream: Stream, *, since: datetime) -> int:
+        """How many deletions of the stream's records were taken in since then."""
+        with self.reading() as database:
+            return int(rows(database, _DELETIONS, stream.id, True, micros(since))[0][0])
+
     def replay(
         self,
         stream: Stream,
@@ -365,6 +384,12 @@ UPDATE stream SET watermark = CASE WHEN reading = 'backfill' AND watermark IS NO
 """
 _FIRST_IDS = "SELECT external_id FROM record WHERE stream_id = ? ORDER BY external_id LIMIT ?"
 _NEXT_IDS = "SELECT external_id FROM record WHERE stream_id = ? AND external_id > ? ORDER BY external_id LIMIT ?"
+_LIVE = """
+SELECT count(*) FROM record r JOIN record_version v ON v.id = r.version_id WHERE r.stream_id = ? AND v.deleted = ?
+"""
+_DELETIONS = (
+    "SELECT count(*) FROM record_version WHERE stream_id = ? AND deleted = ? AND seen_at >= ? AND previous IS NOT NULL"
+)
 _REDIRECTS = """
 SELECT d.loser, d.winner FROM redirect d JOIN stream s ON s.id = d.stream_id WHERE s.connection = ? AND s.kind = ?
 """

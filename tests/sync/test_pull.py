@@ -13,6 +13,7 @@ from connectors.base import Cursor, Description, Field, Page, Query, Record
 from connectors.errors import CursorExpired, NeedsOperator, RetryLater
 from connectors.memory.connector import MemoryConfig, MemoryConnector
 from connectors.memory.system import MemorySystem
+from sync.brakes import Limits
 from sync.leases import LeaseLost
 from sync.mapping import Mapping, load_mapping
 from sync.pull import Progress, PullResult, pull, remap, unread
@@ -303,3 +304,46 @@ def test_a_pull_under_a_lost_lease_writes_nothing_more(world: World, store: Stor
             run_id=run_id,
         )
     assert list(store.facts()) == []
+
+
+@pytest.mark.parametrize("pages", [1, 40])
+def test_an_unusual_share_of_deletions_is_not_believed_until_a_person_says_so(
+    world: World, store: Store, pages: int
+) -> None:
+    """Neither small pages nor many runs get past the brake; the other objects go on."""
+    ids = [world.customer(f"c{number}") for number in range(120)]
+    person = world.person(ids[0])
+    world.pull(store)
+    world.wait(hours=1)
+    world.reader = MemoryConnector(MemoryConfig(page_size=120 // pages), world.system)
+    limits = {"Customer": Limits(max_deleted_share=0.25, deleted_from=10)}
+    for number in range(60):
+        world.system.delete("Customer", ids[number])
+        if pages > 1 and number % 10 == 9:
+            world.wait(minutes=10)
+            result = world.pull(store, limits=limits)
+    world.system.update("Person", person, {"Name": "somebody else"})
+    for _ in range(2):
+        world.wait(minutes=10)
+        result = world.pull(store, limits=limits)
+        customers, people = result.streams
+        assert (customers.state, customers.refused, people.state) == ("failed", True, "ok")
+        assert "reported deleted within a day" in result.refused[0] and "25%" in result.refused[0]
+    (stream, _) = store.streams("erp")
+    assert store.live(stream) >= 90
+    world.wait(minutes=10)
+    result = world.pull(store, limits=limits, allow="Mara Lind")
+    assert (result.state, result.refused, store.live(stream)) == ("ok", [], 60)
+
+
+def test_few_deletions_and_those_of_records_never_seen_are_believed(world: World, store: Store) -> None:
+    ids = [world.customer(f"c{number}") for number in range(100)]
+    for one in ids[:50]:
+        world.system.delete("Customer", one)
+    limits = {"Customer": Limits(max_deleted_share=0.1, deleted_from=5)}
+    assert world.pull(store, limits=limits).state == "ok"
+    world.wait(hours=1)
+    for one in ids[50:54]:
+        world.system.delete("Customer", one)
+    world.wait(hours=1)
+    assert world.pull(store, limits=limits).state == "ok"

@@ -1,0 +1,42 @@
+"""`referee reconcile` over two simulated systems: equal after a sync, names what was lost, and takes it over when told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.jobs.sync_world import killable, office
+
+
+def test_what_left_no_trace_is_found_told_and_taken_over(tmp_path: Path) -> None:
+    with office(tmp_path) as place, killable() as child:
+        place.morning(24)
+        assert place.sync().failed == []
+        place.later(hours=3)
+        assert place.sync().failed == []
+        place.later(hours=3)
+
+        ran = child.referee(place, "reconcile", "--json")
+        assert (ran.code, {one["state"] for one in ran.json}) == (0, {"equal"}), ran.out
+        invoices = next(one for one in ran.json if one["object"] == "invoice")
+        assert invoices["records"]["theirs"] == invoices["records"]["ours"] > 0
+        assert any(sums["theirs"] == sums["ours"] != "0" for sums in invoices["sums"].values())
+        assert "every record that the systems list is here" in " ".join(child.referee(place, "reconcile").out.split())
+
+        lead = place.world.ids["lead Harbour by Northline"]
+        place.world.crm.rows.purge("Lead", lead)
+        place.later(hours=3)
+        assert place.sync().failed == []
+        assert [fact["id"] for fact in place.here.store.facts(types=["referral"]) if fact.get("deleted")] == []
+
+        ran = child.referee(place, "reconcile", "--json")
+        assert ran.code == 1
+        (found,) = [one for one in ran.json if one["state"] == "different"]
+        assert (found["object"], [(one["id"], one["what"]) for one in found["differences"]]) == (
+            "Lead", [(lead, "vanished")],
+        )  # fmt: skip
+        assert lead in child.referee(place, "reconcile", "--connection", "crm").out
+
+        ran = child.referee(place, "reconcile", "--repair", "--json")
+        assert ran.code == 0 and {one["state"] for one in ran.json} == {"equal", "repaired"}
+        assert [fact["id"] for fact in place.here.store.facts(types=["referral"]) if fact.get("deleted")] == [lead]
+        assert child.referee(place, "reconcile").code == 0
