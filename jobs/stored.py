@@ -19,7 +19,7 @@ from sqlalchemy import Connection
 
 from jobs.history import History, first_of
 from jobs.settle import Settled, marks_of, settle_claims, settle_money, standing_holds, tiers_of
-from jobs.standing import co_op_funds, tasks_of_partners, tasks_of_program, worth_of
+from jobs.standing import co_op_funds, shared_referrals, tasks_of_partners, tasks_of_program, worth_of
 from rules.disputes import Disputable, disputes_of
 from rules.dues import due_for, payable_from, period_end, period_start
 from rules.facts import Facts
@@ -182,6 +182,7 @@ class _Settling:
         facts = self._book.facts_for(accounts, referrals)
         history = self._history(facts)
         history.look_ahead(facts)
+        history.shared_referrals = shared_referrals(history)
         return history
 
     def _claims(self, history: History, prospects: Prospects, prospect: Prospect) -> Settled:
