@@ -5,15 +5,23 @@ Wider searches: ``REFEREE_EXAMPLES=300 pytest tests/jobs/test_settle_properties.
 
 import os
 import random
+import shutil
+import subprocess
+import sys
 from datetime import timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from jobs.ledger import verify
 from jobs.settle import as_bytes
+from jobs.stored import stored_outcome
+from sync.store import Store
 from tests.jobs.histories import (
     END,
     PROGRAMS,
@@ -23,10 +31,12 @@ from tests.jobs.histories import (
     balances_of,
     document_of,
     histories,
+    history_of,
     program_of,
     settings_of,
     settled_of,
 )
+from tests.jobs.stored_days import LISTS, bring, learned, live_through
 
 EXAMPLES = int(os.environ.get("REFEREE_EXAMPLES", "15"))
 PROFILE = settings(
@@ -34,9 +44,9 @@ PROFILE = settings(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
 )  # fmt: skip
 FEW = settings(PROFILE, max_examples=max(4, EXAMPLES // 4))
+DAYS = 400 if "REFEREE_EXAMPLES" in os.environ else 12
+"""The most days on which a stored book is brought up to date."""
 History = tuple[Row, ...]
-Setting = tuple[tuple[str, str], ...]
-LISTS = ("claims", "tiers", "entries", "statements", "support", "tasks")
 CENT = Decimal("0.01")
 every_program = pytest.mark.parametrize("program", PROGRAMS)
 
@@ -329,3 +339,74 @@ def test_a_full_credit_of_every_invoice_leaves_nothing(program: str, data: st.Da
         for row in last.values()
     ]  # fmt: skip
     assert balances_of(document_of(program, [*records, *credits])) == {}
+
+
+@pytest.fixture(scope="session")
+def empty_book(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated SQLite store to copy from."""
+    path = tmp_path_factory.mktemp("properties") / "empty.db"
+    store = Store.open(f"sqlite:///{path}")
+    store.migrate()
+    store.close()
+    return path
+
+
+@every_program
+@FEW
+@given(data=st.data())
+def test_settling_day_by_day_is_settling_once(program: str, data: st.DataObject, empty_book: Path) -> None:
+    """A stored book that is brought up to date on some days or on many holds what settling once says."""
+    records, setting = data.draw(histories(program)), data.draw(settings_of(program))
+    terms = program_of(program, setting)
+    numbers = data.draw(st.lists(st.integers(0, (END - START).days), max_size=DAYS, unique=True))
+    days = [START + timedelta(days=number) for number in numbers]
+    end = terms.calendar.end_of(END)
+    coming = [(at, body) for at, body in learned(records, terms) if at < end]
+    path = shutil.copy(empty_book, empty_book.with_name("book.db"))
+    store = Store.open(f"sqlite:///{path}")
+    try:
+        live_through(store, terms, coming, [*days, END])
+        again = bring(store, terms, END)
+        assert (again.new_entries, again.statements_cut) == (0, ())
+        with store.reading() as db:
+            found = stored_outcome(db, [terms], {program: END})
+        expected = document_of(program, records, setting=setting)
+        for name in LISTS:
+            assert found[name] == expected[name], name
+        assert verify(store)["ok"]
+    finally:
+        store.close()
+
+
+SETTLE_ALL = """
+import locale, sys
+from datetime import date
+from jobs.settle import as_bytes, outcome, settle
+from rules.facts import read_facts
+from rules.program import load_program
+locale.setlocale(locale.LC_ALL, "")
+for name in sys.argv[2:]:
+    facts, bad = read_facts(open(f"{sys.argv[1]}/{name}.jsonl", "rb"), file=name)
+    day = date(2027, 6, 30)
+    sys.stdout.buffer.write(as_bytes(outcome(settle([load_program(name)], facts, day), day, bad)))
+"""
+
+
+@pytest.mark.parametrize(
+    ("zone", "seed", "language"), [("Pacific/Kiritimati", "1", "C.UTF-8"), ("America/Adak", "2", "C")]
+)
+def test_the_machine_decides_nothing(zone: str, seed: str, language: str, tmp_path: Path) -> None:
+    """The same bytes under another local time zone, hash seed and locale."""
+    records = {name: [row for seed in range(3) for row in numbered(history_of(name, seed), seed)] for name in PROGRAMS}
+    for name in PROGRAMS:
+        (tmp_path / f"{name}.jsonl").write_bytes(b"\n".join(orjson.dumps(row) for row in records[name]))
+    run = subprocess.run(
+        [sys.executable, "-c", SETTLE_ALL, str(tmp_path), *PROGRAMS], capture_output=True, check=True,
+        env={**os.environ, "TZ": zone, "PYTHONHASHSEED": seed, "LC_ALL": language},
+    )  # fmt: skip
+    assert run.stdout == b"".join(as_bytes(document_of(name, records[name])) for name in PROGRAMS)
+
+
+def numbered(records: History, number: int) -> list[Row]:
+    """The records under ids of their own, so that several histories can stand side by side."""
+    return renamed(records, {row["id"]: f"{row['id']}s{number}" for row in records})
