@@ -425,11 +425,10 @@ class _Settling:
         }
         holds = Holds(disputed)
         for key, (entry, head) in sorted(by_partner.items()):
-            found = holds.of(entry, head.statement) if head.statement in heads else []
-            if not found:
+            if head.statement not in heads:
                 continue
             cut_at = self._calendar.end_of(self._next_period(heads[head.statement]) - timedelta(days=1))
-            later = [hold for hold in found if hold.since >= cut_at]
+            later = [hold for hold in holds.of(entry, head.statement, cut_at) if hold.since >= cut_at]
             if not later:
                 continue
             for hold in later:

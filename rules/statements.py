@@ -7,7 +7,7 @@ late fact is an entry on the next open statement. Source: NT-15..NT-18, NT-A3..N
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Literal
@@ -47,15 +47,23 @@ class Holds:
         for hold in holds:
             self._by_subject.setdefault((hold.kind, hold.subject), []).append(hold)
 
-    def of(self, entry: Entry, statement: str | None = None) -> list[Hold]:
-        """The holds that are about an entry."""
+    def of(self, entry: Entry, statement: str | None = None, cut_at: datetime | None = None) -> list[Hold]:
+        """The holds that are about an entry, and about the statement on which it stands since ``cut_at``.
+
+        What is about a statement cannot hold anything before there is one.
+        """
         if not self._by_subject:
             return []
         names = [("entry", entry.key), ("partner", entry.partner)]
         names += [("referral", entry.referral)] if entry.referral is not None else []
         names += [("contract", entry.contract)] if entry.contract is not None else []
-        names += [("statement", statement)] if statement is not None else []
         found = [hold for name in names for hold in self._by_subject.get(name, ())]
+        if statement is not None and cut_at is not None:
+            found += [
+                replace(hold, since=max(hold.since, cut_at))
+                for hold in self._by_subject.get(("statement", statement), ())
+                if hold.until is None or hold.until > cut_at
+            ]
         return sorted(found, key=lambda hold: (hold.since, hold.kind, hold.subject))
 
 
@@ -414,7 +422,7 @@ def _stand(program: Program, ledger: Ledger, result: Statements, held: Holds, as
     for key, entry in ledger.entries.items():
         cut_at, name = on.get(key, (None, ""))
         free_from: datetime | None = entry.posted_at
-        holds = held.of(entry, name or None)
+        holds = held.of(entry, name or None, cut_at)
         if holds:
             free_from = _free_from(ledger, entry, holds, cut_at)
         released = None if free_from is None else _released(program.calendar, ledger, entry, free_from, end)
