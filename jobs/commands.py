@@ -7,7 +7,7 @@ from typing import Annotated, TypeVar
 
 import typer
 
-from jobs import connector_commands, mapping_commands
+from jobs import connector_commands, mapping_commands, secret_commands
 from jobs.printing import DEFAULT, Config, Json
 from jobs.printing import print_json as _print_json
 
@@ -56,6 +56,7 @@ def register(app: typer.Typer) -> None:
     app.add_typer(letters, name="dead-letters")
     connector_commands.register(app)
     mapping_commands.register(app)
+    secret_commands.register(app)
 
 
 def init(
