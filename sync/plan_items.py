@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
-from connectors.base import Change
+from connectors.base import Change, Description
+from sync.sameness import hash_of
 
 Verdict = Literal["keep", "push", "conflict"]
 Action = Literal["create", "update", "unchanged", "blocked"]
@@ -41,6 +42,15 @@ def decide(theirs: str | None, ours: str | None, agreed: str | Unknown | None) -
     return "push" if isinstance(agreed, Unknown) or theirs == agreed else "conflict"
 
 
+def shape_of(description: Description | None, fields: Iterable[str]) -> str:
+    """A name for how an object and these fields are described: another one means that somebody changed a right, a
+    type, a length or a list there. Empty when the system does not describe it."""
+    if description is None:
+        return ""
+    shown = [[name, repr(description.fields.get(name))] for name in sorted(fields)]
+    return hash_of({"rights": [description.creatable, description.updatable], "fields": shown})
+
+
 @dataclass(frozen=True, slots=True)
 class FieldChange:
     """One field that will be written: what is there, and what will be. ``overwrites``: what is there came from a person."""
@@ -57,6 +67,7 @@ class Item:
 
     ``reason`` says why it is blocked (or, of a create, that it was there once). ``version`` is the system's change
     token of what was compared. ``agrees`` holds fields found equal that were not known to be: worth remembering.
+    ``shape`` names how the system describes what it would write (:func:`shape_of`).
     """
 
     ref: Ref
@@ -68,6 +79,7 @@ class Item:
     version: str | None = None
     external_id: str | None = None
     agrees: Mapping[str, Any] = field(default_factory=dict)
+    shape: str = ""
 
     @property
     def writes(self) -> bool:
