@@ -28,7 +28,7 @@ from rules.money import Money as Amount
 from rules.money import text
 from rules.program import Program
 from rules.recognition import Success
-from rules.statements import Hold, Holds, Resumed, Statement, astray, cut, match_money
+from rules.statements import Hold, Holds, Resumed, Statement, astray, cut, match_money, spans
 from rules.tasks import Task
 from rules.tiers import Mark
 from sync.book import Book, NewFacts, entry_of, posting_body
@@ -431,10 +431,10 @@ class _Settling:
             later = [hold for hold in holds.of(entry, head.statement, cut_at) if hold.since >= cut_at]
             if not later:
                 continue
-            for hold in later:
-                postings.append(posting(entry, "disputed", hold.since))
-                if hold.until is not None:
-                    postings.append(posting(entry, "resumed", hold.until))
+            for since, until in spans(later):
+                postings.append(posting(entry, "disputed", since))
+                if until is not None:
+                    postings.append(posting(entry, "resumed", until))
             is_paid = heads[head.statement].state == "paid"
             waits = any(hold.until is None for hold in later)
             state: State = "paid" if is_paid else "held" if waits else "stated"

@@ -448,33 +448,41 @@ def _stand(program: Program, ledger: Ledger, result: Statements, held: Holds, as
 def _is_disputed(ledger: Ledger, entry: Entry, holds: Iterable[Hold], cut_at: datetime) -> bool:
     """Whether a stated entry waits for the answer to a dispute that was raised after its statement was cut."""
     waits = False
-    for hold in holds:
-        if not hold.disputed or hold.since < cut_at:
-            continue
-        ledger.moves.append((entry, "disputed", hold.since, ""))
-        if hold.until is None:
-            waits = True
-        else:
-            ledger.moves.append((entry, "resumed", hold.until, ""))
+    for since, until in spans(hold for hold in holds if hold.disputed and hold.since >= cut_at):
+        ledger.moves.append((entry, "disputed", since, ""))
+        waits = until is None
+        if until is not None:
+            ledger.moves.append((entry, "resumed", until, ""))
     return waits
+
+
+def spans(holds: Iterable[Hold]) -> Iterator[tuple[datetime, datetime | None]]:
+    """From when until when (``None``: still) any of these holds, which come by their beginning."""
+    since: datetime | None = None
+    until: datetime | None = None
+    for hold in holds:
+        if since is not None and (until is None or hold.since < until):
+            until = None if until is None or hold.until is None else max(until, hold.until)
+            continue
+        if since is not None:
+            yield since, until
+        since, until = hold.since, hold.until
+    if since is not None:
+        yield since, until
 
 
 def _free_from(ledger: Ledger, entry: Entry, holds: Iterable[Hold], cut_at: datetime | None) -> datetime | None:
     """Since when an entry is held by nothing (``None``: it still is); a hold that came after its statement holds nothing."""
     free_from = entry.posted_at
-    waiting = False
-    for hold in holds:
-        if cut_at is not None and hold.since >= cut_at:
+    for since, until in spans(hold for hold in holds if cut_at is None or hold.since < cut_at):
+        if until is not None and until <= entry.posted_at:
             continue
-        if hold.until is not None and hold.until <= entry.posted_at:
-            continue
-        ledger.moves.append((entry, "held", max(hold.since, entry.posted_at), ""))
-        if hold.until is None:
-            waiting = True
-        else:
-            ledger.moves.append((entry, "freed", hold.until, ""))
-            free_from = max(free_from, hold.until)
-    return None if waiting else free_from
+        ledger.moves.append((entry, "held", max(since, entry.posted_at), ""))
+        if until is None:
+            return None
+        ledger.moves.append((entry, "freed", until, ""))
+        free_from = until
+    return free_from
 
 
 def _released(calendar: Calendar, ledger: Ledger, entry: Entry, free_from: datetime, end: datetime) -> date | None:
