@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 from functools import cache
 from typing import Any
@@ -108,7 +108,11 @@ def program_of(name: str, setting: tuple[tuple[str, str], ...] = ()) -> Program:
 
 
 class History:
-    """Draws the records of one program. With ``distinct`` no two instants are equal, so that nothing is decided by id."""
+    """Draws the records of one program.
+
+    With ``distinct`` no two instants are equal, nor two days on which contracts are signed, invoices issued or payments
+    received, so that nothing is decided by id.
+    """
 
     def __init__(self, program: str, seed: int, *, distinct: bool = False) -> None:
         self.program = program
@@ -118,6 +122,7 @@ class History:
         self._chance = random.Random(f"{program} {seed}")
         self._distinct = distinct
         self._instants = 0
+        self._days: set[int] = set()
 
     # ---- drawing
 
@@ -141,6 +146,13 @@ class History:
         self._instants += 1
         fraction = f".{self._instants:06}" if self._distinct else ""
         return f"{self.day(low, high)}T{hour}{fraction}{self.one(['+11:00', '+05:00', 'Z', '-05:00'])}"
+
+    def apart(self, day: int) -> int:
+        """The day, or the next that nothing of the kind happened on when days are to be distinct."""
+        while self._distinct and day in self._days:
+            day += 1
+        self._days.add(day)
+        return day
 
     def money(self, most: int | None = None) -> str:
         return _text(self.number(1, most or self.habits.cents))
@@ -291,7 +303,7 @@ class History:
             self.contract(n, c, self.one([None, opportunity]), self.one([None, None, referrals[0], referrals[-1]]))
 
     def contract(self, n: int, c: int, opportunity: str | None, referral: str | None) -> None:
-        identity, signed = f"c{n}{c}", self.number(46, 75)
+        identity, signed = f"c{n}{c}", self.apart(self.number(46, 75))
         currency = self.one([self.habits.currency] * 5 + [self.habits.other_currency])
         kind, value = self.one(self.habits.contract_kinds), self.number(1, self.habits.cents * 2)
         lines = None
@@ -331,7 +343,7 @@ class History:
             lines.append({"kind": "discount", "amount": f"-{_text(off)}"})
             net -= off
         tax = self.one([0, 0, net // 10])
-        issued = signed + self.number(0, 120)
+        issued = self.apart(signed + self.number(0, 120))
         service = self.seldom() or self.program in ("one-network", "optimetriks")
         row = self.add(
             "invoice", name, account=account, contract=contract, issued_on=_day(issued), currency=currency, lines=lines,
@@ -359,13 +371,13 @@ class History:
             [[gross], [gross], [gross], [half, max(1, gross - half)], [half], [gross * 2], [half, gross], []]
         )
         for number, cents in enumerate(parts):
-            received, identity = issued + self.number(0, 90), f"{name}p{number}"
+            received, identity = self.apart(issued + self.number(0, 90)), f"{name}p{number}"
             row = self.add("payment", identity, invoice=name, received_on=_day(received), amount=_text(cents),
                            currency=currency,
                            known_at=self.instant(received + 1, received + 80) if self.seldom() else None)  # fmt: skip
             if self.seldom():
                 back = cents if self.often() else self.number(1, cents)
-                self.add("payment", f"{identity}b", invoice=name, received_on=_day(received + self.number(0, 60)),
+                self.add("payment", f"{identity}b", invoice=name, received_on=_day(self.apart(received + self.number(0, 60))),
                          amount=_text(back), currency=currency, reverses=identity)  # fmt: skip
             elif self._chance.random() < 0.06:
                 self.withdraw(row, 301, 340)
@@ -480,8 +492,3 @@ def balances_of(document: Document) -> dict[tuple[str, str], Decimal]:
         account = (entry["partner"], entry["currency"])
         totals[account] = totals.get(account, Decimal(0)) + Decimal(entry["amount"])
     return {account: total for account, total in totals.items() if total}
-
-
-def seen_at(row: Row) -> datetime | None:
-    """The ``known_at`` of a record, when it has one."""
-    return datetime.fromisoformat(row["known_at"]).astimezone(UTC) if "known_at" in row else None
