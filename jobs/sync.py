@@ -22,6 +22,7 @@ from rules.program import Program
 from sync import leases, runs
 from sync.delivery import Delivered
 from sync.drift import Drift, paused_fields, watch
+from sync.links import follow_links
 from sync.outbox import Outbox
 from sync.plan import Plan, make_plan
 from sync.pull import Progress, PullResult, pull
@@ -151,7 +152,7 @@ def follow_merges(store: Store, connections: Sequence[Open], clock: Clock) -> No
     if back:
         log.info("merges_taken_back", facts=back)
     with store.transaction() as db:
-        moved = follow_redirects(db, at=now, run_id=0)
+        moved = follow_links(db, at=now, run_id=0) + follow_redirects(db, at=now, run_id=0)
     if moved:
         log.info("redirects_followed", facts=moved)
 
