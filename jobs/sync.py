@@ -42,6 +42,7 @@ def _nothing(_name: str) -> None:
 class Synced:
     """What a sync did. ``failed`` are the reasons why it is not whole; empty: nothing failed."""
 
+    drift: dict[str, Drift] = field(default_factory=dict)
     pulled: dict[str, PullResult] = field(default_factory=dict)
     settled: list[Brought] = field(default_factory=list)
     plans: dict[str, Plan] = field(default_factory=dict)
@@ -106,7 +107,7 @@ def _pull(
         if progress is not None:
             progress(each.name, page)
 
-    drift = _watch(store, each, clock)
+    drift = result.drift[each.name] = _watch(store, each, clock)
     run = store.start_run("pull", each.name, at=clock())
     pulled = pull(
         store, each.name, each.connector, each.mapping, now=clock, run_id=run, paused=drift.paused, hidden=drift.hidden, limits=each.brakes, allow=allow,

@@ -7,7 +7,7 @@ whatever its connection says of it (invoices, contracts, payouts) names the othe
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -97,14 +97,13 @@ def follow_links(db: Connection, *, at: datetime, run_id: int) -> int:
     if not links:
         return 0
     others = {(row.connection, row.type, row.id): row.other for row in links}
-    facts = _facts_of(db, sorted({row.connection for row in links}))
+    facts = _facts_of_linked(db)
     writer = FactWriter(db, run_id)
     writer.prepare([(row.type, row.fact_id) for row in facts])
     for row in facts:
         source = Source(row.stream_id, row.external_id, row.record_seq, micros(at), micros(at))
-        if row.type in TYPED:
-            if (row.connection, row.type, row.fact_id) in others:
-                writer.withdraw((row.type, row.fact_id), source)
+        if (row.connection, row.type, row.fact_id) in others:
+            writer.withdraw((row.type, row.fact_id), source)
             continue
         body = orjson.loads(row.body)
         moved = {
@@ -120,10 +119,29 @@ def follow_links(db: Connection, *, at: datetime, run_id: int) -> int:
 def records_following(db: Connection, other: str) -> dict[int, set[str]]:
     """Ids, by stream, of the records whose facts name this company."""
     found: dict[int, set[str]] = {}
-    for row in _facts_of(db, None):
+    for row in db.execute(_FACTS.where((tables.fact.c.account == other) | _NAMES_PARTNER)):
         if any(orjson.loads(row.body).get(name) == other for name, _ in _references(row.type)):
             found.setdefault(row.stream_id, set()).add(row.external_id)
     return found
+
+
+_FACTS = (
+    select(
+        tables.fact.c.type, tables.fact.c.fact_id, tables.fact.c.body, tables.fact.c.stream_id,
+        tables.fact.c.external_id, tables.fact.c.record_seq, tables.stream.c.connection,
+    )
+    .join(tables.fact_head, tables.fact_head.c.row_id == tables.fact.c.id)
+    .join(tables.stream, tables.stream.c.id == tables.fact.c.stream_id)
+    .where(tables.fact.c.deleted.is_(False))
+    .order_by(tables.fact.c.type, tables.fact.c.fact_id)
+)  # fmt: skip
+"""The current facts that records gave."""
+# An account is a column of its own; few types name a partner, and few facts are of them.
+_NAMES_PARTNER = tables.fact.c.type.in_(
+    sorted(
+        {*TYPED, *(name for name, model in RECORDS.items() if any(kind == "partner" for _, kind in model.references))}
+    )
+)
 
 
 @cache
@@ -132,17 +150,12 @@ def _references(kind: str) -> tuple[tuple[str, str], ...]:
     return tuple((name, type_) for name, type_ in RECORDS[kind].references if type_ in TYPED)
 
 
-def _facts_of(db: Connection, connections: Sequence[str] | None) -> list[Any]:
-    """The current facts that records of these connections gave (``None``: of all)."""
-    f, head, s = tables.fact, tables.fact_head, tables.stream
-    query = (
-        select(f.c.type, f.c.fact_id, f.c.body, f.c.stream_id, f.c.external_id, f.c.record_seq, s.c.connection)
-        .join(head, head.c.row_id == f.c.id)
-        .join(s, s.c.id == f.c.stream_id)
-        .where(f.c.deleted.is_(False))
-        .order_by(f.c.type, f.c.fact_id)
-    )
-    return list(db.execute(query if connections is None else query.where(s.c.connection.in_(connections))))
+def _facts_of_linked(db: Connection) -> list[Any]:
+    """The current facts of linked connections that may name a linked company, and those companies."""
+    f, s = tables.fact.c, tables.stream.c
+    accounts = select(link.c.id).where(link.c.connection == s.connection, link.c.type == "account")
+    linked = s.connection.in_(select(link.c.connection))
+    return list(db.execute(_FACTS.where(linked, f.account.in_(accounts) | _NAMES_PARTNER)))
 
 
 def _companies(db: Connection, kind: Type, connection: str) -> tuple[dict[str, Company], dict[str, Company]]:
