@@ -40,6 +40,7 @@ def register(app: typer.Typer) -> None:
         apply,
         remap,
         reconcile,
+        match,
         explain,
         what_if,
         test,
@@ -208,6 +209,39 @@ def reconcile(
     if "refused" in states:
         raise typer.Exit(3)
     if not states <= {"equal", "repaired"}:
+        raise typer.Exit(1)
+
+
+def match(
+    connection: Annotated[
+        str, typer.Argument(help="The connection whose accounts and partners are looked for elsewhere.")
+    ],
+    accept: Annotated[bool, typer.Option("--accept", help="Link every pair that hard evidence ties.")] = False,
+    link: Annotated[
+        list[str] | None, typer.Option("--link", help="Link by hand: TYPE:ID=OTHER; repeatable.", metavar="PAIR")
+    ] = None,
+    unlink: Annotated[
+        list[str] | None, typer.Option("--unlink", help="Take a link back: TYPE:ID; repeatable.", metavar="ONE")
+    ] = None,
+    by: Annotated[str | None, typer.Option("--by", help="Who decides; the login name without it.")] = None,
+    config: Config = DEFAULT,
+    json: Json = False,
+) -> None:
+    """Find which accounts and partners of two systems are the same; nothing is linked before you accept it.
+
+    Exit code 1 while a pair is ambiguous.
+    """
+    import getpass
+
+    from jobs.installation import installation
+    from jobs.match import match_connection, show_matches
+
+    with installation(config) as here:
+        found = match_connection(
+            here, connection, accept=accept, pairs=link or (), undo=unlink or (), by=by or getpass.getuser()
+        )
+    _print_json(found) if json else show_matches(found)
+    if any(one["state"] == "ambiguous" for one in found):
         raise typer.Exit(1)
 
 

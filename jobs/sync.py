@@ -22,6 +22,7 @@ from rules.program import Program
 from sync import leases, mapping_versions, runs
 from sync.delivery import Delivered
 from sync.drift import Drift, paused_fields, watch
+from sync.links import follow_links
 from sync.outbox import Outbox
 from sync.plan import Plan, make_plan
 from sync.pull import Progress, PullResult, pull
@@ -41,6 +42,7 @@ def _nothing(_name: str) -> None:
 class Synced:
     """What a sync did. ``failed`` are the reasons why it is not whole; empty: nothing failed."""
 
+    drift: dict[str, Drift] = field(default_factory=dict)
     pulled: dict[str, PullResult] = field(default_factory=dict)
     settled: list[Brought] = field(default_factory=list)
     plans: dict[str, Plan] = field(default_factory=dict)
@@ -105,7 +107,7 @@ def _pull(
         if progress is not None:
             progress(each.name, page)
 
-    drift = _watch(store, each, clock)
+    drift = result.drift[each.name] = _watch(store, each, clock)
     run = store.start_run("pull", each.name, at=clock())
     with store.transaction() as db:
         mapping_versions.use(db, each.name, each.mapping, run, clock())
@@ -153,7 +155,7 @@ def follow_merges(store: Store, connections: Sequence[Open], clock: Clock) -> No
     if back:
         log.info("merges_taken_back", facts=back)
     with store.transaction() as db:
-        moved = follow_redirects(db, at=now, run_id=0)
+        moved = follow_links(db, at=now, run_id=0) + follow_redirects(db, at=now, run_id=0)
     if moved:
         log.info("redirects_followed", facts=moved)
 

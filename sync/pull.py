@@ -59,7 +59,8 @@ class Mapping(Protocol):
 
 @dataclass(slots=True)
 class StreamResult:
-    """What a run did to one stream. ``why`` says why it is not ``ok``; ``refused``: a brake held it."""
+    """What a run did to one stream. ``why`` says why it is not ``ok``; ``refused``: a brake held it, or would
+    have but for ``allowed_by``."""
 
     kind: str
     state: Literal["ok", "failed", "skipped"] = "ok"
@@ -69,6 +70,7 @@ class StreamResult:
     replayed: PageResult = field(default_factory=PageResult)
     why: str | None = None
     refused: bool = False
+    allowed_by: str | None = None
 
 
 class TooManyDeletions(SyncError):
@@ -327,7 +329,7 @@ class _Run:
             for page in pages:
                 self.crashpoint("after_fetch")
                 result.calls += page.calls
-                self._believe(stream, page)
+                self._believe(stream, page, result)
                 if reduced is not None:
                     page = self._carried(reduced, page)
                 result.records += self._store.put_page(
@@ -359,19 +361,30 @@ class _Run:
         records = tuple(reduced.carried(one, last.get(one.kind, one.external_id)) for one in page.records)
         return replace(page, records=records)
 
-    def _believe(self, stream: Stream, page: Page) -> None:
+    def _believe(self, stream: Stream, page: Page, result: StreamResult) -> None:
         """Count the deletions of live records in this page. Raises: :class:`TooManyDeletions`."""
         gone = [storable(record.external_id) for record in page.records if record.deleted]
-        if not gone or self._allow is not None or not (dying := self._store.live(stream, gone)):
+        if not gone or not (dying := self._store.live(stream, gone)):
+            return
+        if self._allow is not None:
+            result.allowed_by = self._allow
             return
         if stream.kind not in self._deleted:
-            lately = self._store.deletions(stream, since=self._now() - DELETIONS_WITHIN)
+            lately = self._store.deletions(stream, since=self._counted_since(stream.kind))
             self._deleted[stream.kind] = lately, self._store.live(stream) + lately
         deleted, of = self._deleted[stream.kind]
         self._deleted[stream.kind] = deleted + dying, of
         reason = too_many_deleted(stream.kind, deleted + dying, of, self._limits.get(stream.kind, Limits()))
         if reason is not None:
             raise TooManyDeletions(reason)
+
+    def _counted_since(self, kind: str) -> datetime:
+        """From when deletions count together: what a person allowed counts no more."""
+        since = self._now() - DELETIONS_WITHIN
+        for run in self._store.runs(job="pull", connection=self._connection):
+            if run.ended_at is not None and run.counts.get(kind, {}).get("allowed_by"):
+                return max(since, run.ended_at + timedelta(microseconds=1))
+        return since
 
     def _mapper(self, plan: ObjectMap | PausedMap) -> Mapper:
         def mapped(records: Sequence[Record], lookups: Lookups) -> Sequence[Mapped]:

@@ -73,15 +73,25 @@ def restore_unmerged(store: Store, mappings: Mapping[str, ConnectionMap], *, at:
     streams = {stream.id: stream for stream in store.streams() if stream.id in moved}
     if not waiting or any(stream.connection not in mappings for stream in streams.values()):
         return 0
-    count = 0
-    for stream_id, stream in streams.items():
-        plan = next((one for one in mappings[stream.connection].objects if one.kind == stream.kind), None)
-        if plan is not None:
-            count += store.replay(stream, sorted(moved[stream_id]), plan.facts, seen_at=at, run_id=run_id).facts
+    count = map_again(store, mappings, moved, at=at, run_id=run_id)
     with store.transaction() as db:
         for row in waiting:
             mine = (r.stream_id == row.stream_id) & (r.loser == row.loser)
             db.execute(tables.redirect.update().where(mine).values(restored_at=at))
+    return count
+
+
+def map_again(
+    store: Store, mappings: Mapping[str, ConnectionMap], records: Mapping[int, set[str]], *, at: datetime, run_id: int
+) -> int:
+    """Make the facts of these records (ids by stream) anew from what their system said; returns how many changed."""
+    count = 0
+    for stream in store.streams():
+        objects = mappings[stream.connection].objects if stream.connection in mappings else ()
+        plan = next((one for one in objects if one.kind == stream.kind), None)
+        if plan is not None and stream.id in records:
+            ids = sorted(records[stream.id])
+            count += store.replay(stream, ids, plan.facts, seen_at=at, run_id=run_id).facts
     return count
 
 
