@@ -114,6 +114,9 @@ class Settings(BaseModel):
         description="keys that seal secrets in the store, comma separated, the first one seals; "
         "$REFEREE_SECRET_KEYS when absent",
     )
+    resolved: tuple[SecretStr, ...] = Field(
+        default=(), exclude=True, description="what the references of the file stand for: never shown, masked in logs"
+    )
     file: Path = Field(
         Path("referee.yaml"), exclude=True, description="the file that was read; relative paths start beside it"
     )
@@ -146,10 +149,12 @@ def load_settings(path: Path, environment: Mapping[str, str] | None = None) -> S
     tree = _tree(path)
     given = dict(_dotenv(path.parent / ".env"))
     given.update(os.environ if environment is None else environment)
-    body = _filled(tree, given, path, [], tree)
+    resolved: list[str] = []
+    body = _filled(tree, given, path, [], tree, resolved)
     body.setdefault("secret_keys", given.get(SECRET_KEYS))
+    resolved += (body["secret_keys"] or "").split(",")
     try:
-        return Settings.model_validate({**body, "file": path})
+        return Settings.model_validate({**body, "file": path, "resolved": resolved})
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         keys = list(first["loc"])
@@ -180,7 +185,7 @@ def _tree(path: Path) -> Any:
 
 
 _KEYS = (
-    tuple(name for name in Settings.model_fields if name != "file"),
+    tuple(name for name in Settings.model_fields if name not in ("file", "resolved")),
     tuple(ConnectionSettings.model_fields),
     tuple(BrakeSettings.model_fields),
     tuple(LogSettings.model_fields),
@@ -218,12 +223,12 @@ def _dotenv(path: Path) -> list[tuple[str, str]]:
     return pairs
 
 
-def _filled(node: Any, given: Mapping[str, str], path: Path, keys: list[Any], tree: Any) -> Any:
-    """The tree with its references replaced; all in plain types."""
+def _filled(node: Any, given: Mapping[str, str], path: Path, keys: list[Any], tree: Any, resolved: list[str]) -> Any:
+    """The tree with its references replaced, all in plain types; what they stand for is added to ``resolved``."""
     if isinstance(node, dict):
-        return {str(k): _filled(v, given, path, [*keys, k], tree) for k, v in node.items()}
+        return {str(k): _filled(v, given, path, [*keys, k], tree, resolved) for k, v in node.items()}
     if isinstance(node, list):
-        return [_filled(v, given, path, [*keys, i], tree) for i, v in enumerate(node)]
+        return [_filled(v, given, path, [*keys, i], tree, resolved) for i, v in enumerate(node)]
     if not isinstance(node, str):
         return node
 
@@ -243,7 +248,12 @@ def _filled(node: Any, given: Mapping[str, str], path: Path, keys: list[Any], tr
             )
         return given[name]
 
-    return _REFERENCE.sub(value, str(node))
+    def kept(match: re.Match[str]) -> str:
+        found = value(match)
+        resolved.extend(line for line in (found, *found.splitlines()) if line)
+        return found
+
+    return _REFERENCE.sub(kept, str(node))
 
 
 def _from_keyring(name: str, where: str) -> str:

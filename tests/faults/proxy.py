@@ -26,9 +26,9 @@ _RESET = struct.pack("ii", 1, 0)
 
 
 class FaultProxy:
-    """Forwards to a port of this machine; ``choose`` says what happens to a request, by its first line and body."""
+    """Forwards to a port of this machine; ``choose`` says what happens to a request, by its first line."""
 
-    def __init__(self, port: int, choose: Callable[[str, bytes], Trouble | None]) -> None:
+    def __init__(self, port: int, choose: Callable[[str], Trouble | None]) -> None:
         self.choose = choose
         self.hit: Counter[str] = Counter()
         """How often each trouble happened."""
@@ -77,9 +77,8 @@ class FaultProxy:
 
     def _answer(self, client: socket.socket, request: bytes) -> bool:
         """Do to one request what is chosen; false when the connection is to be reset."""
-        head, _, body = request.partition(b"\r\n\r\n")
         with self._lock:
-            trouble = self.choose(head.partition(b"\r\n")[0].decode(), body)
+            trouble = self.choose(request.partition(b"\r\n")[0].decode())
             self.hit[trouble or "none"] += 1
             if trouble == "late":
                 self._late.append(request)
