@@ -40,11 +40,14 @@ DETAILS = {
 }  # fmt: skip
 
 
-def customer(n: int, program: str, partners: int) -> Iterator[dict[str, Any]]:
-    """A partner (for the first of its customers), an account, its referral, its contract."""
+def customer(n: int, turn: int, program: str, partners: int) -> Iterator[dict[str, Any]]:
+    """A partner (for the first of its customers), an account, its referral, its contract.
+
+    ``turn`` counts the program's customers, ``partners`` are the program's.
+    """
     role, currency, kind, _ = ROLES[program]
-    partner = f"p{n % partners}-{program}"
-    if n < partners:
+    partner = f"p{turn % partners}-{program}"
+    if turn < partners:
         rate = {} if program == "code-ninety" else {"rate": "0.05"}
         yield {"type": "partner", "id": partner, "name": f"Partner {n}"}
         yield {"type": "enrollment", "id": f"e{n}", "partner": partner, "program": program, "role": role,
@@ -67,9 +70,10 @@ def records(invoices: int, lines: int, programs: Sequence[str]) -> Iterator[byte
     """A vendor with a customer for every 200 invoices and a partner for every 20 customers; every invoice is paid, one
     in 20 credited."""
     deals = max(invoices // 200, len(programs))
-    partners = max(deals // 20, len(programs))
+    each = len(programs)
+    partners = max(deals // 20 // each, 1)
     for n in range(deals):
-        yield from map(orjson.dumps, customer(n, programs[n % len(programs)], partners))
+        yield from map(orjson.dumps, customer(n, n // each, programs[n % each], partners))
     start = date(2020, 3, 10)
     for n in range(invoices):
         deal, day = n % deals, start + timedelta(days=(n // deals) * 10)

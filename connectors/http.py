@@ -161,6 +161,10 @@ class Http:
         ``path_or_url``: a path after the base address, or a full URL of the same host. ``json`` is written by
         orjson, so money must already be text. ``idempotent=False``: never repeated once it may have arrived.
         """
+        if {".", ".."} & set(path_or_url.partition("?")[0].split("/")):  # they would be resolved, to another resource
+            raise NeedsOperator(
+                f"{self.system}: a name in the address is '.' or '..'; use the object's own name or key"
+            )
         own = CaseInsensitiveDict({"Accept": "application/json"})
         if json is not None:
             content, own["Content-Type"] = self._written(json), "application/json"

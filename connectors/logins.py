@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
 
@@ -42,3 +43,48 @@ class BearerTokens:
         with self._lock:
             if rejected.get("Authorization") == f"Bearer {self._token}":
                 self._token = None
+
+
+class RefreshToken(Protocol):
+    """A refresh token while its holder exchanges it; nobody else does meanwhile."""
+
+    @property
+    def value(self) -> str:
+        """The present token."""
+        ...
+
+    def replace(self, fresh: str) -> None:
+        """Keep the token that came back instead, durably, before anything of the same answer is used."""
+        ...
+
+
+class RefreshTokens(Protocol):
+    """Where a connection's refresh token is kept, for all of its processes."""
+
+    def exchanging(self, configured: str) -> AbstractContextManager[RefreshToken]:
+        """Hold the present token alone. ``configured``: the one in the settings, which begins a new chain when a
+        person has changed it.
+
+        Raises: ``RetryLater`` when others hold it for too long, ``NeedsOperator`` when it cannot be kept or read.
+        """
+        ...
+
+
+class RefreshTokensInMemory:
+    """Refresh tokens of one process that need not outlive it: for tests and trials."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._begun_with = self.value = ""
+
+    @contextmanager
+    def exchanging(self, configured: str) -> Iterator[RefreshTokensInMemory]:
+        """Hold the present token alone in this process."""
+        with self._lock:
+            if configured != self._begun_with:
+                self._begun_with = self.value = configured
+            yield self
+
+    def replace(self, fresh: str) -> None:
+        """Use this one from now on."""
+        self.value = fresh

@@ -37,6 +37,8 @@ class Plugin:
     ``connect(config, *, budget, clock, sleep)`` returns a connector (the capabilities of ``connectors.base`` that
     the system has); it makes no request before the first use. ``clock`` returns the present instant in UTC. ``simulator(**options)`` builds a
     ``connectors.simulation.Simulator``. ``sources`` names the vendor documents that the connector follows.
+    ``keeps_refresh_tokens(config)``: whether ``connect`` is also to be given ``refresh_tokens``
+    (``connectors.logins.RefreshTokens``) under these settings.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Plugin:
     mapping: Path | None
     simulator: Callable[..., Any] | None = None
     sources: str = ""
+    keeps_refresh_tokens: Callable[[Any], bool] = lambda config: False
 
 
 class UnknownSystem(ConnectorError):

@@ -53,6 +53,8 @@ class Simulator:
         self.journal = Journal(lambda: self.now(), journal_path)
         self.requests: Counter[tuple[str, str]] = Counter()
         self.crashes: list[Exception] = []
+        self.public_url: str | None = None
+        """The address by which clients reach it, when that is not its own port (a proxy)."""
         self._port = port
         self._server: _Server | None = None
 
@@ -72,7 +74,9 @@ class Simulator:
 
     @property
     def url(self) -> str:
-        """``http://127.0.0.1:PORT``; the port stays the same over stop and start."""
+        """``http://127.0.0.1:PORT``; the port stays the same over stop and start. ``public_url`` when that is set."""
+        if self.public_url is not None:
+            return self.public_url
         if not self._port:
             raise RuntimeError(f"{type(self).__name__} has no address yet: call start() or give it a port")
         return f"http://127.0.0.1:{self._port}"

@@ -8,7 +8,7 @@ from typing import Annotated, TypeVar
 
 import typer
 
-from jobs import connector_commands, mapping_commands
+from jobs import connector_commands, mapping_commands, secret_commands
 from jobs.printing import DEFAULT, Config, Json
 from jobs.printing import print_json as _print_json
 
@@ -40,6 +40,7 @@ def register(app: typer.Typer) -> None:
         apply,
         remap,
         reconcile,
+        match,
         explain,
         what_if,
         test,
@@ -62,6 +63,8 @@ def register(app: typer.Typer) -> None:
     letters = typer.Typer(help="Writes that a system rejected and that wait for a person.", no_args_is_help=True)
     letters.command("list")(letters_list)
     letters.command("retry")(letters_retry)
+    letters.command("release")(letters_release)
+    letters.command("edit")(letters_edit)
     app.add_typer(letters, name="dead-letters")
     connector_commands.register(app)
     mapping_commands.register(app)
@@ -70,6 +73,7 @@ def register(app: typer.Typer) -> None:
     conflicts.command("show")(conflicts_show)
     conflicts.command("resolve")(conflicts_resolve)
     app.add_typer(conflicts, name="conflicts")
+    secret_commands.register(app)
 
 
 def init(
@@ -205,6 +209,39 @@ def reconcile(
     if "refused" in states:
         raise typer.Exit(3)
     if not states <= {"equal", "repaired"}:
+        raise typer.Exit(1)
+
+
+def match(
+    connection: Annotated[
+        str, typer.Argument(help="The connection whose accounts and partners are looked for elsewhere.")
+    ],
+    accept: Annotated[bool, typer.Option("--accept", help="Link every pair that hard evidence ties.")] = False,
+    link: Annotated[
+        list[str] | None, typer.Option("--link", help="Link by hand: TYPE:ID=OTHER; repeatable.", metavar="PAIR")
+    ] = None,
+    unlink: Annotated[
+        list[str] | None, typer.Option("--unlink", help="Take a link back: TYPE:ID; repeatable.", metavar="ONE")
+    ] = None,
+    by: Annotated[str | None, typer.Option("--by", help="Who decides; the login name without it.")] = None,
+    config: Config = DEFAULT,
+    json: Json = False,
+) -> None:
+    """Find which accounts and partners of two systems are the same; nothing is linked before you accept it.
+
+    Exit code 1 while a pair is ambiguous.
+    """
+    import getpass
+
+    from jobs.installation import installation
+    from jobs.match import match_connection, show_matches
+
+    with installation(config) as here:
+        found = match_connection(
+            here, connection, accept=accept, pairs=link or (), undo=unlink or (), by=by or getpass.getuser()
+        )
+    _print_json(found) if json else show_matches(found)
+    if any(one["state"] == "ambiguous" for one in found):
         raise typer.Exit(1)
 
 
@@ -503,6 +540,39 @@ def conflicts_resolve(
             here, keys, "theirs" if take is Side.theirs else "ours", getpass.getuser() if by is None else by
         )
     _print_json(found) if json else show_conflicts(found)
+
+
+def letters_release(
+    kind: Annotated[str, typer.Option("--kind", help="data, permission, parent, lock, limit or schema.")],
+    config: Config = DEFAULT,
+    connection: Only = None,
+    json: Json = False,
+) -> None:
+    """Let all rejected writes of one kind be tried again, once their cause is mended."""
+    from jobs.installation import installation
+    from jobs.letters import release_letters
+
+    with installation(config) as here:
+        count = release_letters(here, kind, connection)
+    _print_json({"revived": count}) if json else typer.echo(f"{count} will be tried again; run `referee apply`")
+
+
+def letters_edit(
+    which: Annotated[str, typer.Argument(help="Number as listed, or key of the record.", metavar="KEY")],
+    sets: Annotated[list[str], typer.Option("--set", help="field=value; null empties it; repeatable.")],
+    by: Annotated[str, typer.Option("--by", help="Your name; it is kept with the write.", metavar="NAME")],
+    config: Config = DEFAULT,
+    json: Json = False,
+) -> None:
+    """Replace values of one rejected write and let it be tried again with the next apply."""
+    from jobs.installation import installation
+    from jobs.letters import edit_letter
+
+    with installation(config) as here:
+        letter = edit_letter(here, which, sets, by)
+    _print_json(letter) if json else typer.echo(
+        f"{letter['object']} {letter['key']} will be tried again as edited; run `referee apply`"
+    )
 
 
 T = TypeVar("T")

@@ -1,7 +1,8 @@
 """Settings of an installation: `referee.yaml`, read once and checked before the first request.
 
-Secrets are not in the file: a value may be ``${NAME}`` (environment, or the `.env` file beside the settings) or
-``${file:PATH}`` (the text of a file). A bad setting stops the start, naming file, key, what was found and allowed.
+Secrets are not in the file: a value may be ``${NAME}`` (environment, or the `.env` file beside the settings),
+``${file:PATH}`` (the text of a file) or ``${keyring:SERVICE/NAME}`` (the operating system's keyring). A bad setting
+stops the start, naming file, key, what was found and allowed.
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ from connectors.registry import names
 from jobs.problems import UserError
 from rules.program import line_of
 
-_REFERENCE = re.compile(r"\$\{(?P<file>file:)?(?P<name>[^}]+)\}")
+_REFERENCE = re.compile(r"\$\{(?:(?P<place>file|keyring):)?(?P<name>[^}]+)\}")
 _LENGTH = re.compile(r"^(?P<count>[1-9][0-9]*)(?P<unit>[smhd])$")
+SECRET_KEYS = "REFEREE_SECRET_KEYS"
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -106,6 +108,15 @@ class Settings(BaseModel):
     programs: tuple[str, ...] = Field(min_length=1)
     connections: dict[str, ConnectionSettings]
     log: LogSettings = LogSettings()
+    secret_keys: SecretStr | None = Field(
+        default=None,
+        exclude=True,
+        description="keys that seal secrets in the store, comma separated, the first one seals; "
+        "$REFEREE_SECRET_KEYS when absent",
+    )
+    resolved: tuple[SecretStr, ...] = Field(
+        default=(), exclude=True, description="what the references of the file stand for: never shown, masked in logs"
+    )
     file: Path = Field(
         Path("referee.yaml"), exclude=True, description="the file that was read; relative paths start beside it"
     )
@@ -138,9 +149,12 @@ def load_settings(path: Path, environment: Mapping[str, str] | None = None) -> S
     tree = _tree(path)
     given = dict(_dotenv(path.parent / ".env"))
     given.update(os.environ if environment is None else environment)
-    body = _filled(tree, given, path, [], tree)
+    resolved: list[str] = []
+    body = _filled(tree, given, path, [], tree, resolved)
+    body.setdefault("secret_keys", given.get(SECRET_KEYS))
+    resolved += (body["secret_keys"] or "").split(",")
     try:
-        return Settings.model_validate({**body, "file": path})
+        return Settings.model_validate({**body, "file": path, "resolved": resolved})
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         keys = list(first["loc"])
@@ -171,7 +185,7 @@ def _tree(path: Path) -> Any:
 
 
 _KEYS = (
-    tuple(name for name in Settings.model_fields if name != "file"),
+    tuple(name for name in Settings.model_fields if name not in ("file", "resolved")),
     tuple(ConnectionSettings.model_fields),
     tuple(BrakeSettings.model_fields),
     tuple(LogSettings.model_fields),
@@ -195,7 +209,7 @@ def _allowed(message: str) -> str:
 
 def _shown(keys: list[Any], value: Any) -> str:
     """Values of connector settings may be secrets: only their place is told."""
-    return "a value that does not fit" if "settings" in keys or "store" in keys else repr(value)[:80]
+    return "a value that does not fit" if {"settings", "store", "secret_keys"} & set(keys) else repr(value)[:80]
 
 
 def _dotenv(path: Path) -> list[tuple[str, str]]:
@@ -209,19 +223,21 @@ def _dotenv(path: Path) -> list[tuple[str, str]]:
     return pairs
 
 
-def _filled(node: Any, given: Mapping[str, str], path: Path, keys: list[Any], tree: Any) -> Any:
-    """The tree with its references replaced; all in plain types."""
+def _filled(node: Any, given: Mapping[str, str], path: Path, keys: list[Any], tree: Any, resolved: list[str]) -> Any:
+    """The tree with its references replaced, all in plain types; what they stand for is added to ``resolved``."""
     if isinstance(node, dict):
-        return {str(k): _filled(v, given, path, [*keys, k], tree) for k, v in node.items()}
+        return {str(k): _filled(v, given, path, [*keys, k], tree, resolved) for k, v in node.items()}
     if isinstance(node, list):
-        return [_filled(v, given, path, [*keys, i], tree) for i, v in enumerate(node)]
+        return [_filled(v, given, path, [*keys, i], tree, resolved) for i, v in enumerate(node)]
     if not isinstance(node, str):
         return node
 
     def value(match: re.Match[str]) -> str:
         name = match["name"]
         where = f"{path}:{line_of(tree, keys)}: {'.'.join(map(str, keys))}"
-        if match["file"]:
+        if match["place"] == "keyring":
+            return _from_keyring(name, where)
+        if match["place"] == "file":
             secret = path.parent / name
             if not secret.is_file():
                 raise UserError(f"{where}: found file {name}, which is not there; allowed: a readable file")
@@ -232,4 +248,33 @@ def _filled(node: Any, given: Mapping[str, str], path: Path, keys: list[Any], tr
             )
         return given[name]
 
-    return _REFERENCE.sub(value, str(node))
+    def kept(match: re.Match[str]) -> str:
+        found = value(match)
+        resolved.extend(line for line in (found, *found.splitlines()) if line)
+        return found
+
+    return _REFERENCE.sub(kept, str(node))
+
+
+def _from_keyring(name: str, where: str) -> str:
+    """A secret of the operating system's keyring. Raises: ``UserError``."""
+    try:
+        import keyring  # an optional package, and slow to import
+        from keyring.errors import KeyringError
+    except ImportError:
+        raise UserError(
+            f"{where}: found a keyring entry, which needs the package keyring; install referee[keyring], "
+            "or use ${NAME} or ${file:PATH}"
+        ) from None
+    service, slash, user = name.partition("/")
+    if not (service and slash and user):
+        raise UserError(f"{where}: found keyring:{name}; allowed: keyring:SERVICE/NAME")
+    try:
+        secret = keyring.get_password(service, user)
+    except KeyringError as error:
+        raise UserError(
+            f"{where}: the keyring cannot be asked for {name} ({type(error).__name__}); unlock it, or use ${{file:PATH}}"
+        ) from None
+    if secret is None:
+        raise UserError(f"{where}: the keyring holds no {name}; put it there with `keyring set {service} {user}`")
+    return secret

@@ -13,11 +13,17 @@ from connectors.base import Description
 from connectors.registry import Plugin, load
 from jobs.clock import Clock
 from jobs.config import ConnectionSettings, Settings
+from jobs.leasing import take
 from jobs.problems import UserError
 from sync.brakes import Limits
 from sync.budgets import ApiBudget
+from sync.kept_tokens import KeptTokens
 from sync.mapping import Mapping, load_mapping
+from sync.seals import Seals
 from sync.store import Store
+
+LOGIN_SECONDS = 120.0
+"""How long one process may hold a connection's login while it exchanges a refresh token."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +71,20 @@ def open_connection(
     plugin = load(chosen.system)
     config = connector_config(settings, name, plugin)
     budget = ApiBudget(store, name, now=clock, sleep=sleep, share=chosen.quota_share, slots=chosen.concurrency)
-    connector = plugin.connect(config, budget=budget, clock=clock, sleep=sleep)
+    more = {}
+    if plugin.keeps_refresh_tokens(config):
+        more["refresh_tokens"] = KeptTokens(
+            store, name, seals_of(settings), now=clock, sleep=sleep,
+            take=lambda login: take(store, login, clock, for_seconds=LOGIN_SECONDS),
+        )  # fmt: skip
+    connector = plugin.connect(config, budget=budget, clock=clock, sleep=sleep, **more)
     return Open(name, chosen, plugin, connector, mapping or mapping_of(settings, name, plugin), budget)
+
+
+def seals_of(settings: Settings) -> Seals:
+    """What seals secrets in the store, with the keys of this installation. Raises: ``NeedsOperator`` for a bad key."""
+    text = settings.secret_keys.get_secret_value() if settings.secret_keys is not None else ""
+    return Seals([key for part in text.split(",") if (key := part.strip())])
 
 
 def connector_config(settings: Settings, name: str, plugin: Plugin) -> Any:

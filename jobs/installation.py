@@ -82,7 +82,9 @@ def installation(
 ) -> Iterator[Installation]:
     """Open the installation of a settings file; the store's tables are brought up to date."""
     settings = load_settings(config)
-    set_up_logs(settings.log.format, settings.log.level)
+    set_up_logs(
+        settings.log.format, settings.log.level, [each.get_secret_value().strip() for each in settings.resolved]
+    )
     programs = [load_program(name if name in SHIPPED else str(settings.path(name))) for name in settings.programs]
     store = Store.open(settings.store_url)
     try:

@@ -14,10 +14,10 @@ SECONDS = 900.0
 """How long a lease lasts unless it is renewed; each stored page renews it."""
 
 
-def take(store: Store, name: str, clock: Clock) -> leases.Lease | None:
+def take(store: Store, name: str, clock: Clock, *, for_seconds: float = SECONDS) -> leases.Lease | None:
     """Take a lease, or ``None`` while a living process holds it."""
     holder = f"{socket.gethostname()}|{os.getpid()}|{uuid.uuid4().hex[:8]}"
-    lease = store.acquire(name, holder, now=clock(), for_seconds=SECONDS)
+    lease = store.acquire(name, holder, now=clock(), for_seconds=for_seconds)
     if lease is not None:
         return lease
     with store.transaction() as db:
@@ -25,7 +25,7 @@ def take(store: Store, name: str, clock: Clock) -> leases.Lease | None:
         if last is None or not _is_dead(last):
             return None
         leases.abandon(db, name, last)
-    return store.acquire(name, holder, now=clock(), for_seconds=SECONDS)
+    return store.acquire(name, holder, now=clock(), for_seconds=for_seconds)
 
 
 def _is_dead(holder: str) -> bool:

@@ -56,7 +56,7 @@ def reconcile_connections(
         finally:
             here.store.release(lease)
     if repaired:
-        follow_merges(here.store, here.clock)
+        follow_merges(here.store, here.open(), here.clock)
         settle_stored(here.store, here.programs, here.clock())
     return found
 

@@ -18,6 +18,8 @@ from jobs.sheets import csv_text
 from rules.facts import Facts
 from rules.program import SHIPPED
 
+WIDEST = 10
+"""More columns than these are shown row by row, not as a table."""
 FORMATS = ("json", "csv", "pdf", "table")
 
 
@@ -133,8 +135,7 @@ def format_option(format: str | None, allowed: Sequence[str]) -> str:
 
 
 def _show(report: Report, document: Mapping[str, Any], only: Table | None) -> None:
-    from jobs.sheets import cell
-    from jobs.show import console, table
+    from jobs.show import cards, console, table
 
     out = console()
     out.print(
@@ -144,6 +145,20 @@ def _show(report: Report, document: Mapping[str, Any], only: Table | None) -> No
         rows = document[each.name]
         if rows and only in (None, each):
             numbers = [name for name in each.columns if isinstance(rows[0][name], int)]
-            values = [[cell(row[name]) for name in each.columns] for row in rows]
+            values = [[_words(row[name]) for name in each.columns] for row in rows]
             out.print()
-            out.print(table(f"{each.name} ({len(rows)})", each.columns, values, right=numbers))
+            title = f"{each.name} ({len(rows)})"
+            wide = len(each.columns) > WIDEST
+            out.print(cards(title, each.columns, values) if wide else table(title, each.columns, values, right=numbers))
+
+
+def _words(value: Any) -> str:
+    """A value for a reader: lists with commas, people with what is said of them."""
+    if value is None:
+        return ""
+    if isinstance(value, list):
+        return "; ".join(map(_words, value)) if value and isinstance(value[0], dict) else ", ".join(map(str, value))
+    if isinstance(value, dict):
+        said = (name.replace("_", " ") if told is True else str(told) for name, told in value.items() if told)
+        return ", ".join(said)
+    return str(value)

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 import orjson
+from rich.markup import escape
 
 from jobs.show import console, show_plan, table
 from jobs.sync import Synced
@@ -26,6 +27,7 @@ def sync_report(result: Synced) -> dict[str, Any]:
             }
             for name, pulled in result.pulled.items()
         },
+        "drift": {name: drift.to_plain() for name, drift in result.drift.items() if drift.changes},
         "settled": [asdict(one) for one in result.settled],
         "plans": {name: plan.summary() for name, plan in result.plans.items()},
         "written": {name: _written(rounds) for name, rounds in result.written.items()},
@@ -53,6 +55,10 @@ def show_sync(result: Synced, *, plan_only: bool = False) -> None:
     if rows:
         columns = ("connection", "state", "new", "changed", "unchanged", "deleted", "refused", "API calls")
         out.print(table("pulled", columns, rows, right=columns[2:]))
+    for name, drift in result.drift.items():
+        for change in drift.changes:
+            what = f"{name}: {change.object}.{change.field}: {change.kind}: {change.found}; {change.means}"
+            out.print(f"[yellow]changed there:[/] {escape(what)}")
     for one in result.settled:
         cut = f", {len(one.statements_cut)} statements cut" if one.statements_cut else ""
         out.print(f"settled {one.program}: {one.prospects} prospects, {one.new_entries} new entries{cut}")

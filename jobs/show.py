@@ -34,6 +34,21 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, 
     return made
 
 
+def cards(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
+    """Rows that are too wide for a table: each as the names and values of the columns that say something."""
+    made = Table.grid(padding=(0, 2))
+    made.title, made.title_justify, made.title_style = title, "left", "bold"
+    made.add_column(style="dim", no_wrap=True)
+    made.add_column(overflow="fold")
+    for number, row in enumerate(rows):
+        if number:
+            made.add_row("", "")
+        for name, value in zip(columns, row, strict=True):
+            if value not in (None, "", []):
+                made.add_row(name, _cell("state" if name in ("lead_status", "deal_status", "status") else name, value))
+    return made
+
+
 def _cell(column: str, value: Any) -> Text:
     shown = "" if value is None else ", ".join(map(str, value)) if isinstance(value, list) else str(value)
     return Text(shown, style=STATES.get(shown, "") if column == "state" else "")
@@ -45,6 +60,7 @@ def show_outcome(document: Mapping[str, Any], out: Console | None = None) -> Non
     out.print(f"[bold]{', '.join(document['programs'])}[/] as of {document['as_of']}")
     shapes: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
         ("claims", ("referral", "partner", "account", "state", "rank", "won_on", "failed", "because"), ("rank",)),
+        ("tiers", ("program", "partner", "tier", "count", "since", "review_on"), ("count",)),
         ("entries", ("partner", "kind", "source", "amount", "currency", "state", "released_on", "because"), ("amount",)),
         ("statements", ("id", "opening", "total", "payable", "carried_forward", "due_on", "state"),
          ("opening", "total", "payable", "carried_forward")),

@@ -47,10 +47,16 @@ def status_of(here: Installation) -> dict[str, Any]:
                 ],
                 "refused_count": len(refused),
                 "writes": outbox.counts(name),
+                "drift": _drift(here, name),
                 "conflicts": _open_conflicts(here, name),
             }
         )
     return {"connections": connections, "programs": [_program(here, program.id) for program in here.programs]}
+
+
+def _drift(here: Installation, name: str) -> list[dict[str, Any]]:
+    last = here.store.runs(job="describe", connection=name, limit=1)
+    return list(last[0].counts["drift"]) if last else []
 
 
 def _open_conflicts(here: Installation, name: str) -> int:
@@ -108,6 +114,9 @@ def show_status(found: dict[str, Any]) -> None:
     for one in found["connections"]:
         if one["last_run"] and one["last_run"]["note"]:
             out.print(f"  {one['connection']}: {one['last_run']['note']}")
+        for change in one["drift"]:
+            what = f"{change['object']}.{change['field']}: {change['kind']}: {change['found']}; {change['means']}"
+            out.print(f"  {one['connection']} {what}", markup=False)
         for bad in one["refused"][:10]:
             out.print(
                 f"  {one['connection']} {bad['object']} {bad['id']} ({bad['version']}): {bad['field']}: found {bad['found']}; allowed: {bad['allowed']}",

@@ -19,7 +19,7 @@ from sqlalchemy import Connection
 
 from jobs.history import History, first_of
 from jobs.settle import Settled, marks_of, settle_claims, settle_money, standing_holds, tiers_of
-from jobs.standing import co_op_funds, tasks_of_partners, tasks_of_program, worth_of
+from jobs.standing import co_op_funds, shared_referrals, tasks_of_partners, tasks_of_program, worth_of
 from rules.disputes import Disputable, disputes_of
 from rules.dues import due_for, payable_from, period_end, period_start
 from rules.facts import Facts
@@ -28,7 +28,7 @@ from rules.money import Money as Amount
 from rules.money import text
 from rules.program import Program
 from rules.recognition import Success
-from rules.statements import Hold, Holds, Resumed, Statement, astray, cut, match_money
+from rules.statements import Hold, Holds, Resumed, Statement, astray, cut, match_money, spans
 from rules.tasks import Task
 from rules.tiers import Mark
 from sync.book import Book, NewFacts, entry_of, posting_body
@@ -182,6 +182,7 @@ class _Settling:
         facts = self._book.facts_for(accounts, referrals)
         history = self._history(facts)
         history.look_ahead(facts)
+        history.shared_referrals = shared_referrals(history)
         return history
 
     def _claims(self, history: History, prospects: Prospects, prospect: Prospect) -> Settled:
@@ -424,17 +425,16 @@ class _Settling:
         }
         holds = Holds(disputed)
         for key, (entry, head) in sorted(by_partner.items()):
-            found = holds.of(entry, head.statement) if head.statement in heads else []
-            if not found:
+            if head.statement not in heads:
                 continue
             cut_at = self._calendar.end_of(self._next_period(heads[head.statement]) - timedelta(days=1))
-            later = [hold for hold in found if hold.since >= cut_at]
+            later = [hold for hold in holds.of(entry, head.statement, cut_at) if hold.since >= cut_at]
             if not later:
                 continue
-            for hold in later:
-                postings.append(posting(entry, "disputed", hold.since))
-                if hold.until is not None:
-                    postings.append(posting(entry, "resumed", hold.until))
+            for since, until in spans(later):
+                postings.append(posting(entry, "disputed", since))
+                if until is not None:
+                    postings.append(posting(entry, "resumed", until))
             is_paid = heads[head.statement].state == "paid"
             waits = any(hold.until is None for hold in later)
             state: State = "paid" if is_paid else "held" if waits else "stated"

@@ -21,10 +21,12 @@ from jobs.stored import Brought, bring_up_to_date, stored_outcome
 from rules.program import Program
 from sync import leases, mapping_versions, runs
 from sync.delivery import Delivered
+from sync.drift import Drift, paused_fields, watch
+from sync.links import follow_links
 from sync.outbox import Outbox
 from sync.plan import Plan, make_plan
 from sync.pull import Progress, PullResult, pull
-from sync.redirects import follow_redirects
+from sync.redirects import follow_redirects, restore_unmerged
 from sync.sameness import types_of
 from sync.store import Store
 from sync.write_maps import WriteReject, policies_of
@@ -40,6 +42,7 @@ def _nothing(_name: str) -> None:
 class Synced:
     """What a sync did. ``failed`` are the reasons why it is not whole; empty: nothing failed."""
 
+    drift: dict[str, Drift] = field(default_factory=dict)
     pulled: dict[str, PullResult] = field(default_factory=dict)
     settled: list[Brought] = field(default_factory=list)
     plans: dict[str, Plan] = field(default_factory=dict)
@@ -77,7 +80,7 @@ def sync(
     try:
         for each, lease in held:
             _pull(store.under(lease), each, clock, result, lease, allow, progress, crashpoint)
-        follow_merges(store, clock)
+        follow_merges(store, connections, clock)
         result.settled = settle_stored(store, programs, clock())
         crashpoint("after_settle")
         for each, lease in held:
@@ -104,11 +107,12 @@ def _pull(
         if progress is not None:
             progress(each.name, page)
 
+    drift = result.drift[each.name] = _watch(store, each, clock)
     run = store.start_run("pull", each.name, at=clock())
     with store.transaction() as db:
         mapping_versions.use(db, each.name, each.mapping, run, clock())
     pulled = pull(
-        store, each.name, each.connector, each.mapping, now=clock, run_id=run, limits=each.brakes, allow=allow,
+        store, each.name, each.connector, each.mapping, now=clock, run_id=run, paused=drift.paused, hidden=drift.hidden, limits=each.brakes, allow=allow,
         progress=stored, crashpoint=crashpoint,
     )  # fmt: skip
     note = pulled.needs_operator or "; ".join(pulled.refused) or (f"let past the brakes by {allow}" if allow else None)
@@ -127,11 +131,31 @@ def _pull(
             result.failed.append(f"{each.name}: {stream.kind}: {stream.why}")
 
 
-def follow_merges(store: Store, clock: Clock) -> None:
-    """Facts of any system that name a merged account name its survivor from now on."""
+def _watch(store: Store, each: Open, clock: Clock) -> Drift:
+    """What changed in how the system describes itself, kept for `referee status`; what is paused stays so meanwhile."""
+    try:
+        drift = watch(store, each.name, each.connector, each.mapping.objects, each.mapping.writes, at=clock())
+    except ConnectorError as error:
+        log.info("not_described", connection=each.name, code=error.code)
+        return Drift(paused=paused_fields(store, each.name))
+    last = store.runs(job="describe", connection=each.name, limit=1)
+    if drift.changes or (last and last[0].counts["drift"]):
+        run = store.start_run("describe", each.name, at=clock())
+        state: runs.State = "partial" if any(change.pauses for change in drift.changes) else "ok"
+        store.finish_run(run, state, {"drift": drift.to_plain()}, at=clock())
+    for change in drift.changes:
+        log.warning("drifted", connection=each.name, object=change.object, field=change.field, kind=change.kind)
+    return drift
+
+
+def follow_merges(store: Store, connections: Sequence[Open], clock: Clock) -> None:
+    """Facts of any system that name a merged account name its survivor, until the merge is taken back."""
     now = clock()
+    back = restore_unmerged(store, {each.name: each.mapping for each in connections}, at=now, run_id=0)
+    if back:
+        log.info("merges_taken_back", facts=back)
     with store.transaction() as db:
-        moved = follow_redirects(db, at=now, run_id=0)
+        moved = follow_links(db, at=now, run_id=0) + follow_redirects(db, at=now, run_id=0)
     if moved:
         log.info("redirects_followed", facts=moved)
 

@@ -365,11 +365,14 @@ class _Replay:
         else:
             weights = [abs(share.amount) or _ONE for share in pool]
             amounts = shares(difference, weights, currency)
-            for share, part in zip(pool, amounts, strict=True):
-                exact = EXACT.divide(EXACT.multiply(basis_difference, part), difference)
+            moved = [(share, part) for share, part in zip(pool, amounts, strict=True) if part]
+            whole = sum((share.basis for share, _ in moved), ZERO)
+            for share, part in moved:
+                of, among = (share.basis, whole) if whole else (part, difference)
+                exact = EXACT.divide(EXACT.multiply(basis_difference, of), among)
                 share.amount += part
                 share.basis += exact
-                if share.entry is not None and part:
+                if share.entry is not None:
                     earned_on = day or self._calendar.date_of(at)
                     self._post_correction(at, book, share, kind, source, earned_on, part, exact, rate)
         book.posted = target

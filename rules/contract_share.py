@@ -18,10 +18,10 @@ from rules.dues import due_after, due_with_statement
 from rules.first_year import DAY, FirstYear, first_year
 from rules.invoice_book import InvoiceBook
 from rules.ledger import Ledger
-from rules.money import ZERO, percent, rounded, text
+from rules.money import EXACT, ZERO, percent, rounded, text
 from rules.net import Net
 from rules.rates import Found, Rates
-from rules.records import Contract, LineKind
+from rules.records import Contract, Invoice, LineKind
 from rules.replay import TIME, DealReplay, last_day_of
 from rules.tasks import Wanted
 from rules.terms import ShareOfContract, Terms
@@ -58,6 +58,7 @@ class _ContractReplay(DealReplay):
         self._parts: dict[str, tuple[Decimal, ...]] = {}
         self._sums: dict[str, tuple[Decimal, ...]] = {}
         """Of each invoice, and of each contract: what credits, refunds and reversals took, and what was billed."""
+        self._seen_at = deal.until
         self._at_receipt: dict[str, Contract] = {}
         self._years: dict[str, FirstYear] = {}
         self._trues_up = term.corrections == "true_up" and terms.values.get("true_up") == "at_first_year_end"
@@ -85,6 +86,7 @@ class _ContractReplay(DealReplay):
     def evaluate(self, at: datetime, invoice: str | None, contract: str | None, cause: Cause) -> None:
         if invoice is not None and (contract is None or not self._matters(invoice, contract, at)):
             return
+        self._seen_at = at
         names = [contract] if contract is not None else sorted(self.deal.contracts)
         for name in names:
             own = self.contracts.get(name)
@@ -110,9 +112,11 @@ class _ContractReplay(DealReplay):
         """Whether what is known of an invoice now can change what its contract earns; keeps the contract's sums."""
         book = self.books[invoice]
         accrual = self._accruals.get(contract)
-        now = (ZERO, ZERO, ZERO, ZERO)
-        if book.stands:
-            now = (*book.given_back(self._net, refunds_until=self._last_refund(accrual)), self._billed(book))
+        now: tuple[Decimal, ...] = (ZERO, ZERO, ZERO, ZERO)
+        self._seen_at = at
+        if book.stands and book.invoice is not None:
+            taken = book.given_back(self._net, refunds_until=self._last_refund(accrual))
+            now = tuple(self._exchanged(part, book.invoice, contract) for part in (*taken, self._billed(book)))
         before = self._parts.get(invoice, (ZERO, ZERO, ZERO, ZERO))
         self._parts[invoice] = now
         if now != before:
@@ -125,6 +129,14 @@ class _ContractReplay(DealReplay):
         if self._waits_for_year_end(contract, at):
             return not accrual.posted or self.first_receipt(contract) is None
         return contract not in self._years or book.invoice is None or self._years[contract].holds(book.invoice)
+
+    def _exchanged(self, amount: Decimal, invoice: Invoice, contract: str) -> Decimal:
+        """An amount of an invoice in its contract's currency, at the rate of its issue date; nothing without a rate (E12)."""
+        own = self.contracts.get(contract)
+        if own is None or own.currency == invoice.currency:
+            return amount
+        fx = self.deal.fx.find(invoice.currency, own.currency, invoice.issued_on, self._seen_at)
+        return EXACT.multiply(amount, fx.rate) if fx else ZERO
 
     def _billed(self, book: InvoiceBook) -> Decimal:
         if not self._by_revenue or book.invoice is None:
@@ -255,16 +267,22 @@ class _ContractReplay(DealReplay):
             own = [line for line in contract.lines if line.kind in kinds]
             value, words = sum((year.part_of(line) for line in own), ZERO), f"{span}, lines of contract {name}"
         elif billed:
-            value = sum((self._net.of(b.invoice, ())[0] for b in billed if b.invoice), ZERO)
+            value = sum(
+                (self._exchanged(self._net.of(b.invoice, ())[0], b.invoice, name) for b in billed if b.invoice), ZERO
+            )
             words = f"{span}, {len(billed)} invoices of contract {name}"
         elif contract.value is not None and contract.kind in kinds:
             value, words = contract.value, f"{span}, value of contract {name}"
         else:
             return None, ""
         if accrual.entry is None and self._trues_up:
-            credited = sum((b.given_back(self._net)[0] for b in inside), ZERO)
+            credited = sum(
+                (self._exchanged(b.given_back(self._net)[0], b.invoice, name) for b in inside if b.invoice), ZERO
+            )
             return max(value - credited, ZERO), words
-        taken = sum((sum(b.given_back(self._net), ZERO) for b in inside), ZERO)
+        taken = sum(
+            (self._exchanged(sum(b.given_back(self._net), ZERO), b.invoice, name) for b in inside if b.invoice), ZERO
+        )
         return max(value - taken, ZERO), words
 
     def _year(self, name: str, contract: Contract) -> FirstYear:

@@ -7,7 +7,7 @@ late fact is an entry on the next open statement. Source: NT-15..NT-18, NT-A3..N
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Literal
@@ -47,15 +47,23 @@ class Holds:
         for hold in holds:
             self._by_subject.setdefault((hold.kind, hold.subject), []).append(hold)
 
-    def of(self, entry: Entry, statement: str | None = None) -> list[Hold]:
-        """The holds that are about an entry."""
+    def of(self, entry: Entry, statement: str | None = None, cut_at: datetime | None = None) -> list[Hold]:
+        """The holds that are about an entry, and about the statement on which it stands since ``cut_at``.
+
+        What is about a statement cannot hold anything before there is one.
+        """
         if not self._by_subject:
             return []
         names = [("entry", entry.key), ("partner", entry.partner)]
         names += [("referral", entry.referral)] if entry.referral is not None else []
         names += [("contract", entry.contract)] if entry.contract is not None else []
-        names += [("statement", statement)] if statement is not None else []
         found = [hold for name in names for hold in self._by_subject.get(name, ())]
+        if statement is not None and cut_at is not None:
+            found += [
+                replace(hold, since=max(hold.since, cut_at))
+                for hold in self._by_subject.get(("statement", statement), ())
+                if hold.until is None or hold.until > cut_at
+            ]
         return sorted(found, key=lambda hold: (hold.since, hold.kind, hold.subject))
 
 
@@ -414,7 +422,7 @@ def _stand(program: Program, ledger: Ledger, result: Statements, held: Holds, as
     for key, entry in ledger.entries.items():
         cut_at, name = on.get(key, (None, ""))
         free_from: datetime | None = entry.posted_at
-        holds = held.of(entry, name or None)
+        holds = held.of(entry, name or None, cut_at)
         if holds:
             free_from = _free_from(ledger, entry, holds, cut_at)
         released = None if free_from is None else _released(program.calendar, ledger, entry, free_from, end)
@@ -440,33 +448,41 @@ def _stand(program: Program, ledger: Ledger, result: Statements, held: Holds, as
 def _is_disputed(ledger: Ledger, entry: Entry, holds: Iterable[Hold], cut_at: datetime) -> bool:
     """Whether a stated entry waits for the answer to a dispute that was raised after its statement was cut."""
     waits = False
-    for hold in holds:
-        if not hold.disputed or hold.since < cut_at:
-            continue
-        ledger.moves.append((entry, "disputed", hold.since, ""))
-        if hold.until is None:
-            waits = True
-        else:
-            ledger.moves.append((entry, "resumed", hold.until, ""))
+    for since, until in spans(hold for hold in holds if hold.disputed and hold.since >= cut_at):
+        ledger.moves.append((entry, "disputed", since, ""))
+        waits = until is None
+        if until is not None:
+            ledger.moves.append((entry, "resumed", until, ""))
     return waits
+
+
+def spans(holds: Iterable[Hold]) -> Iterator[tuple[datetime, datetime | None]]:
+    """From when until when (``None``: still) any of these holds, which come by their beginning."""
+    since: datetime | None = None
+    until: datetime | None = None
+    for hold in holds:
+        if since is not None and (until is None or hold.since < until):
+            until = None if until is None or hold.until is None else max(until, hold.until)
+            continue
+        if since is not None:
+            yield since, until
+        since, until = hold.since, hold.until
+    if since is not None:
+        yield since, until
 
 
 def _free_from(ledger: Ledger, entry: Entry, holds: Iterable[Hold], cut_at: datetime | None) -> datetime | None:
     """Since when an entry is held by nothing (``None``: it still is); a hold that came after its statement holds nothing."""
     free_from = entry.posted_at
-    waiting = False
-    for hold in holds:
-        if cut_at is not None and hold.since >= cut_at:
+    for since, until in spans(hold for hold in holds if cut_at is None or hold.since < cut_at):
+        if until is not None and until <= entry.posted_at:
             continue
-        if hold.until is not None and hold.until <= entry.posted_at:
-            continue
-        ledger.moves.append((entry, "held", max(hold.since, entry.posted_at), ""))
-        if hold.until is None:
-            waiting = True
-        else:
-            ledger.moves.append((entry, "freed", hold.until, ""))
-            free_from = max(free_from, hold.until)
-    return None if waiting else free_from
+        ledger.moves.append((entry, "held", max(since, entry.posted_at), ""))
+        if until is None:
+            return None
+        ledger.moves.append((entry, "freed", until, ""))
+        free_from = until
+    return free_from
 
 
 def _released(calendar: Calendar, ledger: Ledger, entry: Entry, free_from: datetime, end: datetime) -> date | None:

@@ -100,6 +100,8 @@ class Book:
                 found.identity |= body.get("choice") == "award"  # an award may settle which account a claim is about
             elif row.type in ("partner_invoice", "payout") and body.get("statement"):
                 found.statements.add(str(body["statement"]))
+            elif row.type == "shared_lead" and body.get("taken_by"):
+                found.partners.add(str(body["taken_by"]))  # its referral of this company counts otherwise from now on
             elif row.type == "fx_rate":
                 found.rates = True
             if row.type == "contract" and body.get("referral"):

@@ -21,6 +21,9 @@ HINTS: Mapping[Failure, str] = {
     "schema": "an object or field of the mapping is missing or of another type there: correct the mapping, then plan again",
 }
 
+MENDED_THERE: tuple[Failure, ...] = ("permission", "schema", "parent", "lock", "limit")
+"""Kinds whose cause lies there and can be mended without a sign: one write of each is tried again now and then."""
+
 _SIGNS: tuple[tuple[Failure, re.Pattern[str]], ...] = (
     ("lock", re.compile("LOCK")),
     ("permission", re.compile("INSUFFICIENT|PERMISSION|ACCESS|FORBIDDEN|SCOPE|NOT_ALLOWED|READ_?ONLY")),
@@ -40,7 +43,8 @@ def failure_of(code: str | None) -> Failure:
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A write that is not tried again by itself. ``hint`` says what to do; ``code`` and ``message`` are the system's."""
+    """A write that is not tried again as it is. ``hint`` says what to do; ``code`` and ``message`` are the system's;
+    ``shape`` is how the system described what it writes (``sync.plan_items.shape_of``)."""
 
     id: int
     ref: Ref
@@ -51,6 +55,7 @@ class DeadLetter:
     attempts: int
     because: str
     since: datetime
+    shape: str = ""
 
     @property
     def hint(self) -> str:

@@ -19,10 +19,10 @@ from sqlalchemy import Connection, Row, bindparam, func, or_, select
 from connectors.base import Change, Reader, Record, Writer, Written
 from connectors.errors import AnswerLost, ConnectorError, NeedsOperator, RecordRejected, RetryLater
 from sync.agreed import Agreement, agree
-from sync.dead_letters import failure_of
+from sync.dead_letters import MENDED_THERE, failure_of
 from sync.outbox_tables import intent, write_event
 from sync.plan_items import Ref
-from sync.sameness import Types, plain, read_as, same
+from sync.sameness import Types, plain, read_as, same, written_as
 
 _LONGEST_MESSAGE = 500
 NO_ANSWER = "NO_ANSWER"
@@ -30,6 +30,12 @@ NO_ANSWER = "NO_ANSWER"
 
 def nothing_happens(step: str) -> None:
     """The crashpoint of a process that is to go on."""
+
+
+def revival(at: datetime) -> Any:
+    """The statement that lets dead letters be tried again as if for the first time; a condition is still to be added."""
+    fresh = {"state": "pending", "attempts": 0, "next_at": None, "failure": None, "updated_at": at}
+    return intent.update().where(intent.c.state == "dead").values(fresh)
 
 
 class Transactions(Protocol):
@@ -47,12 +53,14 @@ class Transactions(Protocol):
 @dataclass(frozen=True, slots=True)
 class Pace:
     """How much at once and how often: ``rows_at_once`` go to the writer together (it cuts them into its own batches);
-    a row is sent at most ``attempts`` times, with waits that double from the first to the longest."""
+    a row is sent at most ``attempts`` times, with waits that double from the first to the longest. Of dead letters that
+    failed alike, for a cause that lies there, one is tried again when all have rested for ``probe_seconds``."""
 
     rows_at_once: int = 200
     attempts: int = 8
     first_wait_seconds: float = 5.0
     longest_wait_seconds: float = 3600.0
+    probe_seconds: float = 86_400.0
 
     def wait(self, attempts: int, name: str) -> timedelta:
         """The wait after this many attempts: half of it fixed, half by the row's name, so that rows spread out."""
@@ -116,6 +124,7 @@ class Delivery:
         stopped = None
         try:
             if self._settle():
+                self._probe()
                 while batch := self._claim():
                     if self._send(batch) and not self._settle():
                         break
@@ -145,6 +154,30 @@ class Delivery:
         with self.store.reading() as db:
             waiting, later, next_at = db.execute(query).one()
         return waiting, next_at if later == waiting else None
+
+    def _probe(self) -> None:
+        """Try one dead letter of each cause again, once: should it get through, its success lets the others go."""
+        now, kind = self.clock(), (intent.c.object, intent.c.failure, intent.c.code)
+        dead = self._mine("dead") & intent.c.failure.in_(MENDED_THERE)
+        rested = func.max(intent.c.updated_at) <= now - timedelta(seconds=self.pace.probe_seconds)
+        with self.store.reading() as db:
+            causes = db.execute(select(*kind).where(dead).group_by(*kind).having(rested)).all()
+        if not causes:
+            return
+        with self._transaction() as db:
+            for name, failure, code in causes:
+                alike = dead & (intent.c.object == name) & (intent.c.failure == failure)
+                alike &= intent.c.code.is_not_distinct_from(code)
+                oldest = select(intent.c.id).where(alike).order_by(intent.c.updated_at, intent.c.id).limit(1)
+                once = {"probes": written_as([failure, code]), "attempts": self.pace.attempts - 1}
+                db.execute(revival(now).where(intent.c.id == oldest.scalar_subquery()).values(once))
+
+    def _let_go(self, db: Connection, row: Row[Any], now: datetime) -> None:
+        """A probe got through: whatever failed as it did is tried again."""
+        failure, code = read_as(row.probes)
+        alike = (intent.c.connection == self.connection) & (intent.c.object == row.object)
+        alike &= (intent.c.failure == failure) & intent.c.code.is_not_distinct_from(code)
+        db.execute(revival(now).where(alike))
 
     def _claim(self) -> list[Row[Any]]:
         """The next rows for one call of the writer, marked as attempted; they are of one object and key field."""
@@ -318,12 +351,15 @@ class Delivery:
                 updates.append(
                     {"row": row.id, "to_state": state, "to_code": one.code, "to_message": one.message,
                      "to_failure": one.failure, "to_next_at": one.next_at,
+                     "to_probes": row.probes if state == "pending" else None,
                      "to_external_id": one.external_id or row.external_id, "to_updated_at": now}
                 )  # fmt: skip
                 events.append(
                     (row, {"state": state, "code": one.code, "message": one.message, "external_id": one.external_id})
                 )
                 counts[done if state == "done" else state] += 1
+                if state == "done" and row.probes:
+                    self._let_go(db, row, now)
                 if state == "done":
                     ref = Ref(row.object, row.key_field or None, row.key)
                     fresh = row.action == "create"

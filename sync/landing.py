@@ -290,6 +290,7 @@ class Landing:
         self._append(items, outcome.standing)
         gone = [item for item in items if item.record.deleted]
         self._redirect(gone)
+        self._unmerge([item.external_id for item in items if not item.record.deleted and item.head is not None])
         return PageResult(
             new=sum(not item.record.deleted for item in new),
             changed=sum(not item.record.deleted for item in changed),
@@ -350,6 +351,11 @@ class Landing:
                 if item.record.merged_into is not None
             ],
         )
+
+    def _unmerge(self, there: Sequence[str]) -> None:
+        """A record that was merged away and is there again (undeleted) is itself again."""
+        ended = rows(self._connection, _MERGED, self._stream.id, list(there)) if there else []
+        run_each(self._connection, _UNMERGE, [(self._seen_at, self._stream.id, loser) for (loser,) in ended])
 
     def _facts_of(self, items: Sequence[_Item]) -> _Outcome:
         """Map the items and append what is news; rejects go to quarantine and leave earlier facts as they are."""
@@ -448,8 +454,10 @@ _TOUCH = "UPDATE record SET modified_at = ? WHERE stream_id = ? AND external_id 
 _MOVE_HEAD = "UPDATE record SET version_id = ?, content_hash = ?, modified_at = ?, facts = ? WHERE stream_id = ? AND external_id = ?"
 _REDIRECT = """
 INSERT INTO redirect (stream_id, loser, winner, seen_at) VALUES (?, ?, ?, ?)
-ON CONFLICT (stream_id, loser) DO UPDATE SET winner = excluded.winner
+ON CONFLICT (stream_id, loser) DO UPDATE SET winner = excluded.winner, ended_at = NULL, restored_at = NULL
 """
+_MERGED = "SELECT loser FROM redirect WHERE stream_id = ? AND ended_at IS NULL AND loser AMONG ?"
+_UNMERGE = "UPDATE redirect SET ended_at = ? WHERE stream_id = ? AND loser = ?"
 _REPLAYED = """
 SELECT r.version_id, v.seq, r.facts, r.external_id, v.version, v.payload, v.deleted, v.merged_into, v.created_at, v.modified_at
 FROM record r JOIN record_version v ON v.id = r.version_id

@@ -34,8 +34,8 @@ class Memory:
     """Claims whose commission was approved: own sales found later change nothing for them."""
     activated: dict[str, tuple[datetime, datetime]] = field(default_factory=dict)
     """Claims that a review made active: since when, and the instant of that review."""
-    earning: set[str] = field(default_factory=set)
-    """Won claims that met the conditions for money."""
+    earning: set[tuple[str, str | None]] = field(default_factory=set)
+    """Won claims that met the conditions for money, each with the contract that won it then."""
 
 
 @dataclass
@@ -82,7 +82,7 @@ class Line:
         for c in self.claims:
             if c.id in self.memory.activated and c.id not in reviewed and c is not awarded:
                 del self.memory.activated[c.id]
-                self.memory.earning.discard(c.id)
+                self.memory.earning = {each for each in self.memory.earning if each[0] != c.id}
 
     def _by_review(self, c: Candidate) -> bool:
         return self._terms[c.id].claims.activation == "review"
@@ -364,7 +364,7 @@ class Line:
         if not self._by_review(c):
             return {**won, "approved_at": self.seen.approval(c, won["contract"])}
         since, activated = self.memory.activated.get(c.id, (None, None))
-        earns = since is not None and c.id in self.memory.earning
+        earns = since is not None and (c.id, won["contract"]) in self.memory.earning
         return {**won, "activated_at": activated, "approved_at": activated if earns else None}
 
     def _not_before(self, c: Candidate) -> date | None:
@@ -381,8 +381,8 @@ class Line:
         if self._by_review(holder):
             found = money_failures(self.seen, holder, terms, facts["won_on"], facts["contract"])
             if not found:
-                self.memory.earning.add(holder.id)
-            if holder.id in self.memory.earning:
+                self.memory.earning.add((holder.id, facts["contract"]))
+            if (holder.id, facts["contract"]) in self.memory.earning:
                 facts = {**facts, "approved_at": facts["activated_at"]}
             else:
                 failed = tuple(dict.fromkeys(clause for failure in found for clause in failure.clauses))

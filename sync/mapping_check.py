@@ -109,6 +109,11 @@ def _reads(part: ObjectMap, seen: Description) -> Iterator[Problem]:
             yield from _fits(use, field)
 
 
+def unfit(use: Use, field: Field) -> bool:
+    """Whether a field of this type cannot become what the mapping makes of it."""
+    return any(problem.level == "error" for problem in _fits(use, field))
+
+
 def _fits(use: Use, field: Field) -> Iterator[Problem]:
     if use.values:
         yield from _words(use, field)

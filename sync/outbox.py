@@ -21,7 +21,7 @@ from sync.agreed import Agreement, agree, all_agreed, holds_ours
 from sync.comparison import History
 from sync.dead_letters import HINTS, DeadLetter, Failure
 from sync.decisions import ObjectPolicy
-from sync.delivery import Delivered, Delivery, Pace, Transactions, nothing_happens
+from sync.delivery import Delivered, Delivery, Pace, Transactions, nothing_happens, revival
 from sync.errors import SyncError
 from sync.outbox_tables import enqueued_plan, intent
 from sync.plan import Parked, Plan
@@ -123,6 +123,7 @@ class Outbox:
             letter.ref: Parked(
                 hash_of(letter.fields),
                 f"rejected before ({letter.code or letter.failure}): {letter.hint}",
+                letter.shape,
             )
             for letter in self.dead_letters(connection)
         }
@@ -162,7 +163,7 @@ class Outbox:
     def retry(self, ids: Sequence[int], *, at: datetime) -> int:
         """Let dead letters be tried again as they are; returns how many. Others among ``ids`` are left alone."""
         with self._store.transaction() as db:
-            return sum(db.execute(_revival(at).where(intent.c.id.in_(some))).rowcount for some in _slices(list(ids)))
+            return sum(db.execute(revival(at).where(intent.c.id.in_(some))).rowcount for some in _slices(list(ids)))
 
     def release(self, connection: str, failure: Failure, *, at: datetime) -> int:
         """Let all dead letters of one kind be tried again, after its cause was mended; returns how many."""
@@ -170,7 +171,7 @@ class Outbox:
             raise SyncError(f"kind of dead letters: found {failure!r}; allowed: {', '.join(HINTS)}")
         with self._store.transaction() as db:
             mine = (intent.c.connection == connection) & (intent.c.failure == failure)
-            return db.execute(_revival(at).where(mine)).rowcount
+            return db.execute(revival(at).where(mine)).rowcount
 
     def edit(self, number: int, fields: Mapping[str, Any], *, by: str, at: datetime) -> None:
         """Replace field values of a dead letter and let it be tried again. Raises: :class:`NotADeadLetter`.
@@ -183,18 +184,13 @@ class Outbox:
                 raise NotADeadLetter(f"write {number} is no dead letter (any more); list them and choose again")
             payload = {**read_as(row.payload), **fields}
             values = {"payload": written_as(payload), "payload_hash": hash_of(payload), "edited_by": by}
-            db.execute(_revival(at).where(intent.c.id == number).values(values))
-
-
-def _revival(at: datetime) -> Any:
-    fresh = {"state": "pending", "attempts": 0, "next_at": None, "failure": None, "updated_at": at}
-    return intent.update().where(intent.c.state == "dead").values(fresh)
+            db.execute(revival(at).where(intent.c.id == number).values(values))
 
 
 def _letter(row: Row[Any]) -> DeadLetter:
     return DeadLetter(
         row.id, Ref(row.object, row.key_field or None, row.key), read_as(row.payload), row.failure, row.code, row.message,
-        row.attempts, row.because, row.updated_at,
+        row.attempts, row.because, row.updated_at, row.shape,
     )  # fmt: skip
 
 
@@ -208,18 +204,19 @@ class _Enqueueing:
     def __init__(self, db: Connection, plan: Plan, at: datetime) -> None:
         self._db, self._plan, self._at, self._hash = db, plan, at, plan.hash
         self._ranks: dict[tuple[str, str | None], int] = {}
-        self._live: dict[Ref, dict[str, tuple[int, str]]] = {}
+        self._live: dict[Ref, dict[str, tuple[int, str, str]]] = {}
         self._drop: list[tuple[int, str]] = []
         self._counts: Counter[str] = Counter()
 
     def run(self) -> Enqueued:
         query = select(
-            intent.c.id, intent.c.object, intent.c.key_field, intent.c.key, intent.c.state, intent.c.payload_hash
-        )
+            intent.c.id, intent.c.object, intent.c.key_field, intent.c.key, intent.c.state, intent.c.payload_hash,
+            intent.c.shape,
+        )  # fmt: skip
         live = intent.c.state.in_(("pending", "attempted", "dead"))
         for kept in self._db.execute(query.where(intent.c.connection == self._plan.connection, live)):
             ref = Ref(kept.object, kept.key_field or None, kept.key)
-            self._live.setdefault(ref, {})[kept.state] = (kept.id, kept.payload_hash)
+            self._live.setdefault(ref, {})[kept.state] = (kept.id, kept.payload_hash, kept.shape)
         new = [row for item in self._plan.items if (row := self._row(item)) is not None]
         if self._plan.whole:
             named = {item.ref for item in self._plan.items}
@@ -240,15 +237,17 @@ class _Enqueueing:
         name = hash_of(payload)
         state = next((state for state in ("pending", "attempted", "dead") if state in live), None)
         if state is not None and live[state][1] == name:
-            self._counts["dead" if state == "dead" else "waiting"] += 1
-            return None
+            mended = state == "dead" and live[state][2] and item.shape and live[state][2] != item.shape
+            if not mended:
+                self._counts["dead" if state == "dead" else "waiting"] += 1
+                return None
         self._supersede(item.ref, "a newer write took its place")
         return {
             "connection": self._plan.connection, "object": item.ref.object, "key_field": item.ref.key_field or "",
             "key": item.ref.key, "action": item.action, "payload": written_as(payload), "payload_hash": name,
             "parent": item.parent or "", "rank": rank, "because": item.because, "state": "pending",
             "changes": written_as({one.name: [one.before, one.after] for one in item.changes}),
-            "external_id": item.external_id, "plan_hash": self._hash, "created_at": self._at, "updated_at": self._at,
+            "external_id": item.external_id, "shape": item.shape, "plan_hash": self._hash, "created_at": self._at, "updated_at": self._at,
         }  # fmt: skip
 
     def _supersede(self, ref: Ref, why: str, states: tuple[str, ...] = ("pending", "dead")) -> None:

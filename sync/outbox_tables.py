@@ -29,6 +29,10 @@ intent = table(
     Column("external_id", Text),
     Column("plan_hash", Text, nullable=False),
     Column("edited_by", Text, comment="who changed the payload of a dead letter"),
+    Column(
+        "shape", Text, nullable=False, server_default="", comment="hash of how its object and fields were described"
+    ),
+    Column("probes", Text, comment="JSON: failure and code of the dead letters that its success lets go"),
     Column("created_at", Instant, nullable=False),
     Column("updated_at", Instant, nullable=False),
 )

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from connectors.base import Description, Reader, Usage, Writer
 from sync.brakes import Limits, tripped
 from sync.comparison import Comparison, History, ref_of
-from sync.plan_items import Item, Ref
+from sync.plan_items import Item, Ref, shape_of
 from sync.sameness import hash_of, plain, written_as
 from sync.write_maps import Desired, Frozen, WriteReject
 
@@ -23,6 +23,8 @@ class Parked(NamedTuple):
 
     payload_hash: str
     reason: str
+    shape: str = ""
+    """How the system described the object and these fields then; empty: not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +145,8 @@ def make_plan(
         found = comparison.read(reader, group)
         some = [comparison.item(one, found, agreed.get(ref_of(one))) for one in group]
         items += sorted(
-            (_unless_parked(item, parked or {}) for item in some), key=lambda i: (i.parent or "", i.ref.key)
+            (_unless_parked(item, parked or {}, shapes.get(name)) for item in some),
+            key=lambda i: (i.parent or "", i.ref.key),
         )
     items += clashes
     items += [
@@ -184,10 +187,14 @@ def _one_each(desired: Iterable[Desired]) -> tuple[list[Desired], list[Item]]:
     return [one for ref, one in found.items() if ref not in clash], blocked
 
 
-def _unless_parked(item: Item, parked: Mapping[Ref, Parked]) -> Item:
+def _unless_parked(item: Item, parked: Mapping[Ref, Parked], description: Description | None) -> Item:
+    """The item, blocked when it was rejected as it is and what it needs there is described as it was then."""
     if not item.writes:
         return item
+    item = replace(item, shape=shape_of(description, item.payload))
     known = parked.get(item.ref)
     if known is None or known.payload_hash != hash_of(item.payload):
+        return item
+    if known.shape and item.shape and known.shape != item.shape:
         return item
     return replace(item, action="blocked", reason=known.reason)

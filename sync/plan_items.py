@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
-from connectors.base import Change
+from connectors.base import Change, Description
 from sync.decisions import Side
+from sync.sameness import hash_of
 
 Action = Literal["create", "update", "unchanged", "blocked"]
 
@@ -56,6 +57,15 @@ class Clash:
     changed_by: str | None = None
 
 
+def shape_of(description: Description | None, fields: Iterable[str]) -> str:
+    """A name for how an object and these fields are described: another one means that somebody changed a right, a
+    type, a length or a list there. Empty when the system does not describe it."""
+    if description is None:
+        return ""
+    shown = [[name, repr(description.fields.get(name))] for name in sorted(fields)]
+    return hash_of({"rights": [description.creatable, description.updatable], "fields": shown})
+
+
 @dataclass(frozen=True, slots=True)
 class FieldChange:
     """One field that will be written: what is there, and what will be. ``overwrites``: what is there came from a person."""
@@ -73,6 +83,7 @@ class Item:
     ``reason`` says why it is blocked (or, of a create, that it was there once). ``version`` is the system's change
     token of what was compared. ``agrees`` holds fields found equal that were not known to be: worth remembering.
     ``clashes`` are fields that both sides hold differently; those that wait for a person are not among the changes.
+    ``shape`` names how the system describes what it would write (:func:`shape_of`).
     """
 
     ref: Ref
@@ -85,6 +96,7 @@ class Item:
     external_id: str | None = None
     agrees: Mapping[str, Any] = field(default_factory=dict)
     clashes: tuple[Clash, ...] = ()
+    shape: str = ""
 
     @property
     def writes(self) -> bool:

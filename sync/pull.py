@@ -10,19 +10,21 @@ from __future__ import annotations
 import gc
 import sys
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from collections.abc import Mapping as TMapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal, Protocol
 
 from connectors.base import Page, Query, Reader, Record
 from connectors.errors import ConnectorError, CursorExpired, NeedsOperator
 from sync.brakes import Limits, too_many_deleted
+from sync.drift import PausedMap
 from sync.errors import SyncError
 from sync.landing import Lookups, Mapped, Mapper, PageResult, StoredLookups, Stream
+from sync.object_maps import ObjectMap as MappedObject
 from sync.payloads import storable
 from sync.store import Store
 
@@ -57,7 +59,8 @@ class Mapping(Protocol):
 
 @dataclass(slots=True)
 class StreamResult:
-    """What a run did to one stream. ``why`` says why it is not ``ok``; ``refused``: a brake held it."""
+    """What a run did to one stream. ``why`` says why it is not ``ok``; ``refused``: a brake held it, or would
+    have but for ``allowed_by``."""
 
     kind: str
     state: Literal["ok", "failed", "skipped"] = "ok"
@@ -67,6 +70,7 @@ class StreamResult:
     replayed: PageResult = field(default_factory=PageResult)
     why: str | None = None
     refused: bool = False
+    allowed_by: str | None = None
 
 
 class TooManyDeletions(SyncError):
@@ -122,6 +126,8 @@ def pull(
     *,
     now: Callable[[], datetime],
     run_id: int,
+    paused: TMapping[str, TMapping[str, str]] | None = None,
+    hidden: Collection[str] = (),
     limits: TMapping[str, Limits] | None = None,
     allow: str | None = None,
     progress: Callable[[Progress], None] | None = None,
@@ -132,6 +138,7 @@ def pull(
     A changed mapping is replayed over what is stored; changed fields or filters make the object be read once more
     from the start (a backfill), after which changes are read from the old watermark. Fields that were never read are
     read before anything is replayed: until then, and when they cannot be read, the facts stay as they were.
+    ``paused`` are fields, by object, that are not asked for, ``hidden`` objects that are not read (``sync.drift``).
     A page that reports an unusual share of an object's records deleted (``limits``, by object) is not taken: the stream
     stops before it until a person (``allow``) lets it through.
     ``crashpoint`` is called with ``after_fetch``, ``after_stage`` (mapped, nothing written), ``after_commit`` (page
@@ -139,11 +146,11 @@ def pull(
     Raises: ``LeaseLost``, ``StoreUnavailable``; what a system refuses is in the result.
     """
     with _by_the_page():
-        run = _Run(store, connection, reader, now, run_id, progress, crashpoint, limits or {}, allow)
-        return _pull(store, connection, mapping, run)
+        run = _Run(store, connection, reader, now, run_id, progress, crashpoint, limits or {}, allow, paused or {})
+        return _pull(store, connection, mapping, run, hidden)
 
 
-def _pull(store: Store, connection: str, mapping: Mapping, run: _Run) -> PullResult:
+def _pull(store: Store, connection: str, mapping: Mapping, run: _Run, hidden: Collection[str]) -> PullResult:
     results: list[StreamResult] = []
     stopped: str | None = None
     for plan in mapping.objects:
@@ -151,6 +158,9 @@ def _pull(store: Store, connection: str, mapping: Mapping, run: _Run) -> PullRes
         results.append(result)
         if stopped is not None:
             result.state, result.why = "skipped", "the connection was paused before this object"
+            continue
+        if plan.kind in hidden:
+            result.state, result.why = "skipped", "the connection does not see this object any more; give it access"
             continue
         try:
             run.stream(plan, result)
@@ -178,7 +188,7 @@ def remap(
 
     Returns the counts by object; those of :func:`unread` are left as they are. Safe to kill and run again: the new mapping is noted once all its records are done.
     """
-    run = _Run(store, connection, None, now, run_id, None, _nothing, {}, None)
+    run = _Run(store, connection, None, now, run_id, None, _nothing, {}, None, {})
     done = {}
     with _by_the_page():
         for plan in mapping.objects:
@@ -240,8 +250,9 @@ class _Run:
         crashpoint: Callable[[str], None],
         limits: TMapping[str, Limits],
         allow: str | None,
+        paused: TMapping[str, TMapping[str, str]],
     ) -> None:
-        self._limits, self._allow = limits, allow
+        self._limits, self._allow, self._paused = limits, allow, paused
         self._deleted: dict[str, tuple[int, int]] = {}
         self._store = store
         self._connection = connection
@@ -259,7 +270,8 @@ class _Run:
         if changed and not _unread(self._store, plan, stream):
             stream, result.replayed = self.remap(plan, stream)
             changed = False
-        stream = self._asked_anew(plan, stream)
+        if plan.kind not in self._paused:
+            stream = self._asked_anew(plan, stream)
         try:
             if stream.reading == "backfill":
                 stream = self._read(plan, stream, result)
@@ -311,15 +323,19 @@ class _Run:
         """
         assert self._reader is not None
         page: Page | None = None
-        with closing(_ahead(self._reader.changes(plan.query, since=stream.since))) as pages:
+        reduced = self._reduced(plan)
+        query = plan.query if reduced is None else reduced.query
+        with closing(_ahead(self._reader.changes(query, since=stream.since))) as pages:
             for page in pages:
                 self.crashpoint("after_fetch")
                 result.calls += page.calls
-                self._believe(stream, page)
+                self._believe(stream, page, result)
+                if reduced is not None:
+                    page = self._carried(reduced, page)
                 result.records += self._store.put_page(
                     stream,
                     page,
-                    self._mapper(plan),
+                    self._mapper(plan if reduced is None else reduced),
                     seen_at=self._now(),
                     run_id=self._run_id,
                     lookups=self._lookups,
@@ -335,13 +351,26 @@ class _Run:
             )
         return self._store.stream(self._connection, plan.kind)
 
-    def _believe(self, stream: Stream, page: Page) -> None:
+    def _reduced(self, plan: ObjectMap) -> PausedMap | None:
+        paused = self._paused.get(plan.kind)
+        return PausedMap(plan, paused) if paused and isinstance(plan, MappedObject) else None
+
+    def _carried(self, reduced: PausedMap, page: Page) -> Page:
+        """The page with the last known values of paused fields."""
+        last = self._store.lookups(self._connection)
+        records = tuple(reduced.carried(one, last.get(one.kind, one.external_id)) for one in page.records)
+        return replace(page, records=records)
+
+    def _believe(self, stream: Stream, page: Page, result: StreamResult) -> None:
         """Count the deletions of live records in this page. Raises: :class:`TooManyDeletions`."""
         gone = [storable(record.external_id) for record in page.records if record.deleted]
-        if not gone or self._allow is not None or not (dying := self._store.live(stream, gone)):
+        if not gone or not (dying := self._store.live(stream, gone)):
+            return
+        if self._allow is not None:
+            result.allowed_by = self._allow
             return
         if stream.kind not in self._deleted:
-            lately = self._store.deletions(stream, since=self._now() - DELETIONS_WITHIN)
+            lately = self._store.deletions(stream, since=self._counted_since(stream.kind))
             self._deleted[stream.kind] = lately, self._store.live(stream) + lately
         deleted, of = self._deleted[stream.kind]
         self._deleted[stream.kind] = deleted + dying, of
@@ -349,7 +378,15 @@ class _Run:
         if reason is not None:
             raise TooManyDeletions(reason)
 
-    def _mapper(self, plan: ObjectMap) -> Mapper:
+    def _counted_since(self, kind: str) -> datetime:
+        """From when deletions count together: what a person allowed counts no more."""
+        since = self._now() - DELETIONS_WITHIN
+        for run in self._store.runs(job="pull", connection=self._connection):
+            if run.ended_at is not None and run.counts.get(kind, {}).get("allowed_by"):
+                return max(since, run.ended_at + timedelta(microseconds=1))
+        return since
+
+    def _mapper(self, plan: ObjectMap | PausedMap) -> Mapper:
         def mapped(records: Sequence[Record], lookups: Lookups) -> Sequence[Mapped]:
             answers = plan.facts(records, lookups)
             self.crashpoint("after_stage")

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import sync.book_tables
 import sync.conflict_tables
+import sync.drift_tables
+import sync.kept_tokens
+import sync.link_tables
 import sync.mapping_tables
 import sync.outbox_tables  # noqa: F401  (imported for its tables)
 from sync.tables import APPEND_ONLY, append_only_statements, metadata

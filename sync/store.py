@@ -392,4 +392,5 @@ _DELETIONS = (
 )
 _REDIRECTS = """
 SELECT d.loser, d.winner FROM redirect d JOIN stream s ON s.id = d.stream_id WHERE s.connection = ? AND s.kind = ?
+AND d.ended_at IS NULL
 """

@@ -271,6 +271,8 @@ redirect = table(
     Column("loser", Text, primary_key=True),
     Column("winner", Text, nullable=False),
     Column("seen_at", Instant, nullable=False),
+    Column("ended_at", Instant, comment="when the loser was there again; null: the merge holds"),
+    Column("restored_at", Instant, comment="when the facts that had followed were moved back"),
 )
 
 run = table(

@@ -29,6 +29,7 @@ PLUGIN = Plugin(
     connect=_connect,
     mapping=Path(__file__).with_name("mapping.yaml"),
     simulator=_simulator,
+    keeps_refresh_tokens=lambda config: isinstance(config, HubSpotConfig) and config.auth == "oauth",
     sources=(
         "HubSpot API reference 2026-03: CRM objects (lists, search, batches, merge), properties, schemas, "
         "associations, account information, OAuth; usage guidelines; request validation (developers.hubspot.com)"

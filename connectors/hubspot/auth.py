@@ -17,6 +17,7 @@ from connectors.errors import NeedsOperator
 from connectors.http import Authenticator, Http
 from connectors.hubspot.config import HubSpotConfig
 from connectors.hubspot.paths import Paths
+from connectors.logins import RefreshToken, RefreshTokens, RefreshTokensInMemory
 
 log = structlog.get_logger(__name__)
 
@@ -48,16 +49,16 @@ class StaticToken:
 class RefreshedTokens:
     """OAuth access tokens: fetched once for all workers, renewed a minute before they end.
 
-    HubSpot gives the same refresh token back. Should it give another one, that is used from then on, in this process:
-    settings are never written, so a person must take it over (``refresh_token_rotated`` is logged).
+    HubSpot gives the same refresh token back. Should it give another one, that is kept in ``kept`` before the access
+    token that came with it is used; one process at a time exchanges it.
     """
 
-    def __init__(self, config: HubSpotConfig, login: Http, clock: Callable[[], datetime]) -> None:
+    def __init__(self, config: HubSpotConfig, login: Http, clock: Callable[[], datetime], kept: RefreshTokens) -> None:
         self._config = config
         self._login = login
         self._clock = clock
+        self._kept = kept
         self._lock = threading.Lock()
-        self._refresh_token = _plain(config.refresh_token)
         self._token: str | None = None
         self._ends: datetime | None = None
 
@@ -65,7 +66,8 @@ class RefreshedTokens:
         """The present token. Raises: ``NeedsOperator`` when HubSpot refuses the refresh token."""
         with self._lock:
             if self._token is None or self._ends is None or self._clock() >= self._ends:
-                self._token, self._ends = self._fetched()
+                with self._kept.exchanging(_plain(self._config.refresh_token)) as held:
+                    self._token, self._ends = self._exchanged(held)
             return {"Authorization": f"Bearer {self._token}"}
 
     def refresh(self, rejected: Mapping[str, str]) -> None:
@@ -74,29 +76,31 @@ class RefreshedTokens:
             if rejected.get("Authorization") == f"Bearer {self._token}":
                 self._token = None
 
-    def _fetched(self) -> tuple[str, datetime]:
+    def _exchanged(self, held: RefreshToken) -> tuple[str, datetime]:
         form = {
             "grant_type": "refresh_token",
             "client_id": self._config.client_id or "",
             "client_secret": _plain(self._config.client_secret),
-            "refresh_token": self._refresh_token,
+            "refresh_token": held.value,
         }
         body = self._login.call("POST", Paths(self._config.api_version).token, form=form).json()
         token = body.get("access_token") if isinstance(body, dict) else None
         if not isinstance(token, str) or not token:
             raise NeedsOperator("hubspot: the login answered without a token; check the app")
         fresh = body.get("refresh_token")
-        if isinstance(fresh, str) and fresh and fresh != self._refresh_token:
-            self._refresh_token = fresh
-            log.warning("refresh_token_rotated", system="hubspot")
+        if isinstance(fresh, str) and fresh and fresh != held.value:
+            held.replace(fresh)
+            log.info("refresh_token_rotated", system="hubspot")
         life = timedelta(seconds=int(body.get("expires_in") or SHORTEST_LIFE.total_seconds()))
         return token, self._clock() + life - min(RENEW_BEFORE, life / 2)
 
 
-def authenticator(config: HubSpotConfig, login: Http, clock: Callable[[], datetime]) -> Authenticator:
-    """What logs the requests of this connection in."""
+def authenticator(
+    config: HubSpotConfig, login: Http, clock: Callable[[], datetime], kept: RefreshTokens | None = None
+) -> Authenticator:
+    """What logs the requests of this connection in; refresh tokens are kept in memory unless ``kept`` is given."""
     if config.auth == "oauth":
-        return RefreshedTokens(config, login, clock)
+        return RefreshedTokens(config, login, clock, kept or RefreshTokensInMemory())
     return StaticToken(_plain(config.access_token))
 
 

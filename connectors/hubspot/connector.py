@@ -14,6 +14,7 @@ from connectors.hubspot.describe import HubSpotDescriber
 from connectors.hubspot.errors import Judge, decide_login
 from connectors.hubspot.reader import HubSpotReader
 from connectors.hubspot.writer import HubSpotWriter
+from connectors.logins import RefreshTokens
 
 DEFAULT_POLICY = RetryPolicy()
 
@@ -67,10 +68,12 @@ def connect(
     clock: Callable[[], datetime] | None = None,
     policy: RetryPolicy = DEFAULT_POLICY,
     sleep: Callable[[float], None] = time.sleep,
+    refresh_tokens: RefreshTokens | None = None,
 ) -> HubSpotConnector:
     """A connector for these settings; nothing is called yet. ``budget`` is shared by the connection's workers.
 
     ``clock`` only tells when an OAuth token is to be renewed; windows are dated by the portal's own clock.
+    ``refresh_tokens``: where refresh tokens are kept for every process; in memory unless given.
     """
     budget = budget or LocalBudget(config.quota_share)
     clock = clock or (lambda: datetime.now(UTC))
@@ -81,7 +84,7 @@ def connect(
     )  # fmt: skip
     judge = Judge(budget.observed)
     http = Http(
-        config.url, system="hubspot", decide=judge, auth=authenticator(config, login, clock), budget=budget,
+        config.url, system="hubspot", decide=judge, auth=authenticator(config, login, clock, refresh_tokens), budget=budget,
         policy=policy, timeout_seconds=timeout_seconds, sleep=sleep, allow_loopback=config.allow_loopback,
     )  # fmt: skip
     return HubSpotConnector(config, http, judge)

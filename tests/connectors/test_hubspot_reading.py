@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -113,6 +115,63 @@ def test_the_record_is_the_databases_not_the_older_one_of_the_index(portal: Port
     portal.wait(HOUR / 2)
     [record] = read(connector, COMPANIES, watermark)[0]
     assert record.fields["name"] == "New"
+
+
+HOSTILE = st.text(st.sampled_from("ab*'\"\\{}[]():,;%/.?#& \n\u2019\uff07\x00"), max_size=20) | st.text(max_size=20)
+
+
+@pytest.fixture(scope="module")
+def listening() -> Iterator[tuple[Portal, list[SimRequest]]]:
+    """A portal that remembers what it was asked."""
+    asked: list[SimRequest] = []
+
+    def remember(request: SimRequest) -> bool:
+        asked.append(request)
+        return False
+
+    with running() as portal:
+        portal.faults.add(Faults.status(500, times=None, match=remember))
+        portal.insert("companies", {"name": "Invented"})
+        portal.insert("commission", {"sync_key": "np|1/a.b"})
+        yield portal, asked
+
+
+@given(HOSTILE, HOSTILE | st.just("np|1/a.b"))
+@settings(max_examples=60, deadline=None)
+def test_values_never_change_the_shape_of_a_search(
+    listening: tuple[Portal, list[SimRequest]], value: str, key: str
+) -> None:
+    """A filter's value stays one string of one filter, whatever is in it, and a key finds its own record or none."""
+    portal, asked = listening
+    asked.clear()
+    where = json.dumps([{"propertyName": "name", "operator": "EQ", "value": value}])
+    connector = portal.connect()
+    with contextlib.suppress(ConnectorError):  # a value may be refused there; a request of another shape is not sent
+        next(iter(connector.changes(Query("companies", ("name",), where), since=None)))
+    searches = [request.json() for request in asked if request.path.endswith("/search")]
+    assert searches
+    for search in searches:
+        [group] = search["filterGroups"]
+        own, position = group["filters"]
+        assert own == {"propertyName": "name", "operator": "EQ", "value": value}
+        assert (position["propertyName"], position["operator"]) == ("hs_object_id", "GT")
+    found = [record.fields["sync_key"] for record in connector.fetch("p_commission", (), [key], key_field="sync_key")]
+    assert found == (["np|1/a.b"] if key == "np|1/a.b" else [])
+
+
+@given(HOSTILE | st.sampled_from(["..", ".", "../schemas", "companies/..", "%2e%2e", "companies?archived=true"]))
+@settings(max_examples=60, deadline=None)
+def test_a_name_of_an_object_stays_one_part_of_the_address(
+    listening: tuple[Portal, list[SimRequest]], kind: str
+) -> None:
+    portal, asked = listening
+    asked.clear()
+    with contextlib.suppress(ConnectorError, UnicodeEncodeError):
+        portal.connect().describe(kind)
+    for request in asked:
+        known = request.path.startswith(("/crm-object-schemas/", "/account-info/"))
+        assert known or (request.path.startswith("/crm/") and len(request.path.split("/")) == 5)
+        assert not request.raw_query or "archived=true" not in request.raw_query
 
 
 @given(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,24 +13,17 @@ import orjson
 import pytest
 
 from jobs.ledger import verify
-from jobs.scenarios import Scenario, load_scenario, scenario_files
+from jobs.scenarios import load_scenario, scenario_files
 from jobs.settle import outcome, settle
-from jobs.stored import Brought, bring_up_to_date, stored_outcome
-from rules.calendar import BEGINNING
-from rules.facts import read_facts, views
+from jobs.stored import stored_outcome
+from rules.facts import read_facts
 from rules.program import Program, load_program
-from rules.records import RECORDS
 from sync.bulk import is_sqlite
-from sync.fact_rows import FactWriter, Source
 from sync.store import Store
-from sync.tables import micros
+from tests.jobs.stored_days import LISTS, bring, learned, live_through
 from tests.sync.conftest import fresh_postgres, postgres_url
 
 __all__ = ["postgres_url"]  # a fixture of these tests too
-
-LISTS = ("claims", "tiers", "entries", "statements", "support", "tasks")
-OLDEST = datetime(1990, 1, 1, tzinfo=UTC)
-LATE = datetime(2100, 1, 1, tzinfo=UTC)
 
 
 # One or two of each kind of movement in the ledger; all scenarios run on SQLite.
@@ -80,41 +73,6 @@ def program_named(name: str) -> Program:
     return load_program(name)
 
 
-def learned(scenario: Scenario, program: Program) -> list[tuple[datetime, dict[str, Any]]]:
-    """The scenario's record versions with the instant at which each becomes known, in that order."""
-    facts, _ = read_facts([orjson.dumps(row) for row in scenario.records], file=scenario.name)
-    found = []
-    by_line = dict(enumerate(scenario.records, 1))
-    for kind in RECORDS:
-        for versions in facts.of(kind).values():
-            for version in versions:
-                at = version.known_at
-                if at is None:
-                    at = views(versions, program.calendar, LATE)[0].at
-                    known_by = RECORDS[kind].known_by
-                    at = OLDEST if known_by is None or at == BEGINNING else at
-                body = {key: value for key, value in by_line[version.line].items() if key != "known_at"}
-                found.append((max(at, OLDEST), body))
-    return sorted(found, key=lambda each: each[0])
-
-
-def put(store: Store, at: datetime, body: dict[str, Any], run: int) -> None:
-    if not body.get("deleted"):
-        store.put_facts([body], known_at=at, run_id=run)
-        return
-    with store.transaction(durable=False) as db:
-        writer = FactWriter(db, run)
-        writer.prepare({(body["type"], body["id"])})
-        writer.withdraw((body["type"], body["id"]), Source(None, None, None, micros(at), micros(at)))
-        writer.flush()
-
-
-def bring(store: Store, program: Program, day: date) -> Brought:
-    now = program.calendar.end_of(day) - timedelta(microseconds=1)
-    with store.transaction(durable=False) as db:
-        return bring_up_to_date(db, program, now)
-
-
 @pytest.mark.parametrize("how", ["every_day", "once"])
 @pytest.mark.parametrize(("book", "path"), databases(), indirect=["book"])
 def test_the_stored_outcome_is_the_settled_one(path: Path, how: str, book: Store) -> None:
@@ -125,9 +83,8 @@ def test_the_stored_outcome_is_the_settled_one(path: Path, how: str, book: Store
     if rejected:
         pytest.skip("records that are refused never reach the store")
     expected = outcome(settle([program], facts, step.as_of), step.as_of)
-    run = book.start_run("test", None, at=OLDEST)
     end = program.calendar.end_of(step.as_of)
-    coming = [(at, body) for at, body in learned(scenario, program) if at < end]
+    coming = [(at, body) for at, body in learned(scenario.records, program) if at < end]
     days = (
         sorted({program.calendar.date_of(at) for at, _ in coming} | {step.as_of})
         if how == "every_day"
@@ -139,11 +96,7 @@ def test_the_stored_outcome_is_the_settled_one(path: Path, how: str, book: Store
         while day <= step.as_of:
             days.append(day)
             day = (day + timedelta(days=32)).replace(day=1)
-    for day in sorted(set(days)):
-        limit = program.calendar.end_of(day)
-        while coming and coming[0][0] < limit:
-            put(book, *coming.pop(0), run)
-        bring(book, program, day)
+    live_through(book, program, coming, days)
     again = bring(book, program, step.as_of)
     assert (again.new_entries, again.statements_cut) == (0, ())
     with book.reading() as db:
@@ -157,10 +110,7 @@ def test_the_stored_outcome_is_the_settled_one(path: Path, how: str, book: Store
 def test_a_changed_byte_in_the_journal_is_found(book: Store) -> None:
     scenario = load_scenario(next(path for path in scenario_files() if path.stem == "nt_16_partner_invoice_exact"))
     program = program_named(scenario.program)
-    run = book.start_run("test", None, at=OLDEST)
-    for at, body in learned(scenario, program):
-        put(book, at, body, run)
-    bring(book, program, scenario.steps[-1].as_of)
+    live_through(book, program, learned(scenario.records, program), [scenario.steps[-1].as_of])
     whole = verify(book)
     assert whole["ok"]
     assert whole["rows"] > 3

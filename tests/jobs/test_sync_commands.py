@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.jobs.sync_world import Killable, Office, killable, office
+from tests.jobs.sync_world import Killable, Office, Ran, killable, office
 
 
 @pytest.fixture(scope="module")
@@ -153,6 +153,33 @@ def test_a_rejected_write_waits_for_a_person_and_goes_through_once_the_rule_is_l
     assert crm.get("Lead", lead)["Referral_Status__c"] == "won"
     assert child.referee(place, "dead-letters", "list", "--json").json == []
     assert place.doubled() == 0
+
+
+def test_a_rejected_write_is_edited_by_a_named_person_and_goes_through(place: Office, child: Killable) -> None:
+    crm, lead = place.world.crm, place.world.ids["lead Harbour by Northline"]
+    crm.rules.validations.append(
+        ("Lead", lambda row: "Too early" if row["Id"] == lead and row.get("Referral_Status__c") == "won" else None)
+    )
+    place.later(minutes=30)
+    child.referee(place, "sync")
+    (letter,) = child.referee(place, "dead-letters", "list", "--json").json
+    assert letter["fields"]["Referral_Status__c"] == "won"
+
+    def edit(*arguments: str) -> Ran:
+        return child.referee(place, "dead-letters", "edit", *arguments)
+
+    wrong = edit("nothing-like-it", "--set", "Referral_Status__c=active", "--by", "Mara Lind")
+    assert wrong.code == 2 and f"allowed: {letter['number']} ({lead})" in wrong.err
+    wrong = edit(lead, "--set", "Referral_Statu__c=active", "--by", "Mara Lind")
+    assert wrong.code == 2 and "one of" in wrong.err and "Referral_Status__c" in wrong.err
+    assert edit(lead, "--set", "Referral_Status__c=active", "--by", " ").code == 2
+    edited = edit(lead, "--set", "Referral_Status__c=active", "--by", "Mara Lind", "--json").json
+    assert edited["fields"]["Referral_Status__c"] == "active" and edited["edited_by"] == "Mara Lind"
+    child.referee(place, "apply")
+    assert crm.get("Lead", lead)["Referral_Status__c"] == "active"
+    (letter,) = child.referee(place, "dead-letters", "list", "--json").json  # the mapping still wants the other value
+    assert child.referee(place, "dead-letters", "release", "--kind", "date").code == 2
+    assert child.referee(place, "dead-letters", "release", "--kind", "data", "--json").json == {"revived": 1}
 
 
 def test_a_login_that_is_refused_is_said_with_what_to_do_and_ends_in_1(place: Office, child: Killable) -> None:

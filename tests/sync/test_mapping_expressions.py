@@ -100,3 +100,17 @@ def test_any_values_give_a_value_or_a_refusal(source: str, a: Any, b: Any, c: An
         value(source, a=a, b=b, c=c)
     except Refused as error:
         assert error.allowed
+
+
+HOSTILE = st.text(st.sampled_from("ab'\"\\|&!()?:+.\n\u2019 ${}"), max_size=25) | st.text(max_size=25)
+
+
+@settings(deadline=None)
+@given(HOSTILE, HOSTILE)
+def test_a_value_is_never_read_as_a_part_of_the_expression(a: str, b: str) -> None:
+    """What a field holds is compared, searched and copied as text; no value makes the condition say something else."""
+    assert value("a", a=a) == a
+    assert value("a == b", a=a, b=b) == (a == b)
+    assert value("a == 'won' || b == 'won'", a=a, b=b) == ("won" in (a, b))
+    assert value("a.contains(b) ? 'in' : 'out'", a=a, b=b) == ("in" if b in a else "out")
+    assert value("a + b", a=a, b=b) == a + b

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Connection
 
-from connectors.base import Change, Written
+from connectors.base import Change, Description, Field, Written
 from connectors.errors import (
     AnswerLost,
     ConnectorError,
@@ -25,6 +25,7 @@ from sync.dead_letters import failure_of
 from sync.delivery import Delivered, Pace
 from sync.outbox import NotADeadLetter, Outbox, PlanRefused
 from sync.plan import Plan, make_plan
+from sync.plan_items import shape_of
 from sync.store import Store
 from sync.write_maps import Desired
 from tests.sync.filed_system import FiledSystem
@@ -357,3 +358,75 @@ def test_a_write_without_an_outcome_gives_way_to_a_newer_one(desk: Desk) -> None
     assert desk.apply().done == 1
     assert desk.outbox.counts("crm") == {"done": 1, "superseded": 1}
     assert desk.held() == {"a": {"F": "2"}} and len(desk.system.journal) == 1
+
+
+@pytest.mark.parametrize("code", ["INSUFFICIENT_ACCESS_OR_READONLY", "CANNOT_FIND_PARENT_REFERENCE"])
+def test_a_cause_that_was_mended_there_lets_all_its_dead_letters_go(desk: Desk, code: str) -> None:
+    mended = False
+    desk.system.fault = lambda change: None if mended else RecordRejected("no", code=code)
+    desk.enqueue(*(wanted(key, F="1") for key in "abc"))
+    assert desk.apply().dead == 3
+    tried = desk.system.calls
+    for _ in range(4):  # within a day nothing is tried
+        desk.now += timedelta(hours=5)
+        assert desk.apply().calls == 0
+    for _ in range(3):  # then one of them a day
+        desk.now += timedelta(days=1)
+        delivered = desk.apply()
+        assert (delivered.dead, delivered.done, delivered.calls) == (1, 0, 1)
+        assert desk.apply().calls == 0
+    mended = True
+    desk.now += timedelta(days=1)
+    assert desk.apply().done == 3
+    assert sorted(desk.held()) == list("abc") and desk.outbox.dead_letters("crm") == [] and tried > 0
+
+
+def test_values_that_are_not_accepted_are_not_tried_again_however_long(desk: Desk) -> None:
+    desk.system.fault = lambda change: "rejected"
+    desk.enqueue(wanted("a", F="bad"))
+    desk.apply()
+    desk.now += timedelta(days=400)
+    assert desk.apply().calls == 0
+
+
+def test_a_probe_lets_only_those_go_that_failed_as_it_did(desk: Desk) -> None:
+    codes = {"a": "INSUFFICIENT_ACCESS", "b": "INSUFFICIENT_ACCESS", "c": "FIELD_CUSTOM_VALIDATION_EXCEPTION"}
+    desk.system.fault = lambda change: RecordRejected("no", code=codes[change.key]) if change.key in codes else None
+    desk.enqueue(*(wanted(key, F="1") for key in "abc"))
+    desk.apply()
+    del codes["a"], codes["b"]
+    desk.now += timedelta(days=1)
+    assert desk.apply().done == 2
+    assert [letter.ref.key for letter in desk.outbox.dead_letters("crm")] == ["c"]
+
+
+@given(before=st.integers(1, 80), after=st.integers(1, 80), writable=st.booleans())
+def test_a_field_that_is_described_anew_lets_a_rejected_write_be_planned_again(
+    before: int, after: int, writable: bool
+) -> None:
+    """The description is compared for the fields of the write only; another field's change releases nothing."""
+
+    def described(length: int, other: int) -> Description:
+        fields = {
+            "F": Field("F", "F", "string", length=length, creatable=True, updatable=True),
+            "G": Field("G", "G", "string", length=other, updatable=writable),
+        }
+        return Description("Commission__c", "Commission", fields)
+
+    shape = shape_of(described(before, 1), ["F"])
+    assert (shape_of(described(after, 2), ["F"]) == shape) == (before == after)
+
+
+def test_a_permission_that_is_seen_there_releases_at_once(desk: Desk) -> None:
+    def described(length: int) -> dict[str, Description | None]:
+        fields = {name: Field(name, name, "string", length=length) for name in ("F", "Key__c")}
+        return {"Commission__c": Description("Commission__c", "Commission", fields)}
+
+    desk.system.fault = lambda change: "rejected"
+    desk.enqueue(wanted("a", F="long"), descriptions=described(2))
+    desk.apply()
+    assert desk.plan(wanted("a", F="long"), descriptions=described(2)).empty
+    desk.system.fault = lambda change: None
+    result = desk.enqueue(wanted("a", F="long"), descriptions=described(9))
+    assert (result.queued, result.superseded) == (1, 1)
+    assert desk.apply().done == 1 and desk.outbox.dead_letters("crm") == []

@@ -68,7 +68,7 @@ class World:
     ) -> PullResult:
         run_id = store.start_run("pull", "erp", at=self.at)
         mapping = mapping or load_mapping("mapping.yaml", MAPPING)
-        return pull(
+        result = pull(
             store,
             "erp",
             reader or self.reader,
@@ -77,6 +77,8 @@ class World:
             run_id=run_id,
             **options,
         )
+        store.finish_run(run_id, result.state, result.counts(), at=self.at)
+        return result
 
 
 @pytest.fixture
@@ -334,6 +336,9 @@ def test_an_unusual_share_of_deletions_is_not_believed_until_a_person_says_so(
     world.wait(minutes=10)
     result = world.pull(store, limits=limits, allow="Mara Lind")
     assert (result.state, result.refused, store.live(stream)) == ("ok", [], 60)
+    world.system.delete("Customer", ids[-1])
+    world.wait(minutes=10)
+    assert world.pull(store, limits=limits).state == "ok", "what was allowed counts no more"
 
 
 def test_few_deletions_and_those_of_records_never_seen_are_believed(world: World, store: Store) -> None:

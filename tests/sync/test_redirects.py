@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import orjson
 
+from connectors.base import Record
 from sync import tables
-from sync.redirects import follow_redirects, surviving
+from sync.mapping import Mapping, load_mapping
+from sync.redirects import follow_redirects, restore_unmerged, surviving
 from sync.store import Store
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
@@ -44,3 +47,55 @@ def test_two_accounts_that_were_merged_into_each_other_are_left_alone(store: Sto
     redirect(store, "a2", "a1")
     with store.reading() as db:
         assert surviving(db) == {}
+
+
+CRM = load_mapping(
+    "crm.yaml",
+    "system: memory\nobjects:\n- {object: Account, record: account, fields: {name: {field: Name, required: true}}}",
+)
+ERP = load_mapping(
+    "erp.yaml", "system: memory\nobjects:\n- {object: Person, record: contact, fields: {account: Account, name: Name}}"
+)
+
+
+def landed(store: Store, connection: str, mapping: Mapping, *records: Record) -> None:
+    """Records as a pull lands them."""
+    run = store.start_run("pull", connection, at=START)
+    for record in records:
+        stream = store.stream(connection, record.kind)
+        store.take(stream, [record], mapping.object(record.kind).facts, seen_at=START, run_id=run)
+
+
+def account_of(store: Store, contact: str) -> str:
+    return str([fact for fact in store.facts(types=["contact"]) if fact["id"] == contact][-1]["account"])
+
+
+def follow(store: Store, **mappings: Mapping) -> int:
+    back = restore_unmerged(store, mappings, at=START, run_id=1)
+    with store.transaction() as db:
+        follow_redirects(db, at=START, run_id=1)
+    return back
+
+
+def test_a_merge_that_is_taken_back_gives_each_account_its_own_again(store: Store) -> None:
+    """a1 into a2 into a3; then a1 is undeleted, while a2 stays merged."""
+    there = {name: Record("Account", name, "1", {"Name": name}) for name in ("a1", "a2", "a3")}
+    landed(store, "crm", CRM, *there.values())
+    landed(store, "erp", ERP, *(Record("Person", f"p{n}", "1", {"Name": "Ann", "Account": f"a{n}"}) for n in (1, 2, 3)))
+    landed(store, "crm", CRM, *(replace(there[f"a{n}"], deleted=True, merged_into=f"a{n + 1}") for n in (1, 2)))
+    assert follow(store, crm=CRM, erp=ERP) == 0
+    assert [account_of(store, f"p{n}") for n in (1, 2, 3)] == ["a3", "a3", "a3"]
+
+    landed(store, "crm", CRM, replace(there["a1"], version="3"))
+    assert store.redirects("crm", "Account") == {"a2": "a3"}
+    assert follow(store, crm=CRM) == 0, "it waits for the mapping of the other system"
+    assert account_of(store, "p1") == "a3"
+    assert follow(store, crm=CRM, erp=ERP) > 0
+    assert [account_of(store, f"p{n}") for n in (1, 2, 3)] == ["a1", "a3", "a3"]
+    versions = len(list(store.facts(types=["contact"])))
+    assert follow(store, crm=CRM, erp=ERP) == 0
+    assert len(list(store.facts(types=["contact"]))) == versions, "done once"
+
+    landed(store, "crm", CRM, replace(there["a1"], version="4", deleted=True, merged_into="a3"))
+    follow(store, crm=CRM, erp=ERP)
+    assert [account_of(store, f"p{n}") for n in (1, 2, 3)] == ["a3", "a3", "a3"], "merged once more"

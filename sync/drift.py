@@ -1,0 +1,262 @@
+"""Drift: what a system says of itself now, beside what it said when a mapping first read it.
+
+A field that vanished, was hidden from us or became another type is *paused*: it is not asked for any more, records that
+we hold keep its last value, and new records that would need it wait. Everything else goes on. When it is back, the object
+is read once more, so that nothing is missing. Picklist values are compared in both directions, and only told.
+
+A field that was never described (a misspelled one) is no drift: the read says what is wrong with it, as before.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+from sqlalchemy import Connection, select
+
+from connectors.base import Describer, Description, Field, Query, Record
+from sync import tables
+from sync.drift_tables import described_field
+from sync.landing import Lookups, Mapped
+from sync.mapping_check import unfit
+from sync.object_maps import Mapped as MappedRecord
+from sync.object_maps import ObjectMap, Reject
+from sync.raw_rows import Use
+from sync.store import Store
+from sync.write_maps import WriteMap
+
+Kind = Literal["vanished", "retyped", "back", "new value", "lost value"]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One thing that is not as it was: where, what, and what it means for us."""
+
+    object: str
+    field: str
+    kind: Kind
+    found: str
+    means: str
+
+    @property
+    def pauses(self) -> bool:
+        """Whether the field is not used until it is as it was, or the mapping says something else."""
+        return self.kind in ("vanished", "retyped")
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """All changes of one connection. ``paused``: fields that are not read, by object, with the reason; ``hidden``:
+    objects that the connection does not see any more."""
+
+    changes: tuple[Change, ...] = ()
+    paused: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    hidden: frozenset[str] = frozenset()
+
+    def to_plain(self) -> list[dict[str, str]]:
+        """As JSON values."""
+        return [
+            {"object": c.object, "field": c.field, "kind": c.kind, "found": c.found, "means": c.means}
+            for c in self.changes
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A field as it was first described."""
+
+    type: str
+    values: tuple[str, ...]
+    paused_because: str | None
+
+
+def watch(
+    store: Store,
+    connection: str,
+    describer: Describer,
+    reads: Sequence[ObjectMap],
+    writes: Sequence[WriteMap],
+    *,
+    at: datetime,
+) -> Drift:
+    """Compare the described fields that the mapping uses with how they were first described, and keep the outcome.
+
+    Fields that are back make their object be read once more. Raises: ``ConnectorError`` kinds.
+    """
+    kinds = dict.fromkeys([*(plan.kind for plan in reads), *(part.object for part in writes)])
+    seen = {kind: describer.describe(kind) for kind in kinds}
+    with store.transaction() as db:
+        known = _known(db, connection)
+        changes = [change for plan in reads for change in _of_reads(plan, seen[plan.kind], known)]
+        changes += [change for part in writes for change in _of_writes(part, seen[part.object], known)]
+        changes = list({(change.object, change.field, change.kind): change for change in changes}.values())
+        paused = {(change.object, change.field): change for change in changes if change.pauses}
+        _remember(db, connection, reads, writes, seen, known)
+        for (kind, name), was in known.items():
+            change = paused.get((kind, name))
+            because = f"{change.kind}: {change.found}" if change else None
+            if because == was.paused_because:
+                continue
+            _pause(db, connection, kind, name, because, at)
+            if because is None:
+                changes.append(Change(kind, name, "back", "as it was", "the object is read once more"))
+                _read_again(db, connection, kind)
+    by_object: dict[str, dict[str, str]] = {}
+    for (kind, name), change in paused.items():
+        by_object.setdefault(kind, {})[name] = f"{change.kind}: {change.found}"
+    hidden = frozenset(kind for kind, found in seen.items() if found is None and kind in by_object)
+    return Drift(tuple(changes), by_object, hidden)
+
+
+def paused_fields(store: Store, connection: str) -> dict[str, dict[str, str]]:
+    """Fields that are paused, by object, with the reason: for when the system cannot be asked."""
+    d = described_field.c
+    with store.reading() as db:
+        query = select(d.object, d.field, d.paused_because).where(
+            d.connection == connection, d.paused_because.is_not(None)
+        )
+        found: dict[str, dict[str, str]] = {}
+        for row in db.execute(query):
+            found.setdefault(row.object, {})[row.field] = row.paused_because
+        return found
+
+
+class PausedMap:
+    """An object's map without its paused fields: they are not asked for, and records that need one and lack it wait."""
+
+    def __init__(self, plan: ObjectMap, paused: Mapping[str, str]) -> None:
+        self._plan, self._paused = plan, paused
+        self._needed = {use.path: use.target for use in plan.uses if use.path in paused and use.shape.kind != "any"}
+        self.kind, self.hash, self.query_hash = plan.kind, plan.hash, plan.query_hash
+        names = tuple(name for name in plan.query.fields if name not in paused)
+        self.query = Query(plan.query.kind, names, plan.query.where)
+
+    def carried(self, record: Record, last: Mapping[str, Any] | None) -> Record:
+        """The record with the last known values of the fields that were not asked for."""
+        if record.deleted or last is None:
+            return record
+        kept = {name: last[name] for name in self._paused if name in last}
+        fresh = {**kept, **record.fields}
+        fields = {name: fresh[name] for name in (*last, *fresh) if name in fresh}  # in the order in which they are held
+        return Record(
+            record.kind, record.external_id, record.version, fields, record.deleted, record.merged_into,
+            record.created_at, record.modified_at,
+        )  # fmt: skip
+
+    def facts(self, records: Sequence[Record], lookups: Lookups) -> Sequence[Mapped]:
+        """Facts as the whole map makes them; a record that never had a paused field waits."""
+        whole = iter(self._plan.facts([one for one in records if self._lacks(one) is None], lookups))
+        return [next(whole) if (name := self._lacks(one)) is None else self._waits(one, name) for one in records]
+
+    def _lacks(self, record: Record) -> str | None:
+        if record.deleted:
+            return None
+        return next((name for name in self._needed if name not in record.fields), None)
+
+    def _waits(self, record: Record, name: str) -> Mapped:
+        allowed = (
+            f"{name}, as it was: {self._paused[name]}. Mend it there or in the mapping; this record is then read again"
+        )
+        return MappedRecord(record.external_id, (), Reject("missing", self._needed[name], "nothing", allowed))
+
+
+def _of_reads(plan: ObjectMap, seen: Description | None, known: Mapping[tuple[str, str], _Known]) -> Iterator[Change]:
+    for use in plan.uses:
+        was = known.get((plan.kind, use.path))
+        if was is None:
+            continue
+        now = seen.fields.get(use.path) if seen is not None else None
+        if now is None or not now.readable:
+            means = "not read: records keep its last value, new ones that need it wait"
+            yield Change(plan.kind, use.path, "vanished", "the connection does not see it any more", means)
+        elif now.type != was.type and use.target and unfit(use, now):
+            means = f"not read: {use.target} cannot be made of it; records keep its last value, new ones wait"
+            yield Change(plan.kind, use.path, "retyped", f"{now.type}, was {was.type}", means)
+        else:
+            yield from _picked(plan.kind, use, now, was)
+
+
+def _picked(kind: str, use: Use, now: Field, was: _Known) -> Iterator[Change]:
+    if not use.values or not now.values:
+        return
+    if new := [value for value in now.values if value not in was.values and value not in use.values and use.strict]:
+        yield Change(kind, use.path, "new value", ", ".join(new), "records with it wait; translate it in `values`")
+    if lost := [word for word in use.values if word in was.values and word not in now.values]:
+        yield Change(
+            kind, use.path, "lost value", ", ".join(lost), "`values` translates it, and it is not active any more"
+        )
+
+
+def _of_writes(part: WriteMap, seen: Description | None, known: Mapping[tuple[str, str], _Known]) -> Iterator[Change]:
+    for target in part.fields:
+        was = known.get((part.object, target.name))
+        if was is None:
+            continue
+        now = seen.fields.get(target.name) if seen is not None else None
+        if now is None:
+            yield Change(
+                part.object,
+                target.name,
+                "vanished",
+                "the connection does not see it any more",
+                "its writes are blocked",
+            )
+            continue
+        given = target.values if target.constant is None else (target.constant,)
+        lost = [str(value) for value in given if str(value) in was.values and str(value) not in now.values]
+        if lost:
+            yield Change(
+                part.object, target.name, "lost value", ", ".join(lost), "we write it, and it is not active any more"
+            )
+
+
+def _used(reads: Sequence[ObjectMap], writes: Sequence[WriteMap]) -> Iterable[tuple[str, str]]:
+    yield from ((plan.kind, use.path) for plan in reads for use in plan.uses if use.path)
+    yield from ((part.object, target.name) for part in writes for target in part.fields)
+
+
+def _known(db: Connection, connection: str) -> dict[tuple[str, str], _Known]:
+    rows = db.execute(select(described_field).where(described_field.c.connection == connection))
+    return {(row.object, row.field): _Known(row.type, tuple(json.loads(row.picks)), row.paused_because) for row in rows}
+
+
+def _remember(
+    db: Connection,
+    connection: str,
+    reads: Sequence[ObjectMap],
+    writes: Sequence[WriteMap],
+    seen: Mapping[str, Description | None],
+    known: Mapping[tuple[str, str], _Known],
+) -> None:
+    """Keep the fields that are described for the first time. Paths into related objects and lists are not described."""
+    new: dict[tuple[str, str], Field] = {}
+    for kind, name in _used(reads, writes):
+        description = seen[kind]
+        found = description.fields.get(name) if description is not None else None
+        if found is not None and found.readable and "." not in name and (kind, name) not in known:
+            new[kind, name] = found
+    if new:
+        db.execute(
+            described_field.insert(),
+            [
+                {"connection": connection, "object": kind, "field": name, "type": found.type,
+                 "picks": json.dumps(found.values)}
+                for (kind, name), found in new.items()
+            ],
+        )  # fmt: skip
+
+
+def _pause(db: Connection, connection: str, kind: str, name: str, because: str | None, at: datetime) -> None:
+    d = described_field
+    mine = (d.c.connection == connection) & (d.c.object == kind) & (d.c.field == name)
+    values = {"paused_because": because, "paused_at": None if because is None else at}
+    db.execute(d.update().where(mine).values(values))
+
+
+def _read_again(db: Connection, connection: str, kind: str) -> None:
+    """Ask for a backfill: what is read of the object is not known any more."""
+    s = tables.stream
+    db.execute(s.update().where(s.c.connection == connection, s.c.kind == kind).values(query_hash=None))

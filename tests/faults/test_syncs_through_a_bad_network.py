@@ -1,0 +1,120 @@
+"""Whole syncs through a proxy that does to requests and answers what networks do: every promise, counted.
+
+python -m pytest -s tests/faults/test_syncs_through_a_bad_network.py       # -s prints the figures
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobs.config import load_settings
+from tests.faults.proxy import TROUBLES, FaultProxy, Trouble
+from tests.jobs.sync_world import Office, office, write_settings
+from tests.jobs.test_sync_faults import standing
+
+SHARE = 0.3
+"""Of all requests, so many meet trouble."""
+OUTAGE = (10, 30)
+"""Before that, so many writes in a row do: more than a connection tries, so that outcomes are left open."""
+
+
+@contextmanager
+def through(place: Office, kinds: tuple[Trouble, ...], chance: random.Random) -> Iterator[list[FaultProxy]]:
+    """Put a proxy in front of both systems."""
+
+    left = chance.randint(*OUTAGE)
+
+    def choose(line: str) -> Trouble | None:
+        nonlocal left
+        writes = not line.startswith("GET ") and not any(part in line for part in ("/oauth2/", "/suiteql"))
+        left -= writes
+        return chance.choice(kinds) if (writes and left >= 0) or chance.random() < SHARE else None
+
+    crm, erp = place.world.crm, place.world.erp
+    ports = [int(system.url.rpartition(":")[2]) for system in (crm, erp)]
+    with FaultProxy(ports[0], choose) as one, FaultProxy(ports[1], choose) as other:
+        for system, address in ((crm, one.url), (erp, other.url)):
+            system.public_url = address
+        write_settings(place, {})
+        place.here.settings = load_settings(place.config)
+        yield [one, other]
+        for proxy, system in ((one, crm), (other, erp)):
+            proxy.deliver_late()
+            system.public_url = None
+    write_settings(place, {})
+    place.here.settings = load_settings(place.config)
+
+
+@pytest.fixture(scope="module")
+def calm(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What stands after the same story without any trouble."""
+    with office(tmp_path_factory.mktemp("calm")) as place:
+        place.morning(24)
+        assert place.sync().failed == []
+        return standing(place)
+
+
+def violations(place: Office, calm: dict[str, Any]) -> Counter[str]:
+    """What of our promises does not hold after a run, counted."""
+    found = standing(place)
+    broken = Counter({f"{name} differ from the calm run": found[name] != calm[name] for name in calm})
+    for system in (place.world.crm, place.world.erp):
+        broken["records made twice"] += sum(count - 1 for count in system.journal.count_by_key().values())
+    broken["records refused"] += len(place.here.store.quarantine())
+    broken["writes left waiting"] += place.waiting()
+    before = sum(len(system.journal.writes()) for system in (place.world.crm, place.world.erp))
+    for _ in range(2):
+        place.later(minutes=30)
+        broken["syncs that fail on a good network"] += len(place.sync().failed)
+    broken["writes that our own writes start"] += (
+        sum(len(system.journal.writes()) for system in (place.world.crm, place.world.erp)) - before
+    )
+    return +broken
+
+
+RUNS: list[tuple[tuple[Trouble, ...], int]] = [(("lose",), 1), (("late",), 1), (TROUBLES, 1)]
+LONG: list[tuple[tuple[Trouble, ...], int]] = [
+    *(((kind,), seed) for kind in TROUBLES for seed in (1, 2, 3) if ((kind,), seed) not in RUNS),
+    *((TROUBLES, seed) for seed in range(2, 9)),
+]
+
+
+@pytest.mark.parametrize(
+    ("kinds", "seed"),
+    [*RUNS, *(pytest.param(*run, marks=pytest.mark.slow) for run in LONG)],
+    ids=lambda value: ("all" if len(value) > 1 else value[0]) if isinstance(value, tuple) else str(value),
+)
+def test_a_sync_over_a_bad_network_ends_as_over_a_good_one(
+    tmp_path: Path, calm: dict[str, Any], kinds: tuple[Trouble, ...], seed: int
+) -> None:
+    with office(tmp_path) as place:
+        place.morning(24)
+        syncs = 0
+        with through(place, kinds, random.Random(seed)) as proxies:
+            whole, settled = False, 0
+            while not whole:
+                syncs += 1
+                ran = place.sync()
+                settled += sum(each.settled for some in ran.written.values() for each in some)
+                whole = ran.failed == [] and place.waiting() == 0
+                assert whole or syncs < 20, "never whole"
+                place.later(minutes=15)
+            hit = sum((proxy.hit for proxy in proxies), Counter())
+        place.later(minutes=30)
+        assert place.sync().failed == []
+        broken = violations(place, calm)
+    requests, trouble = hit.total(), hit.total() - hit["none"]
+    name = "all kinds" if len(kinds) > 1 else kinds[0]
+    print(
+        f"\n{name}, seed {seed}: {trouble} of {requests} requests in trouble, {settled} writes settled by reading back, "
+        f"{syncs} syncs, {broken.total()} violations"
+    )
+    assert trouble > 0
+    assert broken == {}

@@ -1,0 +1,72 @@
+"""A stored book as the days go by: facts are put into a store as they become known, and a program is brought up to date."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import orjson
+
+from jobs.stored import Brought, bring_up_to_date
+from rules.calendar import BEGINNING
+from rules.facts import read_facts, views
+from rules.program import Program
+from rules.records import RECORDS
+from sync.fact_rows import FactWriter, Source
+from sync.store import Store
+from sync.tables import micros
+
+LISTS = ("claims", "tiers", "entries", "statements", "support", "tasks")
+OLDEST = datetime(1990, 1, 1, tzinfo=UTC)
+LATE = datetime(2100, 1, 1, tzinfo=UTC)
+
+Learned = list[tuple[datetime, dict[str, Any]]]
+
+
+def learned(records: Sequence[dict[str, Any]], program: Program) -> Learned:
+    """The record versions with the instant at which each becomes known, in that order."""
+    facts, _ = read_facts([orjson.dumps(row) for row in records], file="records")
+    found = []
+    by_line = dict(enumerate(records, 1))
+    for kind in RECORDS:
+        for versions in facts.of(kind).values():
+            for version in versions:
+                at = version.known_at
+                if at is None:
+                    at = views(versions, program.calendar, LATE)[0].at
+                    known_by = RECORDS[kind].known_by
+                    at = OLDEST if known_by is None or at == BEGINNING else at
+                body = {key: value for key, value in by_line[version.line].items() if key != "known_at"}
+                found.append((max(at, OLDEST), body))
+    return sorted(found, key=lambda each: each[0])
+
+
+def put(store: Store, at: datetime, body: dict[str, Any], run: int) -> None:
+    """Put one version of a fact, or its withdrawal, into the store."""
+    if not body.get("deleted"):
+        store.put_facts([body], known_at=at, run_id=run)
+        return
+    with store.transaction(durable=False) as db:
+        writer = FactWriter(db, run)
+        writer.prepare({(body["type"], body["id"])})
+        writer.withdraw((body["type"], body["id"]), Source(None, None, None, micros(at), micros(at)))
+        writer.flush()
+
+
+def bring(store: Store, program: Program, day: date) -> Brought:
+    """Bring a program up to date as of the end of a day."""
+    now = program.calendar.end_of(day) - timedelta(microseconds=1)
+    with store.transaction(durable=False) as db:
+        return bring_up_to_date(db, program, now)
+
+
+def live_through(store: Store, program: Program, coming: Learned, days: Iterable[date]) -> None:
+    """Learn what there is to learn by each of these days, and bring the book up to date on each."""
+    run = store.start_run("test", None, at=OLDEST)
+    waiting = list(coming)
+    for day in sorted(set(days)):
+        limit = program.calendar.end_of(day)
+        while waiting and waiting[0][0] < limit:
+            put(store, *waiting.pop(0), run)
+        bring(store, program, day)

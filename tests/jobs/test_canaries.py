@@ -1,0 +1,155 @@
+"""Canaries: secrets put into every place they can come from, and looked for in every place that is kept or shown."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from cryptography.fernet import Fernet
+from hypothesis import given
+from hypothesis import strategies as st
+from ruamel.yaml import YAML
+
+from connectors.hubspot.simulator import HubSpotSimulator
+from connectors.simulation import Faults, SimRequest
+from jobs.logs import MASK, Masking
+from tests.jobs.sync_world import Killable, Ran, killable
+
+KEY = Fernet.generate_key().decode()
+IN_SETTINGS = "canary-in-the-settings-file"
+CLIENT_SECRET = "canary-in-the-environment"
+REFRESH_TOKEN = "canary-refresh-token"
+ERROR_BODY = "canary-in-an-error-body"
+RECORD_FIELD = "Canary Field Ltd"
+ACCESS_TOKEN = "SIMULATED."
+SECRETS = (KEY, IN_SETTINGS, CLIENT_SECRET, REFRESH_TOKEN, ERROR_BODY, ACCESS_TOKEN)
+COMMANDS = (
+    ("check", "--json"), ("sync", "--json", "--allow", "Mara Lind"), ("plan", "--json"), ("status", "--json"), ("doctor", "--json"),
+    ("dead-letters", "list", "--json"), ("secrets", "status", "--json"), ("secrets", "rotate", "--json"), ("plan",),
+)  # fmt: skip
+
+
+@dataclass
+class Place:
+    """A portal, an installation beside it, and everything that its commands have printed."""
+
+    folder: Path
+    portal: HubSpotSimulator
+    child: Killable
+    moment: datetime = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+
+    def run(self, *arguments: str) -> Ran:
+        """Run a command and let half an hour pass."""
+        world = SimpleNamespace(config=self.folder / "referee.yaml", folder=self.folder, world=self)
+        ran = self.child.referee(world, *arguments)  # type: ignore[arg-type]
+        self.moment += timedelta(minutes=35)
+        return ran
+
+    def write_settings(self, **settings: Any) -> None:
+        login = {
+            "auth": "oauth", "client_id": "client-of-tests", "client_secret": "${HUBSPOT_CLIENT_SECRET}",
+            "refresh_token": "${file:refresh-token}", "url": self.portal.url, "allow_loopback": True, **settings,
+        }  # fmt: skip
+        body = {
+            "programs": ["next-technik"], "log": {"level": "debug", "format": "json"},
+            "connections": {"crm": {"system": "hubspot", "settings": login}},
+        }  # fmt: skip
+        with (self.folder / "referee.yaml").open("w", encoding="utf-8") as out:
+            YAML().dump(body, out)
+
+    def kept(self) -> str:
+        """A dump of the database, and its files byte for byte: raw records, facts, outbox, runs, sealed tokens."""
+        with sqlite3.connect(self.folder / "referee.db") as database:
+            dump = "\n".join(database.iterdump())
+        return dump + "".join(path.read_bytes().decode("latin-1") for path in self.folder.glob("referee.db*"))
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    with killable() as child:
+        made = Place(tmp_path, HubSpotSimulator(now=lambda: made.moment), child)
+        with made.portal as portal:
+            portal.limits.burst = portal.limits.searches = None
+            portal.seed(5, 20)
+            portal.insert("companies", {"name": RECORD_FIELD, "domain": "canary.example"})
+            portal.logins.rotates = True
+            portal.logins.apps = {"client-of-tests": CLIENT_SECRET}
+            portal.logins.refresh_tokens = {REFRESH_TOKEN: "client-of-tests"}
+            made.moment += timedelta(hours=1)
+            (tmp_path / ".env").write_text(f"HUBSPOT_CLIENT_SECRET={CLIENT_SECRET}\nREFEREE_SECRET_KEYS={KEY}\n")
+            (tmp_path / "refresh-token").write_text(REFRESH_TOKEN + "\n")
+            made.write_settings()
+            yield made
+
+
+def found(texts: dict[str, str], canaries: tuple[str, ...]) -> list[tuple[str, str]]:
+    return [(where, canary) for where, text in texts.items() for canary in canaries if canary in text]
+
+
+def test_no_canary_is_printed_logged_or_kept(place: Place) -> None:
+    said: dict[str, str] = {}
+
+    def ran(*arguments: str) -> Ran:
+        one = place.run(*arguments)
+        name = f"{len(said)}: {' '.join(arguments)}"
+        said[f"{name}: out"], said[f"{name}: err"] = one.out, one.err
+        return one
+
+    for command in COMMANDS:
+        ran(*command)
+    log = "".join(said.values())
+    assert "refresh_token_rotated" in log and place.portal.logins.tokens_made >= 3
+
+    def calls(request: SimRequest) -> bool:
+        return "/oauth/" not in request.path
+
+    bodies = json.dumps({"status": "error", "category": "OOPS", "message": ERROR_BODY, "context": {"x": [ERROR_BODY]}})
+    for status in (400, 403, 429, 500):  # the last two are repeated, and the pause is a real one
+        place.portal.faults.add(Faults.status(status, body=bodies.encode(), times=1, match=calls))
+        ran("sync", "--json")
+        place.portal.faults.clear()
+    for status in (400, 401):
+        refused = Faults.status(status, body=bodies.encode(), match=lambda request: not calls(request))
+        place.portal.faults.add(refused)
+        ran("sync")
+        place.portal.faults.clear()
+    for name in ("access_token", "page_size", "no_such_setting", "url"):
+        place.write_settings(**{name: IN_SETTINGS})
+        ran("check")
+
+    assert len(said) >= 30
+    assert found(said, SECRETS) == []
+    # Names of customers are shown where a person asks for them, and are in no log and no error.
+    errors = {where: text for where, text in said.items() if where.endswith("err")}
+    assert found(errors, (RECORD_FIELD, "canary.example")) == []
+    kept = place.kept()
+    assert found({"database": kept}, SECRETS) == []
+    assert RECORD_FIELD in kept  # so that the search is seen to find what is there
+
+
+NESTED = st.recursive(
+    st.sampled_from(["{}", "it is {} here", "Bearer {}", 'Authorization: Basic {}"']),
+    lambda inner: st.lists(inner, min_size=1, max_size=3) | st.dictionaries(st.sampled_from("abc"), inner, min_size=1),
+    max_leaves=6,
+)
+
+
+@given(NESTED, st.sampled_from(["body", "access_token", "Authorization", "event"]))
+def test_a_known_secret_is_masked_wherever_it_stands_in_an_event(shape: Any, key: str) -> None:
+    def filled(node: Any) -> Any:
+        if isinstance(node, dict):
+            return {name: filled(one) for name, one in node.items()}
+        return [filled(one) for one in node] if isinstance(node, list) else node.format("s3cret-value")
+
+    masked = Masking(["s3cret-value", "a"])(
+        None, "info", {key: filled(shape), "calls": 3, "error": ValueError("s3cret-value")}
+    )
+    assert "s3cret-value" not in repr(masked) and MASK in repr(masked)
+    assert masked["calls"] == 3

@@ -1,0 +1,262 @@
+"""Drift: a field that goes, is hidden or changes its type pauses only what uses it, and nothing is missing afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from connectors.base import Description, Field
+from connectors.memory.connector import MemoryConfig, MemoryConnector
+from connectors.memory.system import MemorySystem
+from sync.drift import Change, Drift, paused_fields, watch
+from sync.mapping import load_mapping
+from sync.pull import PullResult, pull
+from sync.store import Store
+from tests.sync.test_outbox_machine import migrated
+
+MAPPING = load_mapping(
+    "m.yaml",
+    """
+system: memory
+objects:
+  - object: Customer
+    records:
+      - record: account
+        fields:
+          name: {field: Name, required: true}
+          website: Site
+          country: {field: Land, values: {Deutschland: DE, Australien: AU}}
+  - object: Person
+    record: contact
+    fields: {account: Customer, name: Name}
+write:
+  - object: Person
+    rows: support
+    id: account
+    fields: {Status: {value: active}, Note: name}
+""",
+)
+
+
+class World:
+    """A memory system whose fields an administrator hides, shows and changes, and the store beside it."""
+
+    def __init__(self, store: Store) -> None:
+        self.store, self.at = store, datetime(2026, 3, 2, tzinfo=UTC)
+        fields = {
+            "Customer": [Field("Name", "Name", "string"), Field("Site", "Site", "string"),
+                         Field("Land", "Land", "picklist", values=("Deutschland", "Australien"))],
+            "Person": [Field("Customer", "Customer", "string"), Field("Name", "Name", "string"),
+                       Field("Status", "Status", "picklist", values=("active", "gone")), Field("Note", "Note", "string")],
+        }  # fmt: skip
+        self.whole = {kind: Description(kind, kind, {one.name: one for one in some}) for kind, some in fields.items()}
+        self.system = MemorySystem(dict(self.whole), lambda: self.at)
+        self.reader = MemoryConnector(MemoryConfig(page_size=3), self.system)
+        self.drift = Drift()
+
+    def hide(self, kind: str, name: str | None = None) -> None:
+        objects: Any = self.system.objects
+        if name is None:
+            del objects[kind]
+        else:
+            fields = {key: one for key, one in objects[kind].fields.items() if key != name}
+            objects[kind] = replace(objects[kind], fields=fields)
+
+    def change(self, kind: str, name: str, **how: Any) -> None:
+        objects: Any = self.system.objects
+        fields = {**objects[kind].fields, name: replace(self.whole[kind].fields[name], **how)}
+        objects[kind] = replace(objects[kind], fields=fields)
+
+    def show(self, kind: str, name: str | None = None) -> None:
+        if name is None:
+            self.system.objects[kind] = self.whole[kind]  # type: ignore[index]
+        else:
+            self.change(kind, name)
+
+    def sync(self) -> PullResult:
+        self.at += timedelta(hours=1)
+        self.drift = watch(self.store, "crm", self.reader, MAPPING.objects, MAPPING.writes, at=self.at)
+        run = self.store.start_run("pull", "crm", at=self.at)
+        return pull(
+            self.store, "crm", self.reader, MAPPING, now=lambda: self.at, run_id=run, paused=self.drift.paused,
+            hidden=self.drift.hidden,
+        )  # fmt: skip
+
+    def customer(self, name: str, **more: Any) -> str:
+        return self.system.create("Customer", {"Name": name, "Site": "a.example", "Land": "Australien", **more})
+
+    def edit(self, row_id: str, **fields: Any) -> None:
+        """A person edits a record, also fields that we do not see."""
+        self.system.update(row_id_kind(row_id), row_id, fields)
+
+    def facts(self, kind: str = "account") -> dict[str, Any]:
+        """The current facts, by id."""
+        found: dict[str, Any] = {}
+        for fact in self.store.facts(types=[kind]):
+            found[fact["id"]] = None if fact.get("deleted") else fact
+        return {key: fact for key, fact in found.items() if fact is not None}
+
+    def kinds(self) -> set[tuple[str, str, str]]:
+        return {(change.object, change.field, change.kind) for change in self.drift.changes}
+
+
+def row_id_kind(row_id: str) -> str:
+    return "Customer" if row_id.startswith("CUS") else "Person"
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    (tmp_path / "referee.db").write_bytes(migrated())
+    store = Store.open(f"sqlite:///{tmp_path / 'referee.db'}")
+    yield World(store)
+    store.close()
+
+
+def test_a_hidden_field_keeps_its_last_value_while_everything_else_goes_on(world: World) -> None:
+    old = world.customer("Harbour")
+    person = world.system.create("Person", {"Customer": old, "Name": "Ann"})
+    assert world.sync().state == "ok" and world.drift.changes == ()
+    world.hide("Customer", "Site")
+    world.edit(old, Name="Harbour Lift", Site="b.example")
+    world.edit(person, Name="Anna")
+    new = world.customer("Northline", Site="c.example")
+    result = world.sync()
+    assert world.kinds() == {("Customer", "Site", "vanished")}
+    assert [stream.state for stream in result.streams] == ["ok", "ok"]
+    assert (world.facts()[old]["name"], world.facts()[old]["website"]) == ("Harbour Lift", "a.example")
+    assert world.facts("contact")[person]["name"] == "Anna"
+    assert new not in world.facts()
+    (held,) = world.store.quarantine("crm")
+    assert (held.external_id, held.field) == (new, "website") and "Site" in held.allowed
+    assert paused_fields(world.store, "crm")["Customer"].keys() == {"Site"}
+
+
+def test_api_28_when_it_is_back_every_record_is_read_again_and_those_that_waited_are_taken(world: World) -> None:
+    old = world.customer("Harbour")
+    world.sync()
+    world.hide("Customer", "Site")
+    world.edit(old, Site="b.example")
+    new = world.customer("Northline", Site="c.example")
+    world.sync()
+    world.show("Customer", "Site")
+    assert world.sync().state == "ok"
+    assert ("Customer", "Site", "back") in world.kinds()
+    sites = {key: fact["website"] for key, fact in world.facts().items()}
+    assert sites == {old: "b.example", new: "c.example"}
+    assert world.store.quarantine("crm") == [] and paused_fields(world.store, "crm") == {}
+    world.sync()
+    assert world.drift.changes == ()
+
+
+def test_another_type_pauses_only_when_nothing_fitting_can_be_made_of_it(world: World) -> None:
+    old = world.customer("Harbour")
+    world.sync()
+    world.change("Customer", "Site", type="picklist")
+    assert world.sync().state == "ok" and world.drift.changes == ()
+    world.change("Customer", "Site", type="boolean")
+    world.edit(old, Name="Harbour Lift", Site=True)
+    world.sync()
+    assert world.kinds() == {("Customer", "Site", "retyped")}
+    assert (world.facts()[old]["name"], world.facts()[old]["website"]) == ("Harbour Lift", "a.example")
+
+
+def test_picklist_values_are_told_in_both_directions_and_pause_nothing(world: World) -> None:
+    world.customer("Harbour")
+    world.sync()
+    world.change("Customer", "Land", values=("Australien", "Neuseeland"))
+    world.change("Person", "Status", values=("gone",))
+    assert world.sync().state == "ok"
+    told = {(change.field, change.kind): change.found for change in world.drift.changes}
+    assert told == {
+        ("Land", "new value"): "Neuseeland", ("Land", "lost value"): "Deutschland", ("Status", "lost value"): "active",
+    }  # fmt: skip
+    assert world.drift.paused == {}
+    world.sync()
+    assert len(world.drift.changes) == 3, "it is told until the mapping or the system is mended"
+
+
+def test_a_field_that_we_write_and_that_goes_is_told(world: World) -> None:
+    world.sync()
+    world.hide("Person", "Note")
+    world.sync()
+    assert world.drift.changes == (
+        Change("Person", "Note", "vanished", "the connection does not see it any more", "its writes are blocked"),
+    )
+
+
+def test_a_hidden_object_is_left_out_and_read_whole_when_it_is_back(world: World) -> None:
+    customer = world.customer("Harbour")
+    world.sync()
+    world.hide("Customer")
+    person = world.system.create("Person", {"Customer": customer, "Name": "Ann"})
+    result = world.sync()
+    assert [stream.state for stream in result.streams] == ["skipped", "ok"]
+    assert "give it access" in (result.streams[0].why or "")
+    assert person in world.facts("contact") and customer in world.facts()
+    world.show("Customer")
+    other = world.customer("Northline")
+    assert world.sync().state == "ok"
+    assert world.facts().keys() == {customer, other}
+
+
+def test_what_was_never_described_is_no_drift(world: World) -> None:
+    world.hide("Customer", "Site")
+    result = world.sync()
+    assert world.drift == Drift()
+    assert result.streams[0].state == "failed" and "no field Site" in (result.streams[0].why or "")
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(["create", "site", "name", "delete", "hide", "retype", "show", "sync"]), st.integers(0, 9)
+    ),
+    max_size=30,
+)
+
+
+@given(STEPS)
+@settings(max_examples=40, deadline=None)
+def test_whatever_is_hidden_and_shown_in_the_end_everything_is_here(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, int]]
+) -> None:
+    file = tmp_path_factory.mktemp("drift") / "referee.db"
+    file.write_bytes(migrated())
+    world, ids = World(Store.open(f"sqlite:///{file}")), list[str]()
+    world.sync()
+    for what, number in steps:
+        live = [one for one in ids if one]
+        if what == "create":
+            ids.append(world.customer(f"Company {number}", Site=f"s{number}.example"))
+        elif what in ("site", "name") and live:
+            world.edit(live[number % len(live)], **{what.capitalize(): f"{what}{number}.example"})
+        elif what == "delete" and live:
+            world.system.delete("Customer", live[number % len(live)])
+            ids.remove(live[number % len(live)])
+        elif what == "hide":
+            world.hide("Customer", "Site")
+        elif what == "retype":
+            world.change("Customer", "Site", type="boolean")
+        elif what == "show":
+            world.show("Customer", "Site")
+        elif what == "sync":
+            before = set(world.facts())
+            world.sync()
+            assert before & set(ids) <= set(world.facts()), "what was known is never withdrawn by a hidden field"
+        world.at += timedelta(minutes=10)
+    world.show("Customer", "Site")
+    world.sync()
+    assert world.sync().state == "ok"
+    held = {key: (fact["name"], fact["website"]) for key, fact in world.facts().items()}
+    there = {
+        row.id: (row.fields["Name"], row.fields["Site"]) for row in world.system.rows("Customer") if not row.deleted
+    }
+    assert held == there
+    assert world.store.quarantine("crm") == []
+    world.store.close()
