@@ -399,6 +399,7 @@ class _Settling:
             if now != (head.state, head.released_on, head.statement):
                 moved.append((entry.key, standing.state, standing.released_on, on.get(entry.key)))
         self._book.set_standings(moved)
+        self._pay_carried(result.statements, ledger, partners)
         self._stand_disputed(disputed, partners)
         earlier = {row.id: row for row in [*named, *lasts] if row.cut and row.id not in on.values()}
         rereads = [self._reread(row) for row in earlier.values()]
@@ -411,6 +412,28 @@ class _Settling:
         rows = [("tasks", task.key, task.subject, task.row(self._today)) for task in tasks]
         self._book.replace_rows(owners, rows)
         return [statement.id for statement in result.statements if statement.cut_at is not None]
+
+    def _pay_carried(self, statements: Collection[Statement], ledger: Ledger, partners: Collection[str]) -> None:
+        """Entries of statements cut in earlier runs are paid with the statement that their amount was carried into."""
+        paid = {
+            entry.key: (statement.paid_at, statement.id)
+            for statement in statements
+            if statement.paid_at is not None
+            for entry in statement.covers
+            if entry.key not in ledger.entries
+        }
+        if not paid:
+            return
+        moved, postings = [], []
+        for entry, head in self._book.entries_of_partners(partners):
+            if entry.key in paid:
+                at, name = paid[entry.key]
+                assert at is not None
+                postings.append(posting(entry, "paid", at, name))
+                released = date.fromisoformat(head.released_on) if head.released_on else None
+                moved.append((entry.key, "paid", released, head.statement))
+        self._book.set_standings(moved)
+        self._journal_postings(postings)
 
     def _stand_disputed(self, disputed: Sequence[Hold], partners: Collection[str]) -> None:
         """Entries on statements cut in earlier runs wait for the answers to disputes about them."""
