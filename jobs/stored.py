@@ -28,7 +28,7 @@ from rules.money import Money as Amount
 from rules.money import text
 from rules.program import Program
 from rules.recognition import Success
-from rules.statements import Hold, Holds, Resumed, Statement, astray, cut, match_money, spans
+from rules.statements import Hold, Holds, Resumed, Statement, astray, cut, disputed_spans, match_money
 from rules.tasks import Task
 from rules.tiers import Mark
 from sync.book import Book, NewFacts, entry_of, posting_body
@@ -445,21 +445,24 @@ class _Settling:
             row.id: row
             for row in self._book.statements_named({h.statement for _, h in by_partner.values() if h.statement})
         }
+        known = self._book.postings_of(by_partner)
+        paid = {key: instant(at) for key, event, at in known if event == "paid"}
         holds = Holds(disputed)
         for key, (entry, head) in sorted(by_partner.items()):
             if head.statement not in heads:
                 continue
             cut_at = self._calendar.end_of(self._next_period(heads[head.statement]) - timedelta(days=1))
-            later = [hold for hold in holds.of(entry, head.statement, cut_at) if hold.since >= cut_at]
-            if not later:
+            found = holds.of(entry, head.statement, cut_at)
+            if not found:
                 continue
-            for since, until in spans(later):
+            paid_at = paid.get(key)
+            state: State = "paid" if paid_at is not None else "stated"
+            for since, until in disputed_spans(found, cut_at, paid_at):
                 postings.append(posting(entry, "disputed", since))
                 if until is not None:
                     postings.append(posting(entry, "resumed", until))
-            is_paid = heads[head.statement].state == "paid"
-            waits = any(hold.until is None for hold in later)
-            state: State = "paid" if is_paid else "held" if waits else "stated"
+                else:
+                    state = "held"
             if state != head.state:
                 released = date.fromisoformat(head.released_on) if head.released_on else None
                 moved.append((key, state, released, head.statement))
