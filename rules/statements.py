@@ -424,7 +424,7 @@ def _stand(program: Program, ledger: Ledger, result: Statements, held: Holds, as
         free_from: datetime | None = entry.posted_at
         holds = held.of(entry, name or None, cut_at)
         if holds:
-            free_from = _free_from(ledger, entry, holds, cut_at)
+            free_from = _free_from(program.calendar, ledger, entry, holds, cut_at)
         released = None if free_from is None else _released(program.calendar, ledger, entry, free_from, end)
         state: State = "held" if free_from is None else "payable" if released else "accrued"
         if cut_at is not None:
@@ -475,13 +475,26 @@ def spans(holds: Iterable[Hold]) -> Iterator[tuple[datetime, datetime | None]]:
         yield since, until
 
 
-def _free_from(ledger: Ledger, entry: Entry, holds: Iterable[Hold], cut_at: datetime | None) -> datetime | None:
-    """Since when an entry is held by nothing (``None``: it still is); a hold that came after its statement holds nothing."""
+def _free_from(
+    calendar: Calendar, ledger: Ledger, entry: Entry, holds: Iterable[Hold], cut_at: datetime | None
+) -> datetime | None:
+    """Since when an entry is held by nothing (``None``: it still is); a hold that came after its statement holds nothing.
+
+    What was released before it was held is released anew when it is free.
+    """
     free_from = entry.posted_at
     for since, until in spans(hold for hold in holds if cut_at is None or hold.since < cut_at):
         if until is not None and until <= entry.posted_at:
             continue
-        ledger.moves.append((entry, "held", max(since, entry.posted_at), ""))
+        since = max(since, entry.posted_at)
+        released = None
+        if entry.releases_on is not None and entry.states_on is not None:
+            released = max(calendar.start_of(entry.releases_on), free_from)
+            if max(released, calendar.start_of(entry.states_on)) >= since:
+                released = None
+        if released is not None:
+            ledger.moves.append((entry, "released", released, ""))
+        ledger.moves.append((entry, "held" if released is None else "suspended", since, ""))
         if until is None:
             return None
         ledger.moves.append((entry, "freed", until, ""))
