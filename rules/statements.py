@@ -488,9 +488,9 @@ def _free_from(
             continue
         since = max(since, entry.posted_at)
         released = None
-        if entry.releases_on is not None and entry.states_on is not None:
+        if entry.releases_on is not None:
             released = max(calendar.start_of(entry.releases_on), free_from)
-            if max(released, calendar.start_of(entry.states_on)) >= since:
+            if max(released, calendar.start_of(entry.states_on or entry.releases_on)) >= since:
                 released = None
         if released is not None:
             ledger.moves.append((entry, "released", released, ""))
