@@ -28,7 +28,7 @@ from rules.money import Money as Amount
 from rules.money import text
 from rules.program import Program
 from rules.recognition import Success
-from rules.statements import Hold, Holds, Resumed, Statement, astray, cut, match_money, spans
+from rules.statements import Hold, Holds, Resumed, Statement, astray, cut, disputed_spans, match_money
 from rules.tasks import Task
 from rules.tiers import Mark
 from sync.book import Book, NewFacts, entry_of, posting_body
@@ -400,6 +400,7 @@ class _Settling:
             if now != (head.state, head.released_on, head.statement):
                 moved.append((entry.key, standing.state, standing.released_on, on.get(entry.key)))
         self._book.set_standings(moved)
+        self._pay_carried(result.statements, ledger, partners)
         self._stand_disputed(disputed, partners)
         earlier = {row.id: row for row in [*named, *lasts] if row.cut and row.id not in on.values()}
         rereads = [self._reread(row) for row in earlier.values()]
@@ -413,6 +414,28 @@ class _Settling:
         self._book.replace_rows(owners, rows)
         return [statement.id for statement in result.statements if statement.cut_at is not None]
 
+    def _pay_carried(self, statements: Collection[Statement], ledger: Ledger, partners: Collection[str]) -> None:
+        """Entries of statements cut in earlier runs are paid with the statement that their amount was carried into."""
+        paid = {
+            entry.key: (statement.paid_at, statement.id)
+            for statement in statements
+            if statement.paid_at is not None
+            for entry in statement.covers
+            if entry.key not in ledger.entries
+        }
+        if not paid:
+            return
+        moved, postings = [], []
+        for entry, head in self._book.entries_of_partners(partners):
+            if entry.key in paid:
+                at, name = paid[entry.key]
+                assert at is not None
+                postings.append(posting(entry, "paid", at, name))
+                released = date.fromisoformat(head.released_on) if head.released_on else None
+                moved.append((entry.key, "paid", released, head.statement))
+        self._book.set_standings(moved)
+        self._journal_postings(postings)
+
     def _stand_disputed(self, disputed: Sequence[Hold], partners: Collection[str]) -> None:
         """Entries on statements cut in earlier runs wait for the answers to disputes about them."""
         if not disputed:
@@ -423,21 +446,24 @@ class _Settling:
             row.id: row
             for row in self._book.statements_named({h.statement for _, h in by_partner.values() if h.statement})
         }
+        known = self._book.postings_of(by_partner)
+        paid = {key: instant(at) for key, event, at in known if event == "paid"}
         holds = Holds(disputed)
         for key, (entry, head) in sorted(by_partner.items()):
             if head.statement not in heads:
                 continue
             cut_at = self._calendar.end_of(self._next_period(heads[head.statement]) - timedelta(days=1))
-            later = [hold for hold in holds.of(entry, head.statement, cut_at) if hold.since >= cut_at]
-            if not later:
+            found = holds.of(entry, head.statement, cut_at)
+            if not found:
                 continue
-            for since, until in spans(later):
+            paid_at = paid.get(key)
+            state: State = "paid" if paid_at is not None else "stated"
+            for since, until in disputed_spans(found, cut_at, paid_at):
                 postings.append(posting(entry, "disputed", since))
                 if until is not None:
                     postings.append(posting(entry, "resumed", until))
-            is_paid = heads[head.statement].state == "paid"
-            waits = any(hold.until is None for hold in later)
-            state: State = "paid" if is_paid else "held" if waits else "stated"
+                else:
+                    state = "held"
             if state != head.state:
                 released = date.fromisoformat(head.released_on) if head.released_on else None
                 moved.append((key, state, released, head.statement))

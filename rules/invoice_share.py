@@ -105,8 +105,10 @@ class _InvoiceReplay(DealReplay):
             if accrual is None:
                 if book.invoice is None:
                     continue
-                accrual = self._accruals[name] = Accrual(("invoice", name), self.deal.contract_of.get(name))
+                accrual = self._accruals[name] = Accrual(("invoice", name), None)
             own = self._contract(name)
+            if accrual.entry is None:
+                accrual.contract = own.id if own is not None else None
             clawed = self.clawed_back(own)
             if clawed is not None:
                 self._poster.post(accrual, at, None, clawed)

@@ -54,7 +54,7 @@ class Entry:
     """When it was paid by itself, outside of any statement (a co-op reimbursement)."""
 
 
-Event = Literal["accrued", "held", "freed", "released", "stated", "disputed", "resumed", "paid"]
+Event = Literal["accrued", "held", "freed", "released", "suspended", "stated", "disputed", "resumed", "paid"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +76,7 @@ _ACCOUNTS = {
     "held": ("accrued", "held"),
     "freed": ("held", "accrued"),
     "released": ("accrued", "payable"),
+    "suspended": ("payable", "held"),
     "stated": ("payable", "stated"),
     "disputed": ("stated", "held"),
     "resumed": ("held", "stated"),

@@ -424,17 +424,21 @@ def _stand(program: Program, ledger: Ledger, result: Statements, held: Holds, as
         free_from: datetime | None = entry.posted_at
         holds = held.of(entry, name or None, cut_at)
         if holds:
-            free_from = _free_from(ledger, entry, holds, cut_at)
+            free_from = _free_from(program.calendar, ledger, entry, holds, cut_at)
         released = None if free_from is None else _released(program.calendar, ledger, entry, free_from, end)
         state: State = "held" if free_from is None else "payable" if released else "accrued"
         if cut_at is not None:
             state = "stated"
             moves.append((entry, "stated", cut_at, name))
-            if holds and (key not in paid or paid[key] >= end) and _is_disputed(ledger, entry, holds, cut_at):
-                state = "held"
-            elif key in paid and paid[key] < end:
+            paid_at = paid[key] if key in paid and paid[key] < end else None
+            for since, until in disputed_spans(holds, cut_at, paid_at):
+                moves.append((entry, "disputed", since, ""))
+                if until is not None:
+                    moves.append((entry, "resumed", until, ""))
+                state = "held" if until is None else "stated"
+            if paid_at is not None:
                 state = "paid"
-                moves.append((entry, "paid", paid[key], name))
+                moves.append((entry, "paid", paid_at, name))
         elif entry.paid_on is not None and released and program.calendar.start_of(entry.paid_on) < end:
             state = "paid"
             moves.append((entry, "stated", program.calendar.start_of(entry.paid_on), ""))
@@ -445,15 +449,15 @@ def _stand(program: Program, ledger: Ledger, result: Statements, held: Holds, as
         standings[key] = standing
 
 
-def _is_disputed(ledger: Ledger, entry: Entry, holds: Iterable[Hold], cut_at: datetime) -> bool:
-    """Whether a stated entry waits for the answer to a dispute that was raised after its statement was cut."""
-    waits = False
+def disputed_spans(
+    holds: Iterable[Hold], cut_at: datetime, paid_at: datetime | None
+) -> Iterator[tuple[datetime, datetime | None]]:
+    """From when until when a stated entry waits for answers to disputes raised after the cut; what is paid waits no more."""
     for since, until in spans(hold for hold in holds if hold.disputed and hold.since >= cut_at):
-        ledger.moves.append((entry, "disputed", since, ""))
-        waits = until is None
-        if until is not None:
-            ledger.moves.append((entry, "resumed", until, ""))
-    return waits
+        if paid_at is None or until is not None and until <= paid_at:
+            yield since, until
+        elif since < paid_at:
+            yield since, paid_at
 
 
 def spans(holds: Iterable[Hold]) -> Iterator[tuple[datetime, datetime | None]]:
@@ -471,13 +475,26 @@ def spans(holds: Iterable[Hold]) -> Iterator[tuple[datetime, datetime | None]]:
         yield since, until
 
 
-def _free_from(ledger: Ledger, entry: Entry, holds: Iterable[Hold], cut_at: datetime | None) -> datetime | None:
-    """Since when an entry is held by nothing (``None``: it still is); a hold that came after its statement holds nothing."""
+def _free_from(
+    calendar: Calendar, ledger: Ledger, entry: Entry, holds: Iterable[Hold], cut_at: datetime | None
+) -> datetime | None:
+    """Since when an entry is held by nothing (``None``: it still is); a hold that came after its statement holds nothing.
+
+    What was released before it was held is released anew when it is free.
+    """
     free_from = entry.posted_at
     for since, until in spans(hold for hold in holds if cut_at is None or hold.since < cut_at):
         if until is not None and until <= entry.posted_at:
             continue
-        ledger.moves.append((entry, "held", max(since, entry.posted_at), ""))
+        since = max(since, entry.posted_at)
+        released = None
+        if entry.releases_on is not None:
+            released = max(calendar.start_of(entry.releases_on), free_from)
+            if max(released, calendar.start_of(entry.states_on or entry.releases_on)) >= since:
+                released = None
+        if released is not None:
+            ledger.moves.append((entry, "released", released, ""))
+        ledger.moves.append((entry, "held" if released is None else "suspended", since, ""))
         if until is None:
             return None
         ledger.moves.append((entry, "freed", until, ""))

@@ -18,7 +18,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from jobs.ledger import verify
+from jobs.ledger import balances, verify
 from jobs.settle import as_bytes
 from jobs.stored import stored_outcome
 from sync.store import Store
@@ -358,7 +358,10 @@ def empty_book(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @FEW
 @given(data=st.data())
 def test_settling_day_by_day_is_settling_once(program: str, data: st.DataObject, empty_book: Path) -> None:
-    """A stored book that is brought up to date on some days or on many holds what settling once says."""
+    """A stored book that is brought up to date on some days or on many holds what settling once says.
+
+    Its journal, which is only ever added to, leaves on every account what the entries say of themselves.
+    """
     records, setting = data.draw(histories(program)), data.draw(settings_of(program))
     terms = program_of(program, setting)
     numbers = data.draw(st.lists(st.integers(0, (END - START).days), max_size=DAYS, unique=True))
@@ -377,6 +380,15 @@ def test_settling_day_by_day_is_settling_once(program: str, data: st.DataObject,
         for name in LISTS:
             assert found[name] == expected[name], name
         assert verify(store)["ok"]
+        held = {(row["account"], row["currency"]): Decimal(row["balance"]) for row in balances(store)}
+        said: dict[tuple[str, str], Decimal] = {}
+        for entry in expected["entries"]:
+            account = "cash" if entry["state"] == "paid" else f"{entry['state']}:{entry['partner']}"
+            name = (account, entry["currency"])
+            said[name] = said.get(name, Decimal(0)) + Decimal(entry["amount"])
+        assert {key: each for key, each in held.items() if each and key[0] != "expense"} == {
+            key: each for key, each in said.items() if each
+        }
     finally:
         store.close()
 
