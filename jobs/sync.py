@@ -105,10 +105,12 @@ def _pull(
     run = store.start_run("pull", each.name, at=clock())
     with store.transaction() as db:
         mapping_versions.use(db, each.name, each.mapping, run, clock())
-    pulled = pull(
-        store, each.name, each.connector, each.mapping, now=clock, run_id=run,
-        progress=stored, crashpoint=crashpoint,
-    )  # fmt: skip
+    reserve = each.settings.write_reserve if each.mapping.writes and each.settings.write else 0.0
+    with each.budget.keeping(reserve):
+        pulled = pull(
+            store, each.name, each.connector, each.mapping, now=clock, run_id=run,
+            progress=stored, crashpoint=crashpoint,
+        )  # fmt: skip
     store.finish_run(run, pulled.state, pulled.counts(), at=clock(), note=pulled.needs_operator)
     result.pulled[each.name] = pulled
     log.info(
