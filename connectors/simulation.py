@@ -160,7 +160,11 @@ class _Handler(BaseHTTPRequestHandler):
         simulator = cast(_Server, self.server).simulator
         path, _, raw_query = self.path.partition("?")
         headers = CaseInsensitiveDict(self.headers.items())
-        request = SimRequest(self.command, path, raw_query, headers, self._body(), simulator.url)
+        body = self._body()
+        if len(body) < int(self.headers.get("Content-Length") or 0):  # the client went away: not a whole request
+            self.close_connection = True
+            return
+        request = SimRequest(self.command, path, raw_query, headers, body, simulator.url)
         response, fault = simulator.answer(request)
         if response is None:
             self.close_connection = True

@@ -52,6 +52,9 @@ class ConnectionSettings(BaseModel):
     cron: str | None = Field(None, description="five cron fields, in the machine's time zone")
     write: bool = Field(True, description="whether anything is written back to it")
     quota_share: float = Field(0.8, gt=0, le=1, description="our share of the system's daily API calls")
+    write_reserve: float = Field(
+        0.2, ge=0, lt=1, description="part of that share which reading leaves, so that its outcome can still be written"
+    )
     concurrency: int | None = Field(None, ge=1, description="concurrent calls over all workers")
     brakes: dict[str, BrakeSettings] = Field(default_factory=dict, description="by object")
     settings: dict[str, Any] = Field(default_factory=dict, description="the connector's own settings")

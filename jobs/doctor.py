@@ -156,14 +156,16 @@ def _connectors() -> Iterable[dict[str, Any]]:
 def _connection(settings: Settings, name: str) -> dict[str, Any]:
     from connectors.errors import ConnectorError
     from connectors.registry import load
-    from jobs.connections import connector_config, mapping_of
+    from jobs.connections import connector_config, mapping_of, seals_of
     from jobs.problems import UserError
     from sync.errors import SyncError
 
     check, allowed = f"connection {name}", "settings and a mapping that fit"
     try:
         plugin = load(settings.connections[name].system)
-        connector_config(settings, name, plugin)
+        config = connector_config(settings, name, plugin)
+        if plugin.keeps_refresh_tokens(config):
+            seals_of(settings).check("its refresh token is kept in the store")
         mapping = mapping_of(settings, name, plugin)
     except (ConnectorError, UserError, SyncError) as error:
         return _row(check, False, str(error), allowed, "mend what is named; `referee check` then tries to log in")

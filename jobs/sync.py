@@ -111,10 +111,12 @@ def _pull(
     run = store.start_run("pull", each.name, at=clock())
     with store.transaction() as db:
         mapping_versions.use(db, each.name, each.mapping, run, clock())
-    pulled = pull(
-        store, each.name, each.connector, each.mapping, now=clock, run_id=run, paused=drift.paused, hidden=drift.hidden, limits=each.brakes, allow=allow,
-        progress=stored, crashpoint=crashpoint,
-    )  # fmt: skip
+    reserve = each.settings.write_reserve if each.mapping.writes and each.settings.write else 0.0
+    with each.budget.keeping(reserve):
+        pulled = pull(
+            store, each.name, each.connector, each.mapping, now=clock, run_id=run, paused=drift.paused,
+            hidden=drift.hidden, limits=each.brakes, allow=allow, progress=stored, crashpoint=crashpoint,
+        )  # fmt: skip
     note = pulled.needs_operator or "; ".join(pulled.refused) or (f"let past the brakes by {allow}" if allow else None)
     store.finish_run(run, pulled.state, pulled.counts(), at=clock(), note=note)
     result.pulled[each.name] = pulled

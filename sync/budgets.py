@@ -1,7 +1,8 @@
 """The API budget of a connection, shared by every process that works on the store.
 
 Calls are reserved in blocks, so that a call does not cost a transaction: at most one block per process is lost when
-it dies. Two limits hold: our own share of what the system allows in a window, and what the system has left at all.
+it dies. Neither our calls nor, by our doing, those of everybody go past our share of what the system allows in a window:
+the rest is for others. Within it, some can be kept for what comes later in the same window (:meth:`ApiBudget.keeping`).
 """
 
 from __future__ import annotations
@@ -68,6 +69,7 @@ class ApiBudget:
         self._reserved = 0
         self._reserved_until: datetime | None = None
         self._observed: tuple[int | None, int | None] = (None, None)
+        self._kept = 0.0
 
     def take(self, calls: int = 1) -> None:
         """Account for calls about to be made.
@@ -86,6 +88,18 @@ class ApiBudget:
         """Note the system's own count; it is stored with the next reservation."""
         with self._lock:
             self._observed = (used, allowed)
+
+    @contextmanager
+    def keeping(self, part: float) -> Iterator[None]:
+        """Inside, only what is left of our share without this part of it (0 to 1) may be used: for reading, so that
+        what it leads to can still be written."""
+        with self._lock:
+            self._kept = part
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._kept = 0.0
 
     @contextmanager
     def slot(self) -> Iterator[None]:
@@ -130,7 +144,7 @@ class ApiBudget:
             assert limit is not None
             raise QuotaSpent(
                 f"connection {self._connection!r}: found {spent} calls of ours and {used or 0} of everybody in this "
-                f"window; allowed: {int(limit * self._share)} of ours, {limit} of everybody; reading goes on at {ends:%Y-%m-%d %H:%M} UTC",
+                f"window; allowed: {self._ours(limit)} of {limit}{self._keeping()}; it goes on at {ends:%Y-%m-%d %H:%M} UTC",
                 retry_after_seconds=max((ends - now).total_seconds(), 1.0),
             )
         self._reserved += wanted
@@ -141,10 +155,14 @@ class ApiBudget:
         block = max(calls, self._block)
         if limit is None:
             return block
-        left = int(limit * self._share) - spent
-        if used is not None:
-            left = min(left, limit - used)
+        left = self._ours(limit) - max(spent, used or 0)
         return min(block, left) if left >= calls else None
+
+    def _ours(self, limit: int) -> int:
+        return int(limit * self._share * (1 - self._kept))
+
+    def _keeping(self) -> str:
+        return f" while {self._kept:.0%} of our share is kept for writing" if self._kept else ""
 
     def _enter(self, slots: int) -> tuple[int, int]:
         waited = 0.0

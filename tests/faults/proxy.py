@@ -15,7 +15,7 @@ from typing import Literal, Self, get_args
 
 Trouble = Literal["refuse", "cut_request", "lose", "cut_answer", "trickle", "twice", "late"]
 """
-``refuse``: the connection is reset before anything reaches the system. ``cut_request``: half of the request reaches it.
+``refuse``: the connection is reset before anything reaches the system. ``cut_request``: half of its body reaches it.
 ``lose``: carried out, then reset without an answer. ``cut_answer``: reset after half of the answer. ``trickle``: the answer
 comes in many small pieces. ``twice``: the request reaches the system two times; the second answer is passed on.
 ``late``: the client is reset, and the request reaches the system only after the next one has been answered.
@@ -86,7 +86,8 @@ class FaultProxy:
             return False
         if trouble == "cut_request":
             with socket.create_connection(self._upstream) as system:
-                system.sendall(request[: len(request) // 2])
+                head, body = request.index(b"\r\n\r\n") + 4, len(request)
+                system.sendall(request[: (head + body) // 2 if body > head else 2])
             return False
         answer = self._exchange(request)
         if trouble == "twice":

@@ -6,8 +6,9 @@ python -m pytest -s tests/faults/test_syncs_through_a_bad_network.py       # -s 
 from __future__ import annotations
 
 import random
+import signal
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,9 @@ import pytest
 
 from jobs.config import load_settings
 from tests.faults.proxy import TROUBLES, FaultProxy, Trouble
-from tests.jobs.sync_world import Office, office, write_settings
+from tests.jobs.sync_world import Office, killable, office, write_settings
 from tests.jobs.test_sync_faults import standing
+from tests.jobs.test_sync_malformed import spoil
 
 SHARE = 0.3
 """Of all requests, so many meet trouble."""
@@ -117,4 +119,61 @@ def test_a_sync_over_a_bad_network_ends_as_over_a_good_one(
         f"{syncs} syncs, {broken.total()} violations"
     )
     assert trouble > 0
+    assert broken == {}
+
+
+def everything_happens(place: Office, sync: Callable[[], None]) -> None:
+    """Weeks in which a record is spoiled and later mended, and a person edits what we push."""
+    crm = place.world.crm
+    place.morning(12)
+    sync()
+    place.world.refer("spoiled.example", "Northline", "Spoiled Pty Ltd", "https://spoiled.example")
+    spoiled = place.world.ids["spoiled.example"]
+    spoil(place, spoiled, {"Company": ["a", "list"]})
+    place.morning(24)
+    sync()
+    assert len(place.here.store.quarantine()) == 1
+    lead = place.world.ids["lead Harbour by Northline"]
+    crm.update("Lead", lead, {"Referral_Status__c": "withdrawn"})
+    place.later(minutes=30)
+    sync()
+    crm.update("Lead", spoiled, {"Company": "Spoiled Pty Ltd"})
+    place.later(minutes=30)
+    sync()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(11, 16))
+def test_bad_records_edits_and_killed_processes_over_a_bad_network_end_as_on_a_calm_day(
+    tmp_path: Path, seed: int
+) -> None:
+    chance, killed, ran = random.Random(seed), 0, 0
+    with office(tmp_path / "calm") as calm, office(tmp_path / "bad") as place, killable() as child:
+
+        def once() -> None:
+            assert calm.sync().failed == []
+
+        def until_whole() -> None:
+            """Processes that are killed at some step, then one after the other until nothing waits."""
+            nonlocal killed, ran
+            for point in chance.sample(("after_settle", "after_enqueue", "before_send", "after_send"), 2):
+                child.start(place, point)
+                killed += child.status() == -signal.SIGKILL
+            for _ in range(20):
+                ran += 1
+                if place.sync().failed == [] and place.waiting() == 0:
+                    return
+            raise AssertionError("never whole")
+
+        everything_happens(calm, once)
+        with through(place, TROUBLES, chance) as proxies:
+            everything_happens(place, until_whole)
+            hit = sum((proxy.hit for proxy in proxies), Counter())
+        broken = violations(place, standing(calm))
+        assert place.here.store.quarantine() == calm.here.store.quarantine() == []
+    print(
+        f"\neverything, seed {seed}: {hit.total() - hit['none']} of {hit.total()} requests in trouble, {killed} processes "
+        f"killed, {ran} syncs, {broken.total()} violations"
+    )
+    assert killed > 0
     assert broken == {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -153,3 +154,15 @@ def test_a_known_secret_is_masked_wherever_it_stands_in_an_event(shape: Any, key
     )
     assert "s3cret-value" not in repr(masked) and MASK in repr(masked)
     assert masked["calls"] == 3
+
+
+SHAPES = re.compile(
+    r"\b(?!client-of-tests)[a-z_-]+-of-tests|SIMULATED\.|(Bearer|Basic) (?!scrubbed)\S|oauth_signature=|eyJ[\w-]{10,}|BEGIN [A-Z ]*PRIVATE KEY"
+)
+
+
+def test_no_cassette_of_any_system_holds_what_looks_like_a_secret() -> None:
+    """Every credential of the simulators and their tests, signed tokens, signatures and keys."""
+    cassettes = sorted((Path(__file__).parents[2] / "cassettes").rglob("*.yaml"))
+    assert {path.parent.name for path in cassettes} >= {"hubspot", "netsuite", "salesforce"}
+    assert [(path.name, hit.group()) for path in cassettes for hit in SHAPES.finditer(path.read_text("utf-8"))] == []

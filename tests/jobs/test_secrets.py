@@ -132,6 +132,14 @@ def test_without_a_key_the_token_is_not_even_tried(place: Place) -> None:
     assert place.portal.logins.tokens_made == 0
 
 
+def test_doctor_says_that_a_key_is_needed(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("REFEREE_SECRET_KEYS", raising=False)
+    asked = [CliRunner().invoke(app, ["doctor", "--json", "--config", str(place.config)]).output]
+    monkeypatch.setenv("REFEREE_SECRET_KEYS", place.keys[0])
+    asked.append(CliRunner().invoke(app, ["doctor", "--json", "--config", str(place.config)]).output)
+    assert ["found no REFEREE_SECRET_KEYS" in each for each in asked] == [True, False]
+
+
 def test_a_person_who_authorises_anew_is_followed(place: Place) -> None:
     place.read()
     place.portal.logins.refresh_tokens = {"another-one": "client-of-tests"}

@@ -11,7 +11,10 @@ import pytest
 
 from connectors.netsuite.simulator.answers import Refused
 from connectors.simulation import Fault, Faults, SimRequest, SimResponse
-from tests.jobs.sync_world import Office, differences, office, writes
+from jobs.config import load_settings
+from tests.jobs.sync_world import Office, differences, office, write_settings, writes
+
+LOGINS = 1
 
 
 def standing(place: Office) -> dict[str, Any]:
@@ -156,3 +159,29 @@ def test_a_login_that_is_lost_for_good_stops_the_connection_and_says_so_and_noth
         assert calm.sync().failed == []
         assert standing(place) == standing(calm)
         assert place.doubled() == 0
+
+
+def test_a_day_whose_calls_are_used_up_parks_the_rest_until_the_next_and_leaves_others_their_share(
+    tmp_path: Path,
+) -> None:
+    """Half of the org's calls are ours: reading stops first, what is known by then is written, the rest comes tomorrow."""
+    with office(tmp_path / "calm") as calm, office(tmp_path / "short") as short:
+        calm.morning(24)
+        short.morning(24)
+        assert calm.sync().failed == []
+        write_settings(short, {}, quota_share=0.5)
+        short.here.settings = load_settings(short.config)
+        short.world.crm.daily_requests = 44  # a whole sync needs more than 22
+        most = parked = 0
+        for _day in range(14):
+            ran = short.sync()
+            most = max(most, short.world.crm.requests_used)
+            if ran.failed == [] and short.waiting() == 0:
+                break
+            parked += any(each.parked for each in ran.written.get("crm", ()))
+            assert all("it goes on at" in why for why in ran.failed)
+            short.later(hours=25)
+            short.world.crm.requests_used = 0  # the org's own window has passed too
+        assert ran.failed == [] and parked and most <= 22 + LOGINS
+        assert standing(short) == standing(calm)
+        assert short.doubled() == 0

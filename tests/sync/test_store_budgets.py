@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from itertools import count
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from connectors.errors import QuotaSpent, RetryLater
 from sync.budgets import ApiBudget
 from sync.store import Store
+
+NUMBERS = count()
 
 
 class Clock:
@@ -86,3 +91,37 @@ def test_slots_bound_concurrent_calls_and_come_back_from_the_dead(store: Store) 
         with budget.slot():
             pass
     assert clock.slept > 0
+
+
+@given(
+    allowed=st.integers(1, 300),
+    share=st.floats(0.05, 1),
+    kept=st.floats(0, 0.95),
+    others=st.integers(0, 300),
+    block=st.integers(1, 30),
+)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_reading_leaves_its_part_to_writing_and_both_leave_the_rest_to_others(
+    store: Store, allowed: int, share: float, kept: float, others: int, block: int
+) -> None:
+    clock = Clock()
+    budget = ApiBudget(store, f"crm {next(NUMBERS)}", now=clock.now, sleep=clock.sleep, share=share, block=block)
+    budget.observed(used=others, allowed=allowed)
+    with budget.keeping(kept):
+        read = spend(budget)
+    written = spend(budget)
+    assert read == max(int(allowed * share * (1 - kept)) - others, 0)
+    assert read + written <= max(int(allowed * share) - others, 0) <= read + written + block - 1
+    clock.at += timedelta(days=1)
+    assert spend(budget) == int(allowed * share)  # the next window begins anew
+
+
+def test_who_reads_too_much_is_told_what_is_kept_and_until_when(store: Store) -> None:
+    clock = Clock()
+    budget = ApiBudget(store, "crm", now=clock.now, sleep=clock.sleep, share=0.5, allowed=100, block=1)
+    with budget.keeping(0.2), pytest.raises(QuotaSpent) as caught:
+        for _ in range(41):
+            budget.take()
+    assert "allowed: 40 of 100 while 20% of our share is kept for writing; it goes on at 2026-01-02 00:00" in str(
+        caught.value
+    )
