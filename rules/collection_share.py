@@ -424,12 +424,9 @@ class _Replay:
         rate: Decimal, amount: Decimal, earned_on: date, corrects: str | None, because: str, clauses: tuple[str, ...],
     ) -> Entry:  # fmt: skip
         ready = self._approved_on if self._approved_on is not None and self._approved_on > earned_on else earned_on
-        if self._term.released == "receipt":
-            releases = ready
-            due = due_after(self._terms, self._calendar, releases)
-        else:
-            releases = next_month(ready)
-            due = month_end(releases)
+        releases = ready if self._term.released == "receipt" else next_month(ready)
+        in_days = self._term.due == "due_days"
+        due = due_after(self._terms, self._calendar, releases) if in_days else month_end(releases)
         deal = self._deal
         return self._ledger.post(
             Entry(

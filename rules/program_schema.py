@@ -35,7 +35,6 @@ FIELDS = {
     "ClaimTerms.conditions": "what must hold for a claim to become active",
     "ClaimTerms.money_conditions": "what must hold for a won claim to earn",
     "ClaimTerms.windows": "by when a contract must be signed; the first that ends decides",
-    "ClaimTerms.won_by": "the fact that wins a claim: a signed contract, a won opportunity",
     "ClaimTerms.again_clauses": "clauses behind registering again",
     "ClawbackTerm.within_days": "days from the setting clawback_anchor within which a cancellation takes all back; the last one counts",
     "DisputeTerms.decision_days": "days for deciding a dispute",

@@ -193,8 +193,6 @@ class Rates:
         applies = self._terms.values.get("tier_rate_applies", "next_referral")
         if applies == "next_referral":
             tier = tiers.on(self._deal.submitted_on - timedelta(days=1), now)
-        elif applies == "this_referral":
-            tier = tiers.on(day, now)
         else:
             tier = tiers.on(day, now)
         names = [level.tier for level in tiers.levels[: tiers.place(tier) + 1]]

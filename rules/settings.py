@@ -285,9 +285,7 @@ CATALOGUE: Mapping[str, Setting] = {
     ),
     "tier_uplift.silver": Setting(_share, "a share from 0 to 1 such as 0.01", "Added to the rate at silver."),
     "tiers_cumulative": Setting(*FLAG, "Whether a higher tier keeps what the lower ones give."),
-    "tier_rate_applies": Setting(
-        *_one_of("next_referral", "this_referral", "new_accruals"), "From when a new tier's rate applies."
-    ),
+    "tier_rate_applies": Setting(*_one_of("next_referral", "this_referral"), "From when a new tier's rate applies."),
     "release_amount": Setting(
         *_one_of("full_on_first_payment", "as_collected"), "How much of the commission the first payment releases."
     ),

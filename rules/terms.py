@@ -171,7 +171,9 @@ class ClaimTerms(Term):
     conditions: tuple[Condition, ...] = ()
     money_conditions: tuple[MoneyCondition, ...] = ()
     windows: tuple[WindowTerm, ...] = ()
-    won_by: tuple[Literal["contract", "opportunity"], ...] = ("contract",)
+    won_by_opportunity: bool = Field(
+        False, description="whether a won opportunity wins a claim, as a signed contract does"
+    )
     won_kinds: tuple[ContractKind, ...] = Field((), description="contract kinds that win a claim; empty: all")
     contracts: Literal["first", "all", "in_window"] = Field(
         "first",
@@ -237,7 +239,6 @@ class ShareOfCollections(Term):
     rate: RateTerm
     excluded_lines: tuple[LineKind, ...] = Field((), description="line kinds that earn nothing")
     first_year_only: bool = Field(False, description="whether only invoices of the first year earn")
-    renewals: bool = Field(False, description="whether invoices of renewals earn too")
     released: Literal["first_of_following_month", "receipt"]
     due: Literal["end_of_release_month", "due_days"]
     clauses: Clauses

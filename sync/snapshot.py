@@ -83,7 +83,7 @@ class Snapshot:
         ]  # fmt: skip
         contracts.sort(key=lambda c: (c.signed_on, c.id))
         winning = [c for c in contracts if c.renews is None and _is_of(c, terms.claims.won_kinds)]
-        closed = self._closed(candidate, first_day) if "opportunity" in terms.claims.won_by else None
+        closed = self._closed(candidate, first_day) if terms.claims.won_by_opportunity else None
         if not winning and closed is None:
             return {}
         first = winning[0] if winning else None
