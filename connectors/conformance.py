@@ -27,7 +27,7 @@ import pytest
 from pydantic import SecretStr
 
 from connectors.base import Change, Cursor, Describer, FieldType, Page, Query, Reader, Record, Writer, Written
-from connectors.errors import ConnectorError, NeedsOperator, RetryLater
+from connectors.errors import ConnectorError, NeedsOperator, RecordRejected, RetryLater
 from connectors.faults import Faults
 from connectors.registry import Plugin
 
@@ -392,7 +392,10 @@ class ConnectorConformance:
     @pytest.mark.parametrize("name", [name for name in HOSTILE if name not in ("nul", "surrogate", "long")])
     def test_hostile_text_of_a_person_is_read_as_it_is(self, connector: Any, edit: SystemDriver, name: str) -> None:
         text = HOSTILE[name]
-        created = edit.create(self.kind, {**self.new_fields(1), self.text_field: text})
+        try:
+            created = edit.create(self.kind, {**self.new_fields(1), self.text_field: text})
+        except RecordRejected:
+            pytest.skip("the system itself takes no such text from a person")
         edit.create(self.kind, self.new_fields(2))
         edit.advance(self.settle_seconds)
         found = _latest(self._read(connector)[0])

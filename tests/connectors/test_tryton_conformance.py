@@ -11,6 +11,7 @@ from sqlalchemy import Connection, create_engine, text
 from connectors.base import Query
 from connectors.conformance import ConnectorConformance
 from connectors.simulation import Faults
+from connectors.tryton import PLUGIN
 from connectors.tryton.connector import TrytonConnector
 from tests.connectors.tryton_company import Company, running
 
@@ -108,6 +109,7 @@ def postgres_company(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compa
 class TestTryton(ConnectorConformance):
     """Parties on SQLite; their code is the one key that Tryton itself keeps unique."""
 
+    plugin = PLUGIN
     kind, key_field, text_field = "party.party", "code", "name"
     driver: ClassVar[type[PartyDriver]] = PartyDriver
     company: ClassVar[str] = "sqlite_company"
