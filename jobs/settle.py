@@ -15,6 +15,7 @@ from typing import Any
 
 import orjson
 
+from jobs.counting import as_read, marks_of, tiers_of
 from jobs.history import History, first_of, parent_of
 from jobs.standing import (
     co_op_funds,
@@ -24,18 +25,16 @@ from jobs.standing import (
     tasks_of_partners,
     tasks_of_program,
 )  # fmt: skip
-from rules.calendar import Period
 from rules.co_op import CoOpFund
 from rules.deal import Deal, InvoiceFacts, RateDecision, Standing
 from rules.earning import earn
 from rules.facts import Facts, Rejected, View, views
 from rules.ledger import Ledger, entry_row
 from rules.program import Program
-from rules.replay import last_day_of
 from rules.statements import Hold, Statements, astray, cut
 from rules.support import Handover, SupportFacts, SupportRow, support_of
 from rules.tasks import Task, TaskLog, names_task
-from rules.tiers import Mark, Step, TierHistory, tier_history
+from rules.tiers import Step, TierHistory
 from sync.claims import ProspectFacts, replay
 from sync.prospects import Prospect, Prospects
 from sync.verdicts import Claim
@@ -316,114 +315,6 @@ def _deal(history: History, claim: Claim, tiers: TierHistory | None) -> Deal:
     )
 
 
-def marks_of(history: History, claims: Iterable[Claim]) -> dict[str, list[Mark]]:
-    """For each partner, which of its claims count for its tier, since when (CN-A3, TC-15)."""
-    marks: dict[str, list[Mark]] = {}
-    for claim in claims:
-        day = history.program.calendar.date_of(claim.verdicts[0][0])
-        terms = history.program.on(day)
-        if terms.tiers is None:
-            continue
-        if claim.referral in history.shared_referrals and not terms.values.get("shared_counts_for_tier"):
-            continue
-        counts = "successful" if terms.tiers.counts == "successful" else str(terms.values["tier_counts"])
-        marks.setdefault(claim.partner, []).extend(_marks(history, claim, counts))
-    return marks
-
-
-def _marks(history: History, claim: Claim, counts: str) -> Iterator[Mark]:
-    """Each instant at which a claim begins to count, or counts no more."""
-    counted: date | None = None
-    moments: list[tuple[datetime, date | None]] = []
-    for at, verdict in claim.verdicts:
-        moments.append((at, _counts_from(history, claim, verdict, counts, at)))
-    if counts in ("won", "successful"):
-        later = {at for _, v in claim.verdicts for name in v.contracts for at in _changes_of(history, name)}
-        later |= {view.at for t in _fraud(history, claim).values() for view in t}
-        for at in sorted(later):
-            last = [v for since, v in claim.verdicts if since <= at]
-            if last:
-                moments.append((at, _counts_from(history, claim, last[-1], counts, at)))
-    for at, day in sorted(moments, key=lambda moment: moment[0]):
-        if day != counted:
-            yield Mark(at, claim.referral, day)
-            counted = day
-
-
-def _counts_from(history: History, claim: Claim, verdict: Any, counts: str, at: datetime) -> date | None:
-    """The day since which a claim counts as it stands at an instant, or ``None``."""
-    calendar = history.program.calendar
-    if counts == "submitted":
-        out = ("incomplete", "inadmissible", "superseded", "withdrawn", "conflict")
-        waits_behind = verdict.state in ("submitted", "in_review") and verdict.rank != 1
-        return None if verdict.state in out or waits_behind else calendar.date_of(claim.verdicts[0][0])
-    if counts == "qualified":
-        return (
-            calendar.date_of(verdict.activated_at) if verdict.activated_at and verdict.state != "superseded" else None
-        )
-    if verdict.state != "won" or verdict.won_on is None or _is_fraud(history, claim, at):
-        return None
-    terms = history.program.on(verdict.won_on)
-    contracts = [
-        fact for name in verdict.contracts if (fact := _as_read(history.views["contract"][name], at)) is not None
-    ]
-    if counts == "won":
-        gone = [c for c in contracts if _is_reversed(terms, c)]
-        return None if contracts and len(gone) == len(contracts) else verdict.won_on
-    if verdict.failed:
-        return None
-    days = [
-        max(c.signed_on, c.commenced_on) for c in contracts if c.commenced_on is not None and c.cancelled_on is None
-    ]
-    return min(days, default=None)
-
-
-def _is_reversed(terms: Any, contract: Any) -> bool:
-    """Whether a contract was cancelled so soon that all it earned is taken back."""
-    if terms.clawback is None or contract.cancelled_on is None:
-        return False
-    last = last_day_of(terms, contract.signed_on, Period(days=terms.clawback.within_days))
-    return bool(contract.cancelled_on <= last)
-
-
-def _is_fraud(history: History, claim: Claim, at: datetime) -> bool:
-    return any(_as_read(timeline, at) is not None for timeline in _fraud(history, claim).values())
-
-
-def _fraud(history: History, claim: Claim) -> Mapping[str, Sequence[View[Any]]]:
-    return history.about_referral.get(claim.referral, {}).get("fraud_finding", {})
-
-
-def _changes_of(history: History, contract: str) -> Iterator[datetime]:
-    yield from (view.at for view in history.views["contract"][contract])
-
-
-def _as_read(timeline: Sequence[View[Any]], at: datetime) -> Any:
-    found = None
-    for view in timeline:
-        if view.at <= at:
-            found = view.fact
-    return found
-
-
-def tiers_of(history: History, marks: Mapping[str, Sequence[Mark]]) -> dict[str, TierHistory]:
-    """The tiers of every partner in the program by now, where the program has tiers."""
-    terms = history.program.on(history.as_of)
-    if terms.tiers is None:
-        return {}
-    return {
-        partner: tier_history(
-            terms,
-            marks.get(partner, ()),
-            history.enrollments[partner].values(),
-            history.program.calendar,
-            history.as_of,
-        )
-        for partner in sorted(history.enrollments)
-        if any(v.fact and v.fact.starts_on <= history.as_of for t in history.enrollments[partner].values() for v in t)
-    }
-
-
 def standing_holds(history: History) -> Iterator[Hold]:
     """A partner's money waits while it is not in good standing, where the program asks for that (TC-2, TC-A9)."""
     terms = history.program.on(history.as_of)
@@ -433,7 +324,7 @@ def standing_holds(history: History) -> Iterator[Hold]:
         instants = sorted({view.at for t in history.enrollments[partner].values() for view in t})
         since: datetime | None = None
         for at in instants:
-            facts = [f for t in history.enrollments[partner].values() if (f := _as_read(t, at)) is not None]
+            facts = [f for t in history.enrollments[partner].values() if (f := as_read(t, at)) is not None]
             is_bad = bool(facts) and all(fact.standing == "suspended" for fact in facts)
             if is_bad and since is None:
                 since = at

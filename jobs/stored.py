@@ -17,8 +17,9 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection
 
+from jobs.counting import marks_of, tiers_of
 from jobs.history import History, first_of
-from jobs.settle import Settled, marks_of, settle_claims, settle_money, standing_holds, tiers_of
+from jobs.settle import Settled, settle_claims, settle_money, standing_holds
 from jobs.standing import co_op_funds, shared_referrals, tasks_of_partners, tasks_of_program, worth_of
 from rules.disputes import Disputable, disputes_of
 from rules.dues import due_for, payable_from, period_end, period_start
