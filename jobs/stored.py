@@ -318,19 +318,18 @@ class _Settling:
             settled.tasks += fund.tasks
         own = {name: t for name, t in history.views["dispute"].items() if first_of(t).partner == partner}
         if own:
-            disputes = disputes_of(
-                self._program, own, self._disputable(history, partner), history.enrollments, settled.ledger
-            )
+            disputable = self._disputable(history, partner, settled.ledger.entries)
+            disputes = disputes_of(self._program, own, disputable, history.enrollments, settled.ledger)
             settled.tasks += disputes.tasks
             settled.holds += disputes.holds
         history.tick_off(settled.tasks)
         return settled
 
-    def _disputable(self, history: History, partner: str) -> Disputable:
-        """Where what a partner disputes is looked up: its entries, as they were stated."""
+    def _disputable(self, history: History, partner: str, fresh: Mapping[str, Entry]) -> Disputable:
+        """Where what a partner disputes is looked up: its entries, as they were stated; ``fresh`` may not be stored yet."""
         stored = self._book.entries_of_partners([partner])
         cut = {row.id: self._next_period(row) for row in self._book.statement_heads([partner]) if row.cut}
-        entries = {entry.key: entry for entry, _ in stored}
+        entries = {**fresh, **{entry.key: entry for entry, _ in stored}}
         stated_on = {entry.key: cut[head.statement] for entry, head in stored if head.statement in cut}
         claimed = {e.contract: (e.partner, e.referral) for e in entries.values() if e.contract and e.referral}
         return Disputable(self._program, entries, stated_on, history.views["contract"], claimed)

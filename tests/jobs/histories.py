@@ -110,7 +110,7 @@ def program_of(name: str, setting: tuple[tuple[str, str], ...] = ()) -> Program:
 class History:
     """Draws the records of one program.
 
-    With ``distinct`` no two instants are equal, nor two days on which contracts are signed, invoices issued or payments
+    With ``distinct`` no two instants are equal, nor two days of exchange rates, signatures, invoices or payments
     received, so that nothing is decided by id.
     """
 
@@ -205,7 +205,7 @@ class History:
         for base, quote in ((self.habits.other_currency, self.habits.currency),):
             for n in range(self.number(0, 3)):
                 self.add("fx_rate", f"x{n}", base=base, quote=quote, rate=self.one(["1.25", "278.333333", "0.9"]),
-                         on=self.day(0, 250), source="a bank",
+                         on=_day(self.apart(self.number(0, 250))), source="a bank",
                          known_at=self.one([None, None, self.instant(250, 300)]))  # fmt: skip
         if self.seldom():
             self.add("application", "n0", program=self.program, applied_on=self.day(0, 100), name="Juniper Works",
