@@ -115,6 +115,8 @@ class TwoSides(RuleBasedStateMachine):
     def edit_in_the_erp(self, field: str, value: str | None, data: st.DataObject) -> None:
         if people := self.live(self.erp, "Person"):
             one = data.draw(st.sampled_from(people))
+            if field == "Name":
+                value = value or "Eve"  # a contact without a name is refused, and would keep its last one
             self.erp.update("Person", one.id, {field: f"{value}@a.example" if field == "Mail" and value else value})
 
     @rule(field=FIELDS, value=WORDS, data=st.data())
@@ -363,4 +365,4 @@ class TwoSidesOverHttp(TwoSides):
 TestTwoSidesOverHttp = TwoSidesOverHttp.TestCase
 TestTwoSidesOverHttp.settings = settings(max_examples=8, stateful_step_count=15, deadline=None)
 TestTwoSides = TwoSides.TestCase
-TestTwoSides.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+TestTwoSides.settings = settings(max_examples=25, stateful_step_count=30, deadline=None)
