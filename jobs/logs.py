@@ -19,7 +19,8 @@ _CREDENTIALS = re.compile(r"\b(Bearer|Basic|OAuth)\s+[^\s,;]+", re.IGNORECASE)
 
 def set_up_logs(style: str, level: str, secrets: Collection[str] = ()) -> None:
     """Send events to standard error as lines for people (``console``) or JSON; ``secrets`` are masked in every text."""
-    last: Any = structlog.processors.JSONRenderer() if style == "json" else structlog.dev.ConsoleRenderer(colors=False)
+    plain = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
+    last: Any = structlog.processors.JSONRenderer() if style == "json" else plain
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,

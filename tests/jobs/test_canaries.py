@@ -13,6 +13,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import structlog
 from cryptography.fernet import Fernet
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,7 +21,7 @@ from ruamel.yaml import YAML
 
 from connectors.hubspot.simulator import HubSpotSimulator
 from connectors.simulation import Faults, SimRequest
-from jobs.logs import MASK, Masking
+from jobs.logs import MASK, Masking, set_up_logs
 from tests.jobs.sync_world import Killable, Ran, killable
 
 KEY = Fernet.generate_key().decode()
@@ -166,3 +167,17 @@ def test_no_cassette_of_any_system_holds_what_looks_like_a_secret() -> None:
     cassettes = sorted((Path(__file__).parents[2] / "cassettes").rglob("*.yaml"))
     assert {path.parent.name for path in cassettes} >= {"hubspot", "netsuite", "salesforce"}
     assert [(path.name, hit.group()) for path in cassettes for hit in SHAPES.finditer(path.read_text("utf-8"))] == []
+
+
+@pytest.mark.parametrize("style", ["console", "json"])
+@pytest.mark.filterwarnings("error")
+def test_an_exception_is_logged_without_the_secret_in_its_text(style: str, capsys: pytest.CaptureFixture[str]) -> None:
+    set_up_logs(style, "info", ["s3cret-value"])
+    try:
+        raise ValueError("found s3cret-value")
+    except ValueError:
+        structlog.get_logger().exception("job_failed", connection="crm")
+    finally:
+        structlog.reset_defaults()
+    said = capsys.readouterr().err
+    assert "ValueError" in said and "job_failed" in said and "s3cret-value" not in said
