@@ -8,6 +8,7 @@ from tests.jobs.sync_world import office
 
 
 def test_our_own_writes_come_back_and_start_nothing(tmp_path: Path) -> None:
+    """E50."""
     with office(tmp_path) as place:
         place.morning(24)
         first = place.sync()

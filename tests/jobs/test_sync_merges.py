@@ -26,6 +26,7 @@ def place(tmp_path: Path) -> Any:
 
 
 def test_merging_the_first_lead_away_keeps_its_claim_and_rank(place: Office) -> None:
+    """E41."""
     ids = place.world.ids
     first, second = ids["lead Harbour by Northline"], ids["lead Harbour by Brightfield"]
     place.world.crm.merge(second, first)
@@ -37,6 +38,7 @@ def test_merging_the_first_lead_away_keeps_its_claim_and_rank(place: Office) -> 
 
 
 def test_an_invoice_that_knows_the_customer_by_a_merged_account_still_pays_the_partner(place: Office) -> None:
+    """E41."""
     world = place.world
     old = world.ids["Harbour"]
     twin = world.crm.insert("Account", {"Name": "Harbour Lift Services Pty Ltd", "CurrencyIsoCode": "AUD"})

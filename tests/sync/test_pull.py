@@ -312,6 +312,7 @@ def test_a_pull_under_a_lost_lease_writes_nothing_more(world: World, store: Stor
 def test_an_unusual_share_of_deletions_is_not_believed_until_a_person_says_so(
     world: World, store: Store, pages: int
 ) -> None:
+    # E44.
     """Neither small pages nor many runs get past the brake; the other objects go on."""
     ids = [world.customer(f"c{number}") for number in range(120)]
     person = world.person(ids[0])
