@@ -91,7 +91,9 @@ class _Settling:
             touched |= self._mark(touched)
         partners, count = self._settle_prospects(touched)
         settled_to = date.fromisoformat(state.as_of) if state is not None else None
-        count += self._settle_partners(new, is_new_day=settled_to != self._today or other_terms)
+        moved, more = self._settle_partners(new, is_new_day=settled_to != self._today or other_terms)
+        partners |= moved
+        count += more
         partners |= self._partners_of(new)
         partners |= self._book.waiting_partners(self._today, settled_to)
         cut_now: list[str] = []
@@ -282,8 +284,12 @@ class _Settling:
         later = [day for day in days if day > self._today]
         return min(later) if later else None
 
-    def _settle_partners(self, new: NewFacts, *, is_new_day: bool) -> int:
-        """What belongs to a partner or to the program, not to a prospect: duties, funds, disputes, leads."""
+    def _settle_partners(self, new: NewFacts, *, is_new_day: bool) -> tuple[set[str], int]:
+        """What belongs to a partner or to the program, not to a prospect: duties, funds, disputes, leads.
+
+        Returns the partners whose money moved, and how many entries are new.
+        """
+        moved: set[str] = set()
         names = new.partners | self._book.partners_named(new.subjects)
         if is_new_day and self._moves_daily:
             names |= set(self._book.partners())
@@ -296,15 +302,18 @@ class _Settling:
             for partner in some:
                 owner = f"partner:{partner}"
                 settled = self._settled_partner(history, partner)
-                fresh += self._difference(owner, settled, stored.get(owner, {}))
-                self._book.set_releases(_released_since(settled, stored.get(owner, {})))
+                added = self._difference(owner, settled, stored.get(owner, {}))
+                released = _released_since(settled, stored.get(owner, {}))
+                self._book.set_releases(released)
+                fresh += added
+                moved |= {partner} if added or released else set()
                 rows += [("tasks", task.key, owner, task.row(self._today)) for task in settled.tasks]
                 rows.append(("disputed", partner, owner, _disputed_rows(settled.holds)))
             self._book.replace_rows([f"partner:{name}" for name in some], rows)
         self._book.add_entries(fresh)
         if self._moves_daily:
             self._store_program_tasks()
-        return len(fresh)
+        return moved, len(fresh)
 
     def _settled_partner(self, history: History, partner: str) -> Settled:
         settled = Settled(self._program, self._today, ledger=Ledger(self._program.id))
@@ -601,15 +610,18 @@ def stored_outcome(db: Connection, programs: Collection[Program], as_of: Mapping
 
 
 def _released_since(settled: Settled, stored: Mapping[str, Any]) -> list[Entry]:
-    """Entries that stand on no statement yet and were released, or placed on another statement, since they were stored."""
+    """Entries on no statement yet that were released, placed on another statement or paid by themselves since stored."""
     found = []
     for key, row in stored.items():
         entry = settled.ledger.entries.get(key)
         if entry is None or row.statement is not None or row.replaces is not None:
             continue
         before = entry_of(orjson.loads(row.body))
-        if (before.states_on, before.releases_on, before.due_on) != (entry.states_on, entry.releases_on, entry.due_on):
-            found.append(replace(before, states_on=entry.states_on, releases_on=entry.releases_on, due_on=entry.due_on))
+        after = replace(
+            before, states_on=entry.states_on, releases_on=entry.releases_on, due_on=entry.due_on, paid_on=entry.paid_on
+        )
+        if after != before:
+            found.append(after)
     return found
 
 
