@@ -137,4 +137,4 @@ class _BonusReplay(DealReplay):
         return EXACT.multiply(amount, fx.rate) if fx else ZERO
 
     def _due(self, released: date, stated: date) -> date:
-        return due_after(self.terms, self.calendar, released)
+        return due_after(self.terms, self.deal.program.calendar_on(released), released)

@@ -426,7 +426,7 @@ class _Replay:
         ready = self._approved_on if self._approved_on is not None and self._approved_on > earned_on else earned_on
         releases = ready if self._term.released == "receipt" else next_month(ready)
         in_days = self._term.due == "due_days"
-        due = due_after(self._terms, self._calendar, releases) if in_days else month_end(releases)
+        due = due_after(self._terms, self._program.calendar_on(releases), releases) if in_days else month_end(releases)
         deal = self._deal
         return self._ledger.post(
             Entry(

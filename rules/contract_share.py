@@ -319,7 +319,7 @@ class _ContractReplay(DealReplay):
 
     def _due(self, released: date, stated: date) -> date:
         if self._term.due == "due_days":
-            return due_after(self.terms, self.calendar, released)
+            return due_after(self.terms, self.deal.program.calendar_on(released), released)
         if self.terms.values.get("fixed_price_release") == "immediate":
             return released
         return due_with_statement(self.terms, stated)

@@ -383,5 +383,5 @@ class _InvoiceReplay(DealReplay):
 
     def _due(self, released: date, stated: date) -> date:
         if self._term.due == "due_days":
-            return due_after(self.terms, self.calendar, released)
+            return due_after(self.terms, self.deal.program.calendar_on(released), released)
         return due_with_statement(self.terms, stated)

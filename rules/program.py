@@ -67,8 +67,26 @@ class Program(Term):
 
     @cached_property
     def calendar(self) -> Calendar:
-        """The program's days; the latest version's business calendar (computed deadlines keep their own date, E24)."""
-        term = self.versions[-1].business_calendar
+        """The program's days: its time zone, with the business days of its latest version."""
+        return self._calendar_of(self.versions[-1])
+
+    def calendar_on(self, day: date) -> Calendar:
+        """The program's days with the business days of the version in force on ``day``: a deadline that was computed
+        keeps its date when the calendar changes later (E24)."""
+        version = self.on(day)
+        if version.business_calendar == self.versions[-1].business_calendar:
+            return self.calendar
+        found = self._calendars.get(version.effective_from)
+        if found is None:
+            found = self._calendars[version.effective_from] = self._calendar_of(version)
+        return found
+
+    @cached_property
+    def _calendars(self) -> dict[date, Calendar]:
+        return {}
+
+    def _calendar_of(self, version: Terms) -> Calendar:
+        term = version.business_calendar
         return Calendar(
             time_zone=self.time_zone,
             weekend=frozenset(WEEKDAYS.index(day) for day in term.weekend),

@@ -266,7 +266,7 @@ class _Cutter:
 
     def _deadlines(self, version: Terms, period_to: date, entries: Sequence[Entry]) -> tuple[date, date]:
         """The last day for sending a statement, and for paying it."""
-        terms, calendar = version.statements, self._program.calendar
+        terms, calendar = version.statements, self._program.calendar_on(period_to)
         if terms.pay_by == "end_of_following_month":
             pay_by = month_end(period_to + timedelta(days=1))
         elif terms.pay_by == "first_due_entry":
