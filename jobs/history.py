@@ -136,7 +136,7 @@ class History:
                 self.decisions.setdefault(subject, {})[identity] = timeline
         for kind in ("payment", "credit_note", "refund"):
             self.by_invoice[kind] = _by_owner(self.views[kind], _invoice_of)
-        self.by_contract = _by_owner(self.views["invoice"], self._contract_of)
+        self.by_contract = _by_owner(self.views["invoice"], self.contract_of)
 
     def _referrals_of_contract(self, timeline: Sequence[View[Any]]) -> set[str]:
         named = {view.fact.referral for view in timeline if view.fact and view.fact.referral}
@@ -145,7 +145,7 @@ class History:
             named |= {each.fact.referral for each in deal or () if each.fact and each.fact.referral}
         return named
 
-    def _contract_of(self, known_at: datetime, view: View[Any]) -> str | None:
+    def contract_of(self, known_at: datetime, view: View[Any]) -> str | None:
         """The contract an invoice belongs to: the one it names, else its account's latest signed before it was issued.
 
         A contract that becomes known later takes no invoice from one that was known in time.

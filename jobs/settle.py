@@ -275,13 +275,21 @@ def _deal(history: History, claim: Claim, tiers: TierHistory | None) -> Deal:
     none: dict[str, Any] = {}
     invoices: dict[str, Sequence[View[Any]]] = {}
     contract_of: dict[str, str] = {}
+    owners: dict[str, list[tuple[datetime, str | None]]] = {}
     by_account = any(getattr(t, "scope", "") == "account" for v in history.program.versions for t in v.commission)
     for account in accounts if by_account else ():
         invoices |= history.by_account.get(account, none).get("invoice", none)
     for contract in contracts:
         own = history.by_contract.get(contract, none)
+        for name in own.keys() & contract_of.keys():
+            owners[name] = _owners(history, name, contracts)
         invoices |= own
         contract_of |= dict.fromkeys(own, contract)
+    for name, moves in owners.items():
+        invoices[name] = history.views["invoice"][name]
+        contract_of.pop(name)
+        if moves[-1][1] is not None:
+            contract_of[name] = moves[-1][1]
     payments, credits, refunds = (history.by_invoice[kind] for kind in ("payment", "credit_note", "refund"))
     opportunities = {
         view.fact.opportunity: history.views["opportunity"][view.fact.opportunity]
@@ -308,11 +316,19 @@ def _deal(history: History, claim: Claim, tiers: TierHistory | None) -> Deal:
         role=roles[-1] if roles else None,
         is_upsell=claim.last.is_upsell,
         contract_of=contract_of,
+        owners=owners,
         opportunities=opportunities,
         fraud=history.about_referral.get(claim.referral, none).get("fraud_finding", none),
         tiers=tiers,
         fx=history.fx,
     )
+
+
+def _owners(history: History, invoice: str, contracts: Sequence[str]) -> list[tuple[datetime, str | None]]:
+    """The contracts of a claim that an invoice belonged to, each from its instant on."""
+    timeline = history.views["invoice"][invoice]
+    found = [(v.at, history.contract_of(timeline[0].at, v) if v.fact is not None else None) for v in timeline]
+    return [(at, owner if owner in contracts else None) for at, owner in found]
 
 
 def standing_holds(history: History) -> Iterator[Hold]:

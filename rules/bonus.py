@@ -31,6 +31,7 @@ def milestone_bonus(deal: Deal, terms: Terms, term: MilestoneBonus, ledger: Ledg
 
 class _BonusReplay(DealReplay):
     keeps_receipts = True
+    adds_up_contracts = True
 
     def __init__(self, deal: Deal, terms: Terms, term: MilestoneBonus, ledger: Ledger) -> None:
         super().__init__(deal, terms, ledger)

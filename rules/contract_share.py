@@ -42,6 +42,7 @@ def share_of_contract(deal: Deal, terms: Terms, term: ShareOfContract, pinned_on
 
 class _ContractReplay(DealReplay):
     keeps_receipts = True
+    adds_up_contracts = True
 
     def __init__(self, deal: Deal, terms: Terms, term: ShareOfContract, pinned_on: date, ledger: Ledger) -> None:
         super().__init__(deal, terms, ledger)

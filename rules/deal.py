@@ -121,7 +121,9 @@ class Deal:
     is_upsell: bool = False
     """Whether the client was a customer before the claim of a partner who is to bring new ones."""
     contract_of: Mapping[str, str] = field(default_factory=dict)
-    """For each invoice the contract it belongs to, when it belongs to one."""
+    """For each invoice the contract it belongs to at the end, when it belongs to one."""
+    owners: Mapping[str, Sequence[tuple[datetime, str | None]]] = field(default_factory=dict)
+    """For each invoice that was moved, the contract of the claim it belonged to from each instant on."""
     opportunities: Mapping[str, Sequence[View[Opportunity]]] = field(default_factory=dict)
     fraud: Mapping[str, Sequence[View[FraudFinding]]] = field(default_factory=dict)
     tiers: TierHistory | None = None

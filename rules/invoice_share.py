@@ -137,7 +137,7 @@ class _InvoiceReplay(DealReplay):
         return self._paid_on[name]
 
     def _contract(self, name: str) -> Contract | None:
-        identity = self.deal.contract_of.get(name)
+        identity = self.contract_of.get(name)
         return self.contracts.get(identity) if identity is not None else None
 
     # ---- what should stand

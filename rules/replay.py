@@ -38,6 +38,8 @@ class DealReplay(ABC):
     """Whether what the customer paid matters to the rule."""
     keeps_receipts = False
     """Whether the rule asks for the first receipt of a contract."""
+    adds_up_contracts = False
+    """Whether the rule keeps sums of a contract's invoices, which an invoice leaves when it is moved."""
 
     def __init__(self, deal: Deal, terms: Terms, ledger: Ledger) -> None:
         self.deal = deal
@@ -51,9 +53,12 @@ class DealReplay(ABC):
         self.fraud: FraudFinding | None = None
         self.standing = Standing(BEGINNING, None, False)
         self.outcome = Outcome()
+        self.contract_of: dict[str, str] = {n: c for n, c in deal.contract_of.items() if n not in deal.owners}
+        """For each invoice the contract it belongs to at the instant that is replayed."""
         self._by_contract: dict[str, list[str]] = {}
         for name in sorted(deal.invoices):
-            if (contract := deal.contract_of.get(name)) is not None:
+            every = {deal.contract_of.get(name), *(owner for _, owner in deal.owners.get(name, ()))}
+            for contract in sorted(each for each in every if each is not None):
                 self._by_contract.setdefault(contract, []).append(name)
         self._receipts: dict[str, dict[str, date]] = {}
         self._wanted: dict[str, Wanted] = {}
@@ -65,8 +70,10 @@ class DealReplay(ABC):
         for at, place, name, owner, fact in events:
             kind = ORDER[place]
             cause = self._see(kind, name, owner, fact, at)
+            if kind == "invoice" and name in self.deal.owners:
+                self._follow(name, at, cause)
             invoice = owner or (name if kind == "invoice" else None)
-            contract = self.deal.contract_of.get(invoice) if invoice else name if kind == "contract" else None
+            contract = self.contract_of.get(invoice) if invoice else name if kind == "contract" else None
             if self.keeps_receipts and kind in ("payment", "invoice"):
                 self._note_receipt(str(invoice))
             self.evaluate(at, invoice, contract, cause)
@@ -74,6 +81,22 @@ class DealReplay(ABC):
                 self.outcome.tasks.append((at, tuple(self._wanted.values())))
                 self._changed = False
         return self.outcome
+
+    def _follow(self, invoice: str, at: datetime, cause: Cause) -> None:
+        """An invoice that was moved leaves its contract before it joins the other one (E55)."""
+        now = next((owner for since, owner in reversed(self.deal.owners[invoice]) if since <= at), None)
+        before = self.contract_of.get(invoice)
+        if now == before:
+            return
+        if before is not None and self.adds_up_contracts:
+            book = self.books[invoice]
+            fact, book.invoice = book.invoice, None
+            self._note_receipt(invoice)
+            self.evaluate(at, invoice, before, cause)
+            book.invoice = fact
+        self.contract_of.pop(invoice, None)
+        if now is not None:
+            self.contract_of[invoice] = now
 
     @abstractmethod
     def evaluate(self, at: datetime, invoice: str | None, contract: str | None, cause: Cause) -> None:
@@ -126,7 +149,7 @@ class DealReplay(ABC):
             issued = [
                 book.invoice.issued_on
                 for name, book in self.books.items()
-                if book.invoice is not None and self.deal.contract_of.get(name) == contract.id
+                if book.invoice is not None and self.contract_of.get(name) == contract.id
             ]
             anchor = min(issued, default=None)
         if anchor is None:
@@ -143,14 +166,16 @@ class DealReplay(ABC):
     def books_of(self, contract: str) -> list[InvoiceBook]:
         """The invoices of a contract that stand, by id."""
         names = self._by_contract.get(contract, ())
-        return [self.books[name] for name in names if self.books[name].stands]
+        return [
+            self.books[name] for name in names if self.books[name].stands and self.contract_of.get(name) == contract
+        ]
 
     def first_receipt(self, contract: str) -> date | None:
         """The day of the customer's first payment on a contract."""
         return min(self._receipts.get(contract, {}).values(), default=None)
 
     def _note_receipt(self, invoice: str) -> None:
-        contract = self.deal.contract_of.get(invoice)
+        contract = self.contract_of.get(invoice)
         if contract is None:
             return
         book = self.books[invoice]
