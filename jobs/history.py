@@ -13,7 +13,7 @@ from rules.facts import Facts, View, comes_true, timelines
 from rules.program import Program
 from rules.records import Decision
 from rules.statements import Money
-from rules.tasks import Task
+from rules.tasks import Task, names_task
 from sync.intake import checked, standing_at
 from sync.prospects import Prospects, resolve
 
@@ -201,6 +201,18 @@ class History:
                 if fact is not None:
                     found.setdefault(fact.statement, []).append(fact)
         return Money(invoices, payouts)
+
+    def write_offs(self) -> dict[str, tuple[datetime, Decision]]:
+        """For each statement whose balance a person wrote off, when that became known, and the decision (CN-A35)."""
+        found: dict[str, tuple[datetime, Decision]] = {}
+        for timeline in self.views["decision"].values():
+            for view in timeline:
+                subject = view.fact and names_task(view.fact.about, self.program.id, "negative_balance")
+                if view.fact and subject and view.fact.choice == "done":
+                    found[subject] = min(
+                        (view.at, view.fact), found.get(subject, (view.at, view.fact)), key=lambda f: f[0]
+                    )
+        return found
 
     def tick_off(self, tasks: Iterable[Task]) -> None:
         """Close open tasks that a person reported ``done``; those that a fact or a choice must answer stay open."""

@@ -30,8 +30,9 @@ from rules.money import text
 from rules.program import Program
 from rules.recognition import Success
 from rules.statements import Hold, Holds, Resumed, Statement, astray, cut, disputed_spans, match_money
-from rules.tasks import Task
+from rules.tasks import Task, names_task
 from rules.tiers import Mark
+from rules.write_off import write_off
 from sync.book import Book, NewFacts, entry_of, posting_body
 from sync.matching import RULESET
 from sync.prospects import Prospect, Prospects
@@ -360,7 +361,9 @@ class _Settling:
 
     def _partners_of(self, new: NewFacts) -> set[str]:
         """Partners whose statements these facts name, or whose withholding may have changed."""
-        own = [statement for statement in new.statements if statement.startswith(f"{self._program.id}:")]
+        asked = (names_task(subject, self._program.id, "negative_balance") for subject in new.subjects)
+        named = {*new.statements, *(statement for statement in asked if statement)}
+        own = [statement for statement in named if statement.startswith(f"{self._program.id}:")]
         return {_partner_of(statement) for statement in own} | new.partners
 
     def _settle_statements(self, partners: set[str], new: NewFacts) -> list[str]:
@@ -372,6 +375,8 @@ class _Settling:
         ids = {row.id for row in [*named, *lasts]} | said | self._coming_ids(lasts, unstated)
         facts = self._book.statement_facts(ids, partners)
         history = self._history(facts)
+        if self._write_off(lasts, history):
+            unstated = self._book.unstated(partners)
         resumed = {(row.partner, row.currency): self._resume(row) for row in lasts}
         ledger = Ledger(self._program.id)
         for entry, _ in unstated:
@@ -421,7 +426,30 @@ class _Settling:
         owners = {task.subject for task in tasks} | {row.id for row in named} | {s.id for s in result.statements} | said
         rows = [("tasks", task.key, task.subject, task.row(self._today)) for task in tasks]
         self._book.replace_rows(owners, rows)
-        return [statement.id for statement in result.statements if statement.cut_at is not None]
+        cut_now = [statement.id for statement in result.statements if statement.cut_at is not None]
+        again = {
+            s.partner for s in result.statements if s.cut_at and s.carried_forward < 0 and s.id in history.write_offs()
+        }
+        if again and self._write_off(self._book.last_statements(again), history):
+            cut_now += self._settle_statements(again, new)
+        return cut_now
+
+    def _write_off(self, lasts: Collection[Any], history: History) -> bool:
+        """Post what was written off of the statements cut last; whether anything was."""
+        decided = history.write_offs()
+        fresh: list[tuple[str, Entry, str | None]] = []
+        for head in lasts:
+            if head.id not in decided:
+                continue
+            at, decision = decided[head.id]
+            starts = date.fromisoformat(head.period_from)
+            carried = Amount.of_minor(head.carried_minor, head.currency).amount
+            at = max(at, self._calendar.start_of(self._next_period(head)))
+            entry = write_off(self._program, head.id, head.partner, head.currency, starts, carried, at, decision)
+            if entry is not None and not self._book.entries_named([entry.key]):
+                fresh.append((f"write_off:{head.partner}", entry, None))
+        self._book.add_entries(fresh)
+        return bool(fresh)
 
     def _pay_carried(self, statements: Collection[Statement], ledger: Ledger, partners: Collection[str]) -> None:
         """Entries of statements cut in earlier runs are paid with the statement that their amount was carried into."""

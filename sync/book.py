@@ -233,9 +233,9 @@ class Book:
         return [(row.seen_at, row.loser, row.winner) for row in rows]
 
     def statement_facts(self, statements: Collection[str], partners: Collection[str]) -> Facts:
-        """Partner invoices and payouts that name these statements, and these partners."""
+        """Partner invoices, payouts and decisions that name these statements, and these partners."""
         rows: dict[int, Any] = {}
-        self._take_subjects(rows, {f"statement:{name}" for name in statements})
+        self._take_subjects(rows, {f"{about}:{name}" for name in statements for about in ("statement", "about")})
         self._take_ids(rows, {("partner", p) for p in partners})
         self._take_subjects(rows, {f"partner:{p}" for p in partners})
         return self._facts(rows.values())
@@ -560,6 +560,14 @@ class Book:
         ]  # fmt: skip
         if values:
             self._db.execute(change, values)
+
+    def entries_named(self, keys: Collection[str]) -> set[str]:
+        """Those of these keys under which an entry is stored."""
+        e = t.entry_head
+        found: set[str] = set()
+        for some in _slices(sorted(keys)):
+            found |= set(self._db.execute(select(e.c.key).where(e.c.key.in_(some))).scalars())
+        return found
 
     def entries_of_partners(self, partners: Collection[str]) -> list[tuple[Entry, Any]]:
         """Every entry of these partners, with its head."""
