@@ -37,7 +37,7 @@ def filled(url: str, lines: int) -> tuple[Store, int]:
     started = time.monotonic()
     batch: dict[datetime, list[dict[str, Any]]] = {}
     count = 0
-    for line in records(lines // LINES, LINES):
+    for line in records(lines // LINES, LINES, ("next-technik",)):
         body = orjson.loads(line)
         batch.setdefault(_known(body), []).append(body)
         count += 1
