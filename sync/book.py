@@ -176,7 +176,9 @@ class Book:
         partners.discard(None)
         self._take_ids(rows, {("partner", p) for p in partners})
         self._take_subjects(rows, {f"partner:{p}" for p in partners})
-        self._take(rows, select(f).where(f.c.type.in_(("fx_rate", "shared_lead"))))
+        head = tables.fact_head
+        for row in self._versions(select(head.c.row_id).where(head.c.type.in_(("fx_rate", "shared_lead")))):
+            rows[row.id] = row
         return self._facts(rows.values())
 
     def enrollment_facts(self) -> Facts:
