@@ -8,8 +8,9 @@ from typing import Any
 
 from jobs.history import History
 from rules.calendar import Period
+from rules.dues import last_day_of
 from rules.facts import View
-from rules.replay import last_day_of
+from rules.facts import at as as_it_read
 from rules.tiers import Mark, TierHistory, tier_history
 from sync.verdicts import Claim
 
@@ -63,7 +64,7 @@ def _counts_from(history: History, claim: Claim, verdict: Any, counts: str, at: 
         return None
     terms = history.program.on(verdict.won_on)
     contracts = [
-        fact for name in verdict.contracts if (fact := as_read(history.views["contract"][name], at)) is not None
+        fact for name in verdict.contracts if (fact := as_it_read(history.views["contract"][name], at)) is not None
     ]
     if counts == "won":
         gone = [c for c in contracts if _is_reversed(terms, c)]
@@ -85,7 +86,7 @@ def _is_reversed(terms: Any, contract: Any) -> bool:
 
 
 def _is_fraud(history: History, claim: Claim, at: datetime) -> bool:
-    return any(as_read(timeline, at) is not None for timeline in _fraud(history, claim).values())
+    return any(as_it_read(timeline, at) is not None for timeline in _fraud(history, claim).values())
 
 
 def _fraud(history: History, claim: Claim) -> Mapping[str, Sequence[View[Any]]]:
@@ -94,14 +95,6 @@ def _fraud(history: History, claim: Claim) -> Mapping[str, Sequence[View[Any]]]:
 
 def _changes_of(history: History, contract: str) -> Iterator[datetime]:
     yield from (view.at for view in history.views["contract"][contract])
-
-
-def as_read(timeline: Sequence[View[Any]], at: datetime) -> Any:
-    found = None
-    for view in timeline:
-        if view.at <= at:
-            found = view.fact
-    return found
 
 
 def tiers_of(history: History, marks: Mapping[str, Sequence[Mark]]) -> dict[str, TierHistory]:

@@ -15,7 +15,7 @@ from typing import Any
 
 import orjson
 
-from jobs.counting import as_read, marks_of, tiers_of
+from jobs.counting import marks_of, tiers_of
 from jobs.history import History, first_of, parent_of
 from jobs.standing import (
     co_op_funds,
@@ -30,6 +30,7 @@ from rules.co_op import CoOpFund
 from rules.deal import Deal, InvoiceFacts, RateDecision, Standing
 from rules.earning import earn
 from rules.facts import Facts, Rejected, View, views
+from rules.facts import at as as_it_read
 from rules.ledger import Ledger, entry_row
 from rules.program import Program
 from rules.statements import Hold, Statements, astray, cut
@@ -342,7 +343,7 @@ def standing_holds(history: History) -> Iterator[Hold]:
         instants = sorted({view.at for t in history.enrollments[partner].values() for view in t})
         since: datetime | None = None
         for at in instants:
-            facts = [f for t in history.enrollments[partner].values() if (f := as_read(t, at)) is not None]
+            facts = [f for t in history.enrollments[partner].values() if (f := as_it_read(t, at)) is not None]
             is_bad = bool(facts) and all(fact.standing == "suspended" for fact in facts)
             if is_bad and since is None:
                 since = at

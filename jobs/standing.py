@@ -21,7 +21,7 @@ from rules.lead_sharing import lead_sharing_of, shared_leads
 from rules.ledger import Ledger
 from rules.money import ZERO
 from rules.recognition import Success, recognition_tasks
-from rules.statements import Hold, Money, cut
+from rules.statements import Hold, Money, Statements, cut
 from rules.tasks import Task
 from rules.tiers import Step, TierHistory
 from rules.write_off import write_off
@@ -111,6 +111,13 @@ def _value(history: History, contract: str) -> Decimal:
     return Decimal(fact.value) if same else ZERO
 
 
+def _trial_cut(history: History, ledger: Ledger, holds: Iterable[Hold]) -> Statements:
+    """The statements as they would be cut by now; nothing of the ledger is touched."""
+    copy = Ledger(history.program.id, dict(ledger.entries))
+    partners, money = history.views["partner"], Money({}, {})
+    return cut(history.program, copy, holds, partners, money, history.as_of, enrollments=history.enrollments)
+
+
 def settle_disputes(history: History, claims: Iterable[Claim], ledger: Ledger, holds: Iterable[Hold]) -> Disputes:
     """The disputes of a program; what they adjust is posted to the ledger.
 
@@ -120,10 +127,7 @@ def settle_disputes(history: History, claims: Iterable[Claim], ledger: Ledger, h
     program, views = history.program, history.views
     if not views["dispute"] or all(terms.disputes is None for terms in program.versions):
         return Disputes()
-    trial = cut(
-        program, Ledger(program.id, dict(ledger.entries)), holds, views["partner"], Money({}, {}), history.as_of,
-        enrollments=history.enrollments,
-    )  # fmt: skip
+    trial = _trial_cut(history, ledger, holds)
     stated_on = {
         entry.key: statement.period_to + DAY
         for statement in trial.statements
@@ -144,10 +148,7 @@ def settle_write_offs(history: History, ledger: Ledger, holds: Iterable[Hold]) -
     """Post what was written off of statements that ended below zero; each may make a later one end otherwise."""
     waiting = history.write_offs()
     while waiting:
-        trial = cut(
-            history.program, Ledger(history.program.id, dict(ledger.entries)), holds, history.views["partner"],
-            Money({}, {}), history.as_of, enrollments=history.enrollments,
-        )  # fmt: skip
+        trial = _trial_cut(history, ledger, holds)
         ended = [s for s in trial.statements if s.cut_at is not None and s.id in waiting]
         posted = False
         for each in ended:

@@ -12,7 +12,7 @@ from rules.accrual import Accrual, Cause, Poster, Target
 from rules.deal import Deal, Outcome, RateDecision
 from rules.dues import due_after
 from rules.ledger import Ledger
-from rules.money import EXACT, ZERO, text
+from rules.money import ZERO, text
 from rules.net import Net
 from rules.records import Contract
 from rules.replay import DealReplay
@@ -62,7 +62,7 @@ class _BonusReplay(DealReplay):
         now = ZERO
         if book.stands and book.invoice is not None:
             net, _ = self._net.of(book.invoice, book.credits.values())
-            now = self._exchanged(net, book.invoice.currency, book.invoice.issued_on, at)
+            now = self.deal.fx.exchanged(net, book.invoice.currency, self._term.currency, book.invoice.issued_on, at)
         self._sums[contract] = self._sums.get(contract, ZERO) + now - self._parts.get(invoice, ZERO)
         self._parts[invoice] = now
         bonus = self._bonuses.get(contract)
@@ -120,7 +120,9 @@ class _BonusReplay(DealReplay):
             value = (
                 contract.value if contract.value is not None else sum((x.amount for x in contract.lines or ()), ZERO)
             )
-            return self._exchanged(value, contract.currency, contract.signed_on, at), contract.signed_on
+            return self.deal.fx.exchanged(
+                value, contract.currency, self._term.currency, contract.signed_on, at
+            ), contract.signed_on
         total = self._sums.get(name, ZERO)
         if total <= self._term.above:
             return total, None
@@ -130,12 +132,6 @@ class _BonusReplay(DealReplay):
             if rising > self._term.above and book.invoice is not None:
                 return total, book.invoice.issued_on
         return total, None
-
-    def _exchanged(self, amount: Decimal, currency: str, day: date, at: datetime) -> Decimal:
-        if currency == self._term.currency:
-            return amount
-        fx = self.deal.fx.find(currency, self._term.currency, day, at)
-        return EXACT.multiply(amount, fx.rate) if fx else ZERO
 
     def _due(self, released: date, stated: date) -> date:
         return due_after(self.terms, self.deal.program.calendar_on(released), released)

@@ -15,18 +15,18 @@ from typing import Any
 
 from rules.calendar import Calendar, add_months, month_end, next_month
 from rules.deal import Deal, InvoiceFacts, Outcome
-from rules.dues import due_after
+from rules.dues import BILLED_MONTHS, due_after
 from rules.first_year import first_year
+from rules.invoice_book import InvoiceBook
 from rules.ledger import Entry, EntryKind, Ledger
 from rules.money import EXACT, ROUNDINGS, ZERO, percent, rounded, shares, text
 from rules.net import Net
 from rules.rates import Rates
-from rules.records import Contract, CreditNote, Invoice, Payment, Refund
+from rules.records import Contract, Invoice, Payment
 from rules.tasks import Wanted
 from rules.terms import ShareOfCollections, Terms
 
 _ONE = Decimal(1)
-_MONTHS = {"quarterly": 3, "annual": 12}
 _STANDING, _ENROLLMENT, _DECISION, _CONTRACT, _INVOICE, _CREDIT_NOTE, _PAYMENT, _REFUND = range(8)
 """What an event is about; at one instant they are seen in this order."""
 
@@ -48,14 +48,9 @@ class _Share:
 
 
 @dataclass(slots=True)
-class _InvoiceBook:
+class _InvoiceBook(InvoiceBook):
     """An invoice as it reads at the instant that is replayed, and what was posted for it."""
 
-    id: str
-    invoice: Invoice | None = None
-    payments: dict[str, Payment] = field(default_factory=dict)
-    credits: dict[str, CreditNote] = field(default_factory=dict)
-    refunds: dict[str, Refund] = field(default_factory=dict)
     shares: list[_Share] = field(default_factory=list)
     given: set[str] = field(default_factory=set)
     posted: Decimal = ZERO
@@ -445,7 +440,7 @@ class _Replay:
             return day
         if self._is_monthly or self._contract is None:
             return day
-        months = _MONTHS.get(self._contract.billing or "", 1)
+        months = BILLED_MONTHS.get(self._contract.billing or "", 1)
         if months == 1:
             return day
         starts = self._contract.starts_on or self._contract.signed_on

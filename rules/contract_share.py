@@ -14,15 +14,15 @@ from decimal import Decimal
 from rules.accrual import Accrual, Cause, Poster, Target
 from rules.calendar import Period
 from rules.deal import Deal, Outcome
-from rules.dues import due_after, due_with_statement
-from rules.first_year import DAY, FirstYear, first_year
+from rules.dues import due_after, due_with_statement, last_day_of
+from rules.first_year import FirstYear, first_year
 from rules.invoice_book import InvoiceBook
 from rules.ledger import Ledger
-from rules.money import EXACT, ZERO, percent, rounded, text
+from rules.money import ZERO, percent, rounded, text
 from rules.net import Net
 from rules.rates import Found, Rates
 from rules.records import Contract, Invoice, LineKind
-from rules.replay import TIME, DealReplay, last_day_of
+from rules.replay import TIME, DealReplay
 from rules.tasks import Wanted
 from rules.terms import ShareOfContract, Terms
 
@@ -134,10 +134,9 @@ class _ContractReplay(DealReplay):
     def _exchanged(self, amount: Decimal, invoice: Invoice, contract: str) -> Decimal:
         """An amount of an invoice in its contract's currency, at the rate of its issue date; nothing without a rate (E12)."""
         own = self.contracts.get(contract)
-        if own is None or own.currency == invoice.currency:
+        if own is None:
             return amount
-        fx = self.deal.fx.find(invoice.currency, own.currency, invoice.issued_on, self._seen_at)
-        return EXACT.multiply(amount, fx.rate) if fx else ZERO
+        return self.deal.fx.exchanged(amount, invoice.currency, own.currency, invoice.issued_on, self._seen_at)
 
     def _billed(self, book: InvoiceBook) -> Decimal:
         if not self._by_revenue or book.invoice is None:
@@ -312,11 +311,8 @@ class _ContractReplay(DealReplay):
             receipt = self.first_receipt(name)
             day = max(receipt, accrual.entry.earned_on) if receipt else None
         contract = self.contracts.get(name)
-        if day is not None and self.terms.values.get("hold_until_clawback_window_ends") and contract is not None:
-            last = self.clawback_until(contract)
-            day = max(day, last + DAY) if last else day
         if day is not None:
-            self._poster.release(accrual, at, day)
+            self._poster.release(accrual, at, self.payable_from(day, contract))
 
     def _due(self, released: date, stated: date) -> date:
         if self._term.due == "due_days":

@@ -9,6 +9,7 @@ from datetime import date, datetime
 from decimal import Decimal
 
 from rules.facts import View
+from rules.money import EXACT, ZERO
 from rules.program import Program
 from rules.records import (
     Contract,
@@ -99,6 +100,13 @@ class FxRates:
             if found[number - 1][1] <= seen_at:
                 return found[number - 1][2]
         return None
+
+    def exchanged(self, amount: Decimal, base: str, quote: str, day: date, seen_at: datetime) -> Decimal:
+        """An amount in another currency, exact, at the rate of a day; nothing without a rate (E12)."""
+        if base == quote:
+            return amount
+        fx = self.find(base, quote, day, seen_at)
+        return EXACT.multiply(amount, fx.rate) if fx else ZERO
 
 
 @dataclass(slots=True)

@@ -15,14 +15,13 @@ from decimal import Decimal
 from typing import Any, Literal
 
 from rules.calendar import DAY, Period
-from rules.dues import due_for, period_end
+from rules.dues import due_for, last_day_of, period_end
 from rules.enrolled import enrolled
 from rules.facts import View
 from rules.ledger import Entry, Ledger
 from rules.money import ZERO, rounded, text
 from rules.program import Program
 from rules.records import Contract, Dispute, Enrollment
-from rules.replay import last_day_of
 from rules.statements import Hold
 from rules.tasks import Task
 from rules.terms import DisputeTerms, Terms

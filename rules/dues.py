@@ -4,8 +4,17 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 
-from rules.calendar import Calendar, month_end, month_start, next_month, quarter_end, quarter_start
+from rules.calendar import DAY, Calendar, Period, month_end, month_start, next_month, quarter_end, quarter_start
 from rules.terms import Terms
+
+BILLED_MONTHS = {"quarterly": 3, "annual": 12}
+"""Months that one invoice of a contract stands for, by its ``billing``; others stand for one."""
+
+
+def last_day_of(terms: Terms, start: date, length: Period) -> date:
+    """The last day of a window of this length; inclusive unless the program says otherwise (G-4)."""
+    last = length.after(start)
+    return last if terms.values.get("window_end") == "inclusive" else last - DAY
 
 
 def due_after(terms: Terms, calendar: Calendar, released_on: date) -> date:

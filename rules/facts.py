@@ -7,7 +7,7 @@ absent before its own date even when the line that carries it is known earlier.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, Generic, TypeVar
@@ -364,7 +364,7 @@ def _seen_from(fact: Fact, known_at: datetime | None, calendar: Calendar) -> dat
     return starts if known_at is None or known_at <= starts else known_at
 
 
-def at(timeline: list[View[F]], instant: datetime) -> F | None:
+def at(timeline: Sequence[View[F]], instant: datetime) -> F | None:
     """The record as it read at an instant (views from that very instant on are in force)."""
     found: F | None = None
     for view in timeline:

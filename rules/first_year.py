@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from decimal import Decimal
 
 from rules.calendar import add_months
 from rules.money import EXACT, ZERO
 from rules.records import Contract, ContractLine, Invoice
-
-DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)

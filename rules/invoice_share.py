@@ -15,7 +15,7 @@ from decimal import Decimal
 from rules.accrual import Accrual, Cause, Poster, Target
 from rules.calendar import Period, add_months
 from rules.deal import Deal, Outcome
-from rules.dues import due_after, due_with_statement
+from rules.dues import BILLED_MONTHS, due_after, due_with_statement
 from rules.invoice_book import InvoiceBook
 from rules.ledger import Ledger
 from rules.money import EXACT, ZERO, percent, rounded, text
@@ -25,9 +25,6 @@ from rules.records import Contract, Invoice
 from rules.replay import DealReplay
 from rules.tasks import Wanted
 from rules.terms import ShareOfInvoices, Terms
-
-DAY = timedelta(days=1)
-_MONTHS = {"quarterly": 3, "annual": 12}
 
 
 def share_of_invoices(deal: Deal, terms: Terms, term: ShareOfInvoices, pinned_on: date, ledger: Ledger) -> Outcome:
@@ -96,9 +93,8 @@ class _InvoiceReplay(DealReplay):
             window = self._window()
         alone = invoice is not None and window == self._window_now and self._in_window_by != "12_invoices"
         self._window_now = window
-        names: Iterable[str] = sorted(self.books)
-        if alone and invoice is not None and not self._after_end(invoice):
-            names = (invoice,)
+        is_one = alone and invoice is not None and not self._after_end(invoice)
+        names = (invoice,) if is_one and invoice is not None else sorted(self.books)
         for name in names:
             book = self.books[name]
             accrual = self._accruals.get(name)
@@ -302,7 +298,7 @@ class _InvoiceReplay(DealReplay):
         months = 1
         while add_months(starts, months) <= contract.ends_on:
             months += 1
-        billed = min(_MONTHS.get(contract.billing or "", 1), months)
+        billed = min(BILLED_MONTHS.get(contract.billing or "", 1), months)
         return EXACT.divide(EXACT.multiply(contract.value, Decimal(billed)), Decimal(months))
 
     # ---- the window
@@ -360,11 +356,8 @@ class _InvoiceReplay(DealReplay):
         day: date | None = accrual.entry.earned_on
         if self._term.released == "fully_paid":
             day = self._paid(book.id)
-        if day is not None and self.terms.values.get("hold_until_clawback_window_ends") and contract is not None:
-            last = self.clawback_until(contract)
-            day = max(day, last + DAY) if last else day
         if day is not None:
-            self._poster.release(accrual, at, day)
+            self._poster.release(accrual, at, self.payable_from(day, contract))
 
     def _release_all(self, window: _Window, at: datetime) -> None:
         """Everything at once, when the window is over and each of its invoices is fully paid (OP-A3)."""

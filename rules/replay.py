@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Any
 
-from rules.accrual import Accrual, Cause
-from rules.calendar import BEGINNING, Calendar, Period
+from rules.accrual import Cause
+from rules.calendar import BEGINNING, DAY, Calendar, Period
 from rules.deal import Deal, Outcome, Standing
+from rules.dues import last_day_of
 from rules.invoice_book import InvoiceBook
 from rules.ledger import Ledger
 from rules.records import Contract, Enrollment, FraudFinding, Opportunity
@@ -186,6 +187,13 @@ class DealReplay(ABC):
         else:
             receipts[invoice] = day
 
+    def payable_from(self, day: date, contract: Contract | None) -> date:
+        """The first day on which something released on ``day`` may be paid: after the clawback window, where the program
+        waits for its end (CN-A14)."""
+        waits = contract is not None and self.terms.values.get("hold_until_clawback_window_ends")
+        last = self.clawback_until(contract) if waits and contract is not None else None
+        return max(day, last + DAY) if last else day
+
     def left_on(self, at: datetime) -> date | None:
         """The last day on which the partner was in the program, when it is no more; ``None``: it still is."""
         today = self.calendar.date_of(at)
@@ -280,14 +288,3 @@ class DealReplay(ABC):
                 yield at, place["timer"], "", None, None
             else:
                 self.outcome.wakes.append(day)
-
-
-def last_day_of(terms: Terms, start: date, length: Period) -> date:
-    """The last day of a window of this length; inclusive unless the program says otherwise (G-4)."""
-    last = length.after(start)
-    return last if terms.values.get("window_end") == "inclusive" else last - timedelta(days=1)
-
-
-def earned(accruals: Iterable[Accrual]) -> list[Accrual]:
-    """Those for which something was posted."""
-    return [accrual for accrual in accruals if accrual.entry is not None]

@@ -13,6 +13,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from rules.calendar import Calendar
+from rules.dues import last_day_of
 from rules.facts import View
 from rules.program import Program
 from rules.records import (
@@ -30,7 +31,7 @@ from rules.records import (
 )  # fmt: skip
 from rules.tasks import TaskLog, Wanted
 from sync.intake import checked, standing_at
-from sync.line import REMINDED, Line, Memory, failed_checks, last_day, windows_of
+from sync.line import REMINDED, Line, Memory, failed_checks, windows_of
 from sync.prospects import Prospect, Tie
 from sync.snapshot import END, Candidate, Snapshot
 from sync.verdicts import Claim, Verdict
@@ -161,7 +162,7 @@ class _Replay:
                 starts = {submitted, self._calendar.date_of(max(view.fact.submitted_at, view.at))}
                 for start in starts | approvals.get(name, set()):
                     for _, length in windows_of(terms, None):
-                        last = last_day(terms, start, length)
+                        last = last_day_of(terms, start, length)
                         instants.add(self._calendar.end_of(last))
                         instants.add(self._calendar.start_of(last - REMINDED))
                     stale = terms.values.get("stale_days")

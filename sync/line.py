@@ -15,6 +15,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from rules.calendar import Calendar, Period
+from rules.dues import last_day_of
 from rules.records import Review
 from rules.tasks import Wanted
 from rules.terms import Terms, WindowTerm
@@ -430,7 +431,7 @@ class Line:
                 if approval is None:
                     return {"protected_from": None, "protected_until": None}
                 first = start = self._calendar.date_of(approval)
-            lasts.append(last_day(terms, start, length))
+            lasts.append(last_day_of(terms, start, length))
         last = min(lasts, default=None)
         return {"protected_from": first, "protected_until": self._extended(c, terms, last) if last else None}
 
@@ -491,12 +492,6 @@ def review_due(terms: Terms, calendar: Calendar, received_at: datetime, hours: i
     if terms.values.get("lead_sla") == "business_hours":
         return calendar.business_day_after(calendar.date_of(received_at), -(-hours // 24))
     return calendar.date_of(received_at + timedelta(hours=hours))
-
-
-def last_day(terms: Terms, start: date, length: Period) -> date:
-    """The last day of a window of this length; inclusive unless the program says otherwise (G-4)."""
-    last = length.after(start)
-    return last if terms.values.get("window_end") == "inclusive" else last - timedelta(days=1)
 
 
 def failed_checks(review: Review | None) -> tuple[str, ...]:
