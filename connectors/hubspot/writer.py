@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import orjson
 
 from connectors.base import Change, Written
+from connectors.batches import Batch, batches, failed, write_in_order
 from connectors.errors import AnswerLost, ConnectorError, RecordRejected
 from connectors.http import Http
 from connectors.hubspot.config import HubSpotConfig
@@ -22,15 +23,6 @@ from connectors.hubspot.paths import Paths
 from connectors.hubspot.values import text_of
 
 _RACES = frozenset({"CONFLICT", "OBJECT_ALREADY_EXISTS"})
-
-
-@dataclass(frozen=True, slots=True)
-class _Batch:
-    """Changes of one object and key that go together; ``places`` are their places in the caller's list."""
-
-    kind: str
-    key_field: str | None
-    places: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,30 +44,22 @@ class HubSpotWriter:
 
     def write(self, changes: Sequence[Change]) -> list[Written]:
         """Apply the changes and say what became of each, in order."""
-        results = {place: refused for place, change in enumerate(changes) if (refused := _unwritable(change))}
-        for batch in _batches(changes, self._config.write_size):
-            try:
-                batch = _still_to_send(batch, changes, results)
-                if batch.places:
-                    self._carry_out(batch, changes, results)
-            except ConnectorError as error:
-                if not any(result.state == "done" for result in results.values()):
-                    raise
-                # What was written before must not be lost with the exception; the next attempt raises it.
-                for place, change in enumerate(changes):
-                    results.setdefault(place, _failed(change, "retry", error))
-                break
-        return [results[place] for place in range(len(changes))]
+        refused = {place: result for place, change in enumerate(changes) if (result := _unwritable(change))}
+
+        def send(batch: Batch, results: dict[int, Written]) -> None:
+            self._carry_out(batch, changes, results)
+
+        return write_in_order(changes, batches(changes, self._config.write_size), refused, send)
 
     def write_calls(self, changes: Sequence[Change]) -> int:
         """API calls that these changes cost when nothing goes wrong: one a batch, one more for each kind of association."""
         calls = 0
-        for batch in _batches(changes, self._config.write_size):
+        for batch in batches(changes, self._config.write_size):
             others = {associated_kind(name) for place in batch.places for name in changes[place].fields}
             calls += 1 + len(others - {None})
         return calls
 
-    def _carry_out(self, batch: _Batch, changes: Sequence[Change], results: dict[int, Written]) -> None:
+    def _carry_out(self, batch: Batch, changes: Sequence[Change], results: dict[int, Written]) -> None:
         """Write records, then their associations; a record that lacks one when the connection fails is not done."""
         open_ = {place for place in batch.places if _links(changes[place])}
         try:
@@ -85,17 +69,17 @@ class HubSpotWriter:
         except ConnectorError as error:
             for place in open_:
                 if place in results and results[place].state == "done":
-                    results[place] = _failed(changes[place], "retry", error)
+                    results[place] = failed(changes[place], "retry", error)
             raise
 
     # -- records
 
-    def _apply(self, batch: _Batch, changes: Sequence[Change], results: dict[int, Written], *, again: bool) -> None:
+    def _apply(self, batch: Batch, changes: Sequence[Change], results: dict[int, Written], *, again: bool) -> None:
         try:
             body = self._sent(batch, changes)
         except AnswerLost as error:
             for place in batch.places:
-                results[place] = _failed(changes[place], "unknown", error)
+                results[place] = failed(changes[place], "unknown", error)
         except PropertyNotVisible as error:
             self._without(error, batch, changes, results)
         except RecordRejected as error:
@@ -105,7 +89,7 @@ class HubSpotWriter:
             if raced and again:
                 self._apply(replace(batch, places=raced), changes, results, again=False)
 
-    def _sent(self, batch: _Batch, changes: Sequence[Change]) -> Mapping[str, Any]:
+    def _sent(self, batch: Batch, changes: Sequence[Change]) -> Mapping[str, Any]:
         inputs = []
         for number, place in enumerate(batch.places):
             change = changes[place]
@@ -121,7 +105,7 @@ class HubSpotWriter:
         return body_of(answer)
 
     def _without(
-        self, error: PropertyNotVisible, batch: _Batch, changes: Sequence[Change], results: dict[int, Written]
+        self, error: PropertyNotVisible, batch: Batch, changes: Sequence[Change], results: dict[int, Written]
     ) -> None:
         """Reject the records that carry the unseen properties (the whole batch was refused for them), send the others."""
         guilty = [place for place in batch.places if error.names & changes[place].fields.keys()]
@@ -129,26 +113,25 @@ class HubSpotWriter:
             self._split(error, batch, changes, results)
             return
         for place in guilty:
-            results[place] = _failed(changes[place], "rejected", error)
+            results[place] = failed(changes[place], "rejected", error)
         others = tuple(place for place in batch.places if place not in guilty)
         if others:
             self._apply(replace(batch, places=others), changes, results, again=True)
 
     def _split(
-        self, error: RecordRejected, batch: _Batch, changes: Sequence[Change], results: dict[int, Written]
+        self, error: RecordRejected, batch: Batch, changes: Sequence[Change], results: dict[int, Written]
     ) -> None:
         """Find the record for which the whole batch was refused by sending halves."""
         if len(batch.places) == 1:
-            results[batch.places[0]] = _failed(changes[batch.places[0]], "rejected", error)
+            results[batch.places[0]] = failed(changes[batch.places[0]], "rejected", error)
             return
-        middle = len(batch.places) // 2
-        for places in (batch.places[:middle], batch.places[middle:]):
-            self._apply(replace(batch, places=places), changes, results, again=True)
+        for half in batch.halves():
+            self._apply(half, changes, results, again=True)
 
     # -- associations
 
     def _wanted(
-        self, batch: _Batch, changes: Sequence[Change], results: Mapping[int, Written]
+        self, batch: Batch, changes: Sequence[Change], results: Mapping[int, Written]
     ) -> dict[str, list[_Link]]:
         """The associations of what was written, by the object at the other end."""
         by_kind: dict[str, list[_Link]] = {}
@@ -168,11 +151,11 @@ class HubSpotWriter:
             body = body_of(self._http.call("POST", path, json={"inputs": inputs}, idempotent=True))
         except AnswerLost as error:
             for link in links:
-                results[link.place] = _failed(changes[link.place], "unknown", error)
+                results[link.place] = failed(changes[link.place], "unknown", error)
             return
         except RecordRejected as error:
             if len(links) == 1:
-                results[links[0].place] = _failed(changes[links[0].place], "rejected", error)
+                results[links[0].place] = failed(changes[links[0].place], "rejected", error)
                 return
             middle = len(links) // 2
             for few in (links[:middle], links[middle:]):
@@ -187,7 +170,7 @@ class HubSpotWriter:
 
 
 def _settle(
-    batch: _Batch, changes: Sequence[Change], body: Mapping[str, Any], results: dict[int, Written]
+    batch: Batch, changes: Sequence[Change], body: Mapping[str, Any], results: dict[int, Written]
 ) -> tuple[int, ...]:
     """Note each record's result; the places of upserts that met another insert of the same key come back.
 
@@ -227,26 +210,6 @@ def _named(error: Mapping[str, Any], by_trace: Mapping[str, int], by_key: Mappin
     return found or {by_key[str(key)] for key in ids if str(key) in by_key}
 
 
-def _batches(changes: Sequence[Change], size: int) -> list[_Batch]:
-    """The calls to make: one object and key property each, records of one parent together, a key once a call.
-
-    HubSpot refuses a batch in which a key comes twice; the second goes into a later call, so that changes happen in
-    the order given.
-    """
-    seen: dict[tuple[str, str | None, str], int] = {}
-    groups: dict[tuple[int, str, str | None], list[int]] = {}
-    for place, change in enumerate(changes):
-        identity = _identity(change)
-        turn = seen[identity] = seen.get(identity, -1) + 1
-        groups.setdefault((turn, change.kind, change.key_field), []).append(place)
-    batches = []
-    for (turn, kind, key_field), places in groups.items():
-        places.sort(key=lambda place: changes[place].parent or "")
-        for start in range(0, len(places), size):
-            batches.append((turn, _Batch(kind, key_field, tuple(places[start : start + size]))))
-    return [batch for _, batch in sorted(batches, key=lambda item: item[0])]
-
-
 def _unwritable(change: Change) -> Written | None:
     """The rejection of a change that HubSpot cannot be sent: half a character, a value without text, a malformed id."""
     code, why = "", ""
@@ -263,21 +226,6 @@ def _unwritable(change: Change) -> Written | None:
     return Written(change.key, "rejected", code=code, message=f"{code}: {why}") if code else None
 
 
-def _still_to_send(batch: _Batch, changes: Sequence[Change], results: dict[int, Written]) -> _Batch:
-    """The batch without what is refused already, and without changes to records whose earlier change is still open:
-    repeated later, that one would overtake them."""
-    open_ = {_identity(changes[place]) for place, result in results.items() if result.state in ("retry", "unknown")}
-    held = [place for place in batch.places if open_ and _identity(changes[place]) in open_]
-    for place in held:
-        why = "WAITS: an earlier change of this record is not settled yet"
-        results[place] = Written(changes[place].key, "retry", code="WAITS", message=why)
-    return replace(batch, places=tuple(place for place in batch.places if place not in results))
-
-
-def _identity(change: Change) -> tuple[str, str | None, str]:
-    return change.kind, change.key_field, change.key
-
-
 def _values(change: Change) -> dict[str, str]:
     return {name: text_of(value) for name, value in change.fields.items() if associated_kind(name) is None}
 
@@ -285,7 +233,3 @@ def _values(change: Change) -> dict[str, str]:
 def _links(change: Change) -> dict[str, str]:
     """The associations asked for: object → record id."""
     return {other: str(value) for name, value in change.fields.items() if (other := associated_kind(name)) is not None}
-
-
-def _failed(change: Change, state: Literal["rejected", "retry", "unknown"], error: ConnectorError) -> Written:
-    return Written(change.key, state, code=error.code or type(error).__name__, message=str(error))
