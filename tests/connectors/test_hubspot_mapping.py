@@ -2,53 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping as Fields
-from typing import Any
-
 from connectors.base import Change
 from connectors.hubspot import PLUGIN
 from connectors.hubspot.simulator.standard import CUSTOM, OURS
-from sync.mapping import Mapping, load_mapping
 from sync.mapping_check import check
 from tests.connectors.hubspot_portal import running
-
-OUTCOME: dict[str, Any] = {
-    "claims": [
-        {"referral": "REFERRAL", "program": "next-technik", "partner": "PARTNER", "account": "ACCOUNT", "state": "active",
-         "rank": 1, "protected_from": None, "protected_until": None, "won_on": None, "failed": [],
-         "because": "first complete submission"},
-    ],
-    "entries": [
-        {"key": "next-technik:41:commission:payment:P1:1", "program": "next-technik", "partner": "PARTNER",
-         "referral": "REFERRAL", "contract": "C1", "kind": "commission", "source": {"type": "payment", "id": "P1"},
-         "basis": "10000.00", "rate": "0.1", "amount": "1000.00", "currency": "AUD", "earned_on": "2026-03-01",
-         "released_on": None, "due_on": "2026-04-30", "state": "accrued", "corrects": None, "clauses": ["NT-16"],
-         "because": "10 % of AUD 10,000.00"},
-    ],
-    "statements": [],
-    "support": [
-        {"account": "ACCOUNT", "partner": "PARTNER", "name": "Sam Support", "email": "sam@partner.example",
-         "phone": None, "since": "2026-03-01", "until": None, "reason": "contract signed"},
-    ],
-}  # fmt: skip
-
-
-def shipped() -> Mapping:
-    assert PLUGIN.mapping is not None
-    return load_mapping(PLUGIN.mapping)
-
-
-class NoLookups:
-    def get(self, kind: str, external_id: str) -> Fields[str, Any] | None:
-        return None
+from tests.connectors.shipped_mappings import NoLookups, changes_of, facts_by_type, shipped
 
 
 def test_the_described_portal_has_everything_the_mapping_names() -> None:
     with running() as portal:
-        problems = check(shipped(), portal.connect())
+        problems = check(shipped(PLUGIN), portal.connect())
         assert [problem for problem in problems if problem.level == "error"] == []
         portal.remove_property("referral", "industry")
-        missing = check(shipped(), portal.connect())
+        missing = check(shipped(PLUGIN), portal.connect())
         assert any("industry" in problem.found for problem in missing if problem.level == "error")
 
 
@@ -56,14 +23,7 @@ def test_a_seeded_portal_becomes_records_without_a_single_reject() -> None:
     with running() as portal:
         portal.seed(3, 60)
         portal.wait(3600)
-        connector = portal.connect()
-        facts: dict[str, int] = {}
-        for part in shipped().objects:
-            for page in connector.changes(part.query, since=None):
-                for mapped in part.facts(page.records, NoLookups()):
-                    assert mapped.reject is None
-                    for fact in mapped.facts:
-                        facts[fact["type"]] = facts.get(fact["type"], 0) + 1
+        facts = facts_by_type(shipped(PLUGIN), portal.connect())
         assert facts["partner"] == 3
         assert facts["referral"] == len(portal.all_rows("referral"))
         assert facts["contact"] == len(portal.all_rows("contacts"))
@@ -78,7 +38,7 @@ def test_a_deal_of_two_companies_without_a_primary_waits_for_a_person() -> None:
         for company in companies:
             portal.associate("deals", deal, "companies", company)
         portal.separate("deals", deal, "companies", companies[0])  # the first one was the primary
-        [part] = [one for one in shipped().objects if one.kind == "deals"]
+        [part] = [one for one in shipped(PLUGIN).objects if one.kind == "deals"]
         [page, *_] = portal.connect().changes(part.query, since=None)
         [mapped] = part.facts(page.records, NoLookups())
         assert mapped.reject is not None and mapped.reject.field == "account"
@@ -91,13 +51,7 @@ def test_an_outcome_is_written_back_and_nobody_elses_fields_are_touched() -> Non
             "ACCOUNT": portal.insert("companies", {"name": "Customer", "domain": "customer.example"}),
             "REFERRAL": portal.insert("referral", {"company": "Customer", "program": "next-technik"}),
         }
-        changes = [
-            Change(wanted.object, wanted.key_field, ids.get(wanted.key, wanted.key),
-                   {name: ids.get(value, value) if isinstance(value, str) else value
-                    for name, value in wanted.fields.items()}, wanted.parent)
-            for write in shipped().writes for wanted in write.desired(OUTCOME)
-        ]  # fmt: skip
-        results = portal.connect().write(changes)
+        results = portal.connect().write(changes_of(shipped(PLUGIN), ids))
         assert [result.message for result in results if result.state != "done"] == []
         customer, referral = portal.get("companies", ids["ACCOUNT"]), portal.get("referral", ids["REFERRAL"])
         commission = portal.all_rows("commission")[0]

@@ -9,9 +9,9 @@ from typing import Any
 from connectors.base import Change
 from connectors.netsuite import PLUGIN
 from connectors.netsuite.connector import NetSuiteConnector
-from sync.mapping import Mapping, load_mapping
 from sync.mapping_check import check
 from tests.connectors.netsuite_account import Account, running
+from tests.connectors.shipped_mappings import shipped
 
 OUTCOME: dict[str, Any] = {
     "claims": [],
@@ -31,11 +31,6 @@ OUTCOME: dict[str, Any] = {
 }  # fmt: skip
 
 
-def shipped() -> Mapping:
-    assert PLUGIN.mapping is not None
-    return load_mapping(PLUGIN.mapping)
-
-
 class Pulled:
     """Raw fields of what was pulled before, as the store hands them out."""
 
@@ -48,7 +43,7 @@ class Pulled:
 
 def facts_of(connector: NetSuiteConnector) -> dict[tuple[str, str], dict[str, Any]]:
     pulled, found = Pulled(), {}
-    for part in shipped().objects:
+    for part in shipped(PLUGIN).objects:
         for page in connector.changes(part.query, since=None):
             pulled.fields.update({(record.kind, record.external_id): record.fields for record in page.records})
             for mapped in part.facts(page.records, pulled):
@@ -76,9 +71,9 @@ def documents(account: Account) -> dict[str, str]:
 
 def test_the_packaged_account_has_everything_the_mapping_names() -> None:
     with running() as account:
-        assert check(shipped(), account.connect()) == []
+        assert check(shipped(PLUGIN), account.connect()) == []
         account.hide("transaction", "custbody_contract_id")
-        hidden = check(shipped(), account.connect())
+        hidden = check(shipped(PLUGIN), account.connect())
         assert any("custbody_contract_id" in problem.found for problem in hidden)
 
 
@@ -122,7 +117,7 @@ def test_an_outcome_is_written_back_once() -> None:
     with running() as account:
         changes = [
             Change(wanted.object, wanted.key_field, wanted.key, wanted.fields, wanted.parent)
-            for write in shipped().writes
+            for write in shipped(PLUGIN).writes
             for wanted in write.desired(OUTCOME)
         ]
         connector = account.connect()
