@@ -120,6 +120,14 @@ def test_every_folder_says_what_belongs_there() -> None:
     assert missing == []
 
 
+@pytest.mark.parametrize("folder", PACKAGES)
+def test_the_index_of_a_folder_names_each_of_its_modules_and_no_other(folder: str) -> None:
+    rows = re.findall(r"^\| `.*", (ROOT / folder / "README.md").read_text("utf-8"), re.M)
+    named = {name for row in rows for name in re.findall(r"`(\w+\.py)`", row)}
+    assert {path.name for path in (ROOT / folder).glob("*.py")} - {"__init__.py"} <= named
+    assert named <= {path.name for path in files_of(folder)}
+
+
 def test_links_between_documents_lead_somewhere() -> None:
     broken = []
     for name, text in texts():
