@@ -170,6 +170,7 @@ def remap(
     run: Annotated[
         int | None, typer.Option("--run", help="With --diff: what this run read, beside what it made.")
     ] = None,
+    allow: Allow = None,
     json: Json = False,
 ) -> None:
     """Make the facts anew from what is stored, after a mapping was changed; nothing is pulled."""
@@ -185,8 +186,10 @@ def remap(
         _print_json(found) if json else show_differences(found)
         return
     with installation(config) as here:
-        found = remap_connections(here, connection)
+        found = remap_connections(here, connection, allow=allow)
     _print_json(found) if json else show_remap(found)
+    if any(one["refused"] for one in found):
+        raise typer.Exit(3)
     if any(one["unread"] for one in found):
         raise typer.Exit(1)
 

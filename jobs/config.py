@@ -39,6 +39,10 @@ class BrakeSettings(BaseModel):
     max_clears: int | None = Field(100, ge=0)
     max_deleted_share: float | None = Field(0.2, gt=0, le=1)
     deleted_from: int = Field(50, ge=1)
+    max_cleared_share: float | None = Field(0.2, gt=0, le=1)
+    cleared_from: int = Field(20, ge=1)
+    max_emptied_share: float | None = Field(0.2, gt=0, le=1)
+    emptied_from: int = Field(50, ge=1)
 
 
 class ConnectionSettings(BaseModel):

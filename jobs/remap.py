@@ -18,22 +18,35 @@ from sync.pull import remap, unread
 from sync.replay import Difference, Replayed, read_by, replay
 
 
-def remap_connections(here: Installation, names: Sequence[str] | None) -> list[dict[str, Any]]:
-    """Replay changed mappings over what is stored; returns counts and fields that were never read, by connection and object."""
+def remap_connections(
+    here: Installation, names: Sequence[str] | None, *, allow: str | None = None
+) -> list[dict[str, Any]]:
+    """Replay changed mappings over what is stored; returns counts, what a brake refused and fields that were never read,
+    by connection and object. ``allow`` names the person who lets it past the brakes.
+    """
     found = []
     for each in here.open(names):
         run = here.store.start_run("remap", each.name, at=here.clock())
         with here.store.transaction() as db:
             mapping_versions.use(db, each.name, each.mapping, run, here.clock())
+        done = remap(here.store, each.name, each.mapping, now=here.clock, run_id=run, limits=each.brakes, allow=allow)
         counts = {
-            kind: asdict(result)
-            for kind, result in remap(here.store, each.name, each.mapping, now=here.clock, run_id=run).items()
+            kind: {**asdict(one.replayed), "emptied": one.emptied, "allowed_by": one.allowed_by}
+            for kind, one in done.items()
         }
-        refused = any(count["quarantined"] for count in counts.values())
-        here.store.finish_run(run, "partial" if refused else "ok", counts, at=here.clock())
+        held = {kind: one.why for kind, one in done.items() if one.refused}
+        state: runs.State = "failed" if held else "ok"
+        if any(one.replayed.quarantined for one in done.values()) and not held:
+            state = "partial"
+        here.store.finish_run(run, state, counts, at=here.clock(), note="; ".join(map(str, held.values())) or None)
         missing = unread(here.store, each.name, each.mapping)
         found.append(
-            {"connection": each.name, "objects": counts, "unread": {kind: list(n) for kind, n in missing.items()}}
+            {
+                "connection": each.name,
+                "objects": counts,
+                "refused": held,
+                "unread": {kind: list(n) for kind, n in missing.items()},
+            }
         )
     settle_stored(here.store, here.programs, here.clock())
     return found
@@ -53,6 +66,8 @@ def show_remap(found: list[dict[str, Any]]) -> None:
                     right=("new fact versions", "refused"),
                 )
             )
+        for why in one["refused"].values():
+            out.print(f"{one['connection']}: {why}", markup=False)
         for kind, names in one["unread"].items():
             out.print(
                 f"{one['connection']}: {kind} stays as it was: never read {', '.join(names)}; `referee sync` reads it first"

@@ -52,7 +52,7 @@ class Synced:
 
     @property
     def refused(self) -> list[str]:
-        """What brakes held: deletions that were not taken in, and plans."""
+        """What brakes held: deletions and emptied fields that were not taken in, and plans."""
         pulled = [f"{name}: {reason}" for name, one in self.pulled.items() for reason in one.refused]
         return pulled + [f"{name}: {'; '.join(plan.refused)}" for name, plan in self.plans.items() if not plan.may_run]
 

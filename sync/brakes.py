@@ -15,10 +15,12 @@ class Limits:
 
     ``max_changed_share`` is a fraction of the records that exist already (0.5 = half of them) and counts from
     ``share_from`` of them on: of three records, two are no surprise. ``max_clears`` counts fields that hold something
-    and would be emptied.
+    and would be emptied; ``max_cleared_share`` is the fraction of the records that hold one field in which it may be
+    emptied, counted from ``cleared_from`` of them on.
 
-    ``max_deleted_share`` is for what we read: the fraction of an object's records that may be reported deleted within a
-    day before they are believed, counted from ``deleted_from`` deletions on.
+    The others are for what we read, within a day: ``max_deleted_share`` of an object's records may be reported deleted
+    before that is believed, from ``deleted_from`` deletions on; in ``max_emptied_share`` of the facts that have a field it may become
+    empty, from ``emptied_from`` of them on.
     """
 
     max_creates: int | None = 2000
@@ -28,18 +30,32 @@ class Limits:
     max_clears: int | None = 100
     max_deleted_share: float | None = 0.2
     deleted_from: int = 50
+    max_cleared_share: float | None = 0.2
+    cleared_from: int = 20
+    max_emptied_share: float | None = 0.2
+    emptied_from: int = 50
 
 
 def tripped(items: Iterable[Item], limits: Mapping[str, Limits], otherwise: Limits) -> tuple[str, ...]:
     """The brakes that these items run into, in words: what was found and what is allowed; empty when none."""
     counts: dict[str, Counter[str]] = {}
+    cleared: dict[str, Counter[str]] = {}
+    held: dict[str, Counter[str]] = {}
     for item in items:
         count = counts.setdefault(item.ref.object, Counter())
         count[item.action] += 1
         if item.action == "update":
-            count["clears"] += sum(change.after is None for change in item.changes)
+            emptied = [change.name for change in item.changes if change.after is None]
+            count["clears"] += len(emptied)
+            cleared.setdefault(item.ref.object, Counter()).update(emptied)
+        held.setdefault(item.ref.object, Counter()).update(item.held)
     return tuple(
-        reason for name in sorted(counts) for reason in _of_object(name, counts[name], limits.get(name, otherwise))
+        reason
+        for name in sorted(counts)
+        for reason in (
+            *_of_object(name, counts[name], limits.get(name, otherwise)),
+            *_of_fields(name, cleared.get(name, Counter()), held[name], limits.get(name, otherwise)),
+        )
     )
 
 
@@ -56,6 +72,31 @@ def too_many_deleted(name: str, deleted: int, of: int, limits: Limits) -> str | 
         f"{name}: {deleted} of {of} records are reported deleted within a day; allowed without being asked: {share:.0%} of "
         "them. If that is so, run `referee sync --allow YOUR-NAME`"
     )
+
+
+def too_many_emptied(name: str, field: str, emptied: int, of: int, limits: Limits) -> str | None:
+    """Why it is not believed that so many facts lose a field: the words of the brake; ``None`` when it is.
+
+    A mapping that became wrong looks like this, and a field that was hidden, moved or wiped there.
+    """
+    share = limits.max_emptied_share
+    if share is None or emptied < limits.emptied_from or emptied <= share * of:
+        return None
+    return (
+        f"{name}: {field} became empty in {emptied} of the {of} records that had it, within a day; allowed without being "
+        f"asked: {share:.0%} of them. Look at the field there and at its line in the mapping; if that is so, run "
+        "`referee sync --allow YOUR-NAME`"
+    )
+
+
+def _of_fields(name: str, cleared: Counter[str], held: Counter[str], limits: Limits) -> list[str]:
+    share = limits.max_cleared_share
+    return [
+        f"{name}.{field}: would be emptied in {number} of the {held[field]} records that hold it; "
+        f"allowed without being asked: {share:.0%} of them"
+        for field, number in sorted(cleared.items())
+        if share is not None and number >= limits.cleared_from and number > share * held[field]
+    ]
 
 
 def _of_object(name: str, count: Counter[str], limits: Limits) -> list[str]:

@@ -61,6 +61,7 @@ class Comparison:
         self._policy, self._history = history.policies.get(name, ObjectPolicy()), history
         self._unseen = described and shape is None
         self._types: Types = types_of(shape)
+        self._alike_held: dict[frozenset[str], frozenset[str]] = {}
 
     def read(self, reader: Reader, group: Sequence[Desired]) -> Found:
         """The records that exist; nothing is asked about an object that the connection cannot see."""
@@ -115,6 +116,9 @@ class Comparison:
         agrees = {name: one.fields[name] for name, (cell, _) in zip(one.fields, cells, strict=True) if cell == "agrees"}
         clashes = tuple(clash for _, clash in cells if clash is not None)
         action: Any = "update" if changes else "unchanged"
+        held = frozenset(
+            name for name in one.fields if plain(record.fields.get(name), self._types.get(name)) is not None
+        )
         return Item(
             ref_of(one),
             action,
@@ -126,6 +130,7 @@ class Comparison:
             record.external_id,
             agrees,
             clashes,
+            held=self._alike_held.setdefault(held, held),
         )
 
     def _cell(

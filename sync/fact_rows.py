@@ -6,7 +6,8 @@ stamps (nothing had been stated by us before); afterwards the instant at which w
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -110,6 +111,8 @@ class FactWriter:
         """The latest row of each fact that got one."""
         self._rows: list[tuple[Any, ...]] = []
         self._next = 0
+        self.emptied: Counter[str] = Counter()
+        """How many facts lost a field that they had, by ``type.field``."""
 
     def prepare(self, keys: Iterable[Key]) -> None:
         """Read the latest versions of these facts; must be called once, with every key that will come."""
@@ -131,6 +134,8 @@ class FactWriter:
         head = self._head(key)
         if head is not None and head.body == body:
             return False
+        if head is not None and not head.deleted:
+            self.emptied.update(set(fields_in(orjson.loads(head.body))).difference(fields_in(orjson.loads(body))))
         self._append(key, head, source, account, parent, body, False)
         return True
 
@@ -182,6 +187,14 @@ class FactWriter:
         append(self._connection, tables.fact_head, new)
         run_each(self._connection, _MOVE_HEAD, moved)
         return len(self._rows)
+
+
+def fields_in(body: Mapping[str, Any]) -> Iterator[str]:
+    """The fields that a fact has, as ``type.field``; those of an object within it as ``type.field.name``."""
+    for name, value in body.items():
+        yield f"{body['type']}.{name}"
+        if isinstance(value, dict):
+            yield from (f"{body['type']}.{name}.{inner}" for inner in value)
 
 
 def standing(external_id: str, keys: Sequence[Key]) -> str | None:

@@ -6,6 +6,7 @@ the version we hold came out of order; it is counted as stale and left out, so t
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
@@ -87,6 +88,10 @@ class Lookups(Protocol):
 
 Mapper = Callable[[Sequence[Record], Lookups], Sequence[Mapped]]
 """Facts of records, one answer for each, in their order."""
+
+
+Believe = Callable[[Mapping[str, int]], None]
+"""Told how many facts would lose which field (``type.field``); raises when that is not to be taken in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,8 +223,11 @@ class Landing:
         lookups: StoredLookups,
         seen_at: datetime,
         run_id: int,
+        believe: Believe | None = None,
     ) -> None:
         self._connection = connection
+        self._believe = believe
+        self._emptied: Counter[str] = Counter()
         self._stream = stream
         self._mapper = mapper
         self._lookups = lookups
@@ -228,13 +236,14 @@ class Landing:
         lookups.database = connection
 
     def land(self, records: Sequence[Record]) -> PageResult:
-        """Take new states of records."""
+        """Take new states of records. Raises: what ``believe`` raises; the caller's transaction then ends without them."""
         self._lookups.arriving(self._stream.kind, records)
         result = PageResult()
         for part in _without_repeats(records):
             for start in range(0, len(part), RECORDS_AT_ONCE):
                 result += self._land(part[start : start + RECORDS_AT_ONCE])
         self._lookups.arriving("", ())
+        self._believed()
         return result
 
     def replay(self, external_ids: Sequence[str]) -> PageResult:
@@ -247,6 +256,7 @@ class Landing:
             head = _Head(version_id, b"", None, facts)
             items.append(_Item(record, row[0], b"", b"", head, seq, created, modified))
         outcome = self._facts_of(items)
+        self._believed()
         changed = [
             (facts, self._stream.id, item.external_id)
             for item, facts in zip(items, outcome.standing, strict=True)
@@ -385,9 +395,14 @@ class Landing:
                     writer.withdraw(key, source)
             standing_facts.append(standing(item.external_id, keys))
         facts = writer.flush()
+        self._emptied += writer.emptied
         quarantine.release(self._connection, self._stream.id, accepted, self._seen_at)
         quarantine.hold(self._connection, self._stream.id, refused, self._seen_at)
         return _Outcome(standing_facts, len(refused), facts)
+
+    def _believed(self) -> None:
+        if self._believe is not None and self._emptied:
+            self._believe(self._emptied)
 
     def _source(self, item: _Item) -> Source:
         seen = first = then = self._seen_at

@@ -83,7 +83,8 @@ class Item:
     ``reason`` says why it is blocked (or, of a create, that it was there once). ``version`` is the system's change
     token of what was compared. ``agrees`` holds fields found equal that were not known to be: worth remembering.
     ``clashes`` are fields that both sides hold differently; those that wait for a person are not among the changes.
-    ``shape`` names how the system describes what it would write (:func:`shape_of`).
+    ``shape`` names how the system describes what it would write (:func:`shape_of`). ``held``: wanted fields that hold
+    something there.
     """
 
     ref: Ref
@@ -97,6 +98,7 @@ class Item:
     agrees: Mapping[str, Any] = field(default_factory=dict)
     clashes: tuple[Clash, ...] = ()
     shape: str = ""
+    held: frozenset[str] = frozenset()
 
     @property
     def writes(self) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import gc
 import sys
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from collections.abc import Mapping as TMapping
 from concurrent.futures import ThreadPoolExecutor
@@ -20,18 +20,19 @@ from typing import Any, Literal, Protocol
 
 from connectors.base import Page, Query, Reader, Record
 from connectors.errors import ConnectorError, CursorExpired, NeedsOperator
-from sync.brakes import Limits, too_many_deleted
+from sync.brakes import Limits, too_many_deleted, too_many_emptied
 from sync.drift import PausedMap
 from sync.errors import SyncError
-from sync.landing import Lookups, Mapped, Mapper, PageResult, StoredLookups, Stream
+from sync.landing import Believe, Lookups, Mapped, Mapper, PageResult, StoredLookups, Stream
 from sync.object_maps import ObjectMap as MappedObject
 from sync.payloads import storable
 from sync.store import Store
 
 PAGES_AHEAD = 4
 """Pages that are read before they are stored: connectors may hand on one answer in several."""
-DELETIONS_WITHIN = timedelta(days=1)
-"""Deletions of this long count together for the brake, so that small pages and many runs do not get past it."""
+COUNTED_WITHIN = timedelta(days=1)
+"""Deletions (and fields that became empty) of this long count together for the brakes, so that small pages and many runs
+do not get past them."""
 REPLAY_PART = 2000
 """Records mapped again in one transaction."""
 
@@ -60,7 +61,7 @@ class Mapping(Protocol):
 @dataclass(slots=True)
 class StreamResult:
     """What a run did to one stream. ``why`` says why it is not ``ok``; ``refused``: a brake held it, or would
-    have but for ``allowed_by``."""
+    have but for ``allowed_by``. ``emptied``: how many facts lost which field (``type.field``)."""
 
     kind: str
     state: Literal["ok", "failed", "skipped"] = "ok"
@@ -71,10 +72,11 @@ class StreamResult:
     why: str | None = None
     refused: bool = False
     allowed_by: str | None = None
+    emptied: dict[str, int] = field(default_factory=dict)
 
 
-class TooManyDeletions(SyncError):
-    """So many records are reported deleted that a person must say that it is so; nothing of that page was taken."""
+class NotBelieved(SyncError):
+    """So much is reported deleted or empty that a person must say that it is so; nothing of that page was taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +141,9 @@ def pull(
     from the start (a backfill), after which changes are read from the old watermark. Fields that were never read are
     read before anything is replayed: until then, and when they cannot be read, the facts stay as they were.
     ``paused`` are fields, by object, that are not asked for, ``hidden`` objects that are not read (``sync.drift``).
-    A page that reports an unusual share of an object's records deleted (``limits``, by object) is not taken: the stream
-    stops before it until a person (``allow``) lets it through.
+    A page that reports an unusual share of an object's records deleted, or after which a field would be empty in an unusual
+    share of the facts that have it (``limits``, by object), is not taken: the stream stops before it until a person (``allow``) lets it
+    through. The same holds for the replay of a mapping.
     ``crashpoint`` is called with ``after_fetch``, ``after_stage`` (mapped, nothing written), ``after_commit`` (page
     and cursor stored), ``after_replay``, ``after_stream`` and ``before_complete``: places where a process may die.
     Raises: ``LeaseLost``, ``StoreUnavailable``; what a system refuses is in the result.
@@ -167,7 +170,7 @@ def _pull(store: Store, connection: str, mapping: Mapping, run: _Run, hidden: Co
             run.retry_waiting(mapping, plan.kind, result)
         except NeedsOperator as error:
             result.state, result.why, stopped = "failed", str(error), str(error)
-        except TooManyDeletions as error:
+        except NotBelieved as error:
             result.state, result.why, result.refused = "failed", str(error), True
         except ConnectorError as error:
             result.state, result.why = "failed", str(error)
@@ -182,19 +185,33 @@ def _pull(store: Store, connection: str, mapping: Mapping, run: _Run, hidden: Co
 
 
 def remap(
-    store: Store, connection: str, mapping: Mapping, *, now: Callable[[], datetime], run_id: int
-) -> dict[str, PageResult]:
+    store: Store,
+    connection: str,
+    mapping: Mapping,
+    *,
+    now: Callable[[], datetime],
+    run_id: int,
+    limits: TMapping[str, Limits] | None = None,
+    allow: str | None = None,
+) -> dict[str, StreamResult]:
     """Make the facts of each object anew from what is stored, where its mapping has changed; nothing is pulled.
 
-    Returns the counts by object; those of :func:`unread` are left as they are. Safe to kill and run again: the new mapping is noted once all its records are done.
+    Returns what was done by object (``replayed``); those of :func:`unread` are left as they are. An object in which a field would
+    become empty unusually often (see :func:`pull`) is ``refused`` from there on. Safe to kill and run again: the new
+    mapping is noted once all its records are done.
     """
-    run = _Run(store, connection, None, now, run_id, None, _nothing, {}, None, {})
-    done = {}
+    run = _Run(store, connection, None, now, run_id, None, _nothing, limits or {}, allow, {})
+    done: dict[str, StreamResult] = {}
     with _by_the_page():
         for plan in mapping.objects:
             stream = store.stream(connection, plan.kind)
-            if stream.mapping_hash != plan.hash and not _unread(store, plan, stream):
-                _, done[plan.kind] = run.remap(plan, stream)
+            if stream.mapping_hash == plan.hash or _unread(store, plan, stream):
+                continue
+            result = done[plan.kind] = StreamResult(plan.kind)
+            try:
+                run.remap(plan, stream, result)
+            except NotBelieved as error:
+                result.state, result.why, result.refused = "failed", str(error), True
     return done
 
 
@@ -254,6 +271,8 @@ class _Run:
     ) -> None:
         self._limits, self._allow, self._paused = limits, allow, paused
         self._deleted: dict[str, tuple[int, int]] = {}
+        self._fields: dict[tuple[int, str], tuple[Counter[str], dict[str, int]]] = {}
+        self._lately: dict[str, Counter[str]] = {}
         self._store = store
         self._connection = connection
         self._reader = reader
@@ -268,7 +287,7 @@ class _Run:
         stream = self._store.stream(self._connection, plan.kind)
         changed = stream.mapping_hash != plan.hash
         if changed and not _unread(self._store, plan, stream):
-            stream, result.replayed = self.remap(plan, stream)
+            stream = self.remap(plan, stream, result)
             changed = False
         if plan.kind not in self._paused:
             stream = self._asked_anew(plan, stream)
@@ -276,24 +295,23 @@ class _Run:
             if stream.reading == "backfill":
                 stream = self._read(plan, stream, result)
             if changed and stream.watermark is not None:
-                stream, result.replayed = self.remap(plan, stream)
+                stream = self.remap(plan, stream, result)
                 changed = False
             stream = self._read(plan, stream, result)
             if changed:
-                _, result.replayed = self.remap(plan, stream)
+                self.remap(plan, stream, result)
         except CursorExpired:
             self._store.set_stream(stream, cursor=None, watermark=None, reading="changes")
             raise
 
-    def remap(self, plan: ObjectMap, stream: Stream) -> tuple[Stream, PageResult]:
-        """Map all stored records of a stream once more, then note the mapping."""
-        total = PageResult()
+    def remap(self, plan: ObjectMap, stream: Stream, result: StreamResult) -> Stream:
+        """Map all stored records of a stream once more, then note the mapping. Raises: :class:`NotBelieved`."""
         after: str | None = None
         while ids := self._store.record_ids(stream, after=after, limit=REPLAY_PART):
-            total += self._replay(plan, stream, ids)
+            result.replayed += self._replay(plan, stream, ids, self._believing(plan, stream, result))
             after = ids[-1]
             self.crashpoint("after_replay")
-        return self._store.set_stream(stream, mapping_hash=plan.hash), total
+        return self._store.set_stream(stream, mapping_hash=plan.hash)
 
     def retry_waiting(self, mapping: Mapping, kind: str | None, result: StreamResult) -> None:
         """Map records again whose parent (of this object, or of any) has arrived; parents that free others first."""
@@ -339,6 +357,7 @@ class _Run:
                     seen_at=self._now(),
                     run_id=self._run_id,
                     lookups=self._lookups,
+                    believe=self._believing(plan, stream, result),
                 )
                 result.pages += 1
                 self.crashpoint("after_commit")
@@ -362,7 +381,7 @@ class _Run:
         return replace(page, records=records)
 
     def _believe(self, stream: Stream, page: Page, result: StreamResult) -> None:
-        """Count the deletions of live records in this page. Raises: :class:`TooManyDeletions`."""
+        """Count the deletions of live records in this page. Raises: :class:`NotBelieved`."""
         gone = [storable(record.external_id) for record in page.records if record.deleted]
         if not gone or not (dying := self._store.live(stream, gone)):
             return
@@ -376,12 +395,60 @@ class _Run:
         self._deleted[stream.kind] = deleted + dying, of
         reason = too_many_deleted(stream.kind, deleted + dying, of, self._limits.get(stream.kind, Limits()))
         if reason is not None:
-            raise TooManyDeletions(reason)
+            raise NotBelieved(reason)
+
+    def _believing(self, plan: ObjectMap, stream: Stream, result: StreamResult) -> Believe:
+        """What is asked before fields of the stream's facts are emptied; see ``sync.brakes.too_many_emptied``.
+
+        A field that the mapping does not make any more may go.
+        """
+        limits = self._limits.get(plan.kind, Limits())
+
+        def believe(emptied: TMapping[str, int]) -> None:
+            emptied = {name: count for name, count in emptied.items() if _makes(plan, name)}
+            if not emptied:
+                return
+            if self._allow is not None:
+                result.allowed_by = self._allow
+                return
+            for name, count in emptied.items():
+                before = self._emptied_lately(plan.kind).get(name, 0) + result.emptied.get(name, 0)
+                if before + count < limits.emptied_from or limits.max_emptied_share is None:
+                    continue
+                reason = too_many_emptied(
+                    plan.kind, name, before + count, self._stated(stream, result, name) + before, limits
+                )
+                if reason is not None:
+                    raise NotBelieved(reason)
+            for name, count in emptied.items():
+                result.emptied[name] = result.emptied.get(name, 0) + count
+
+        return believe
+
+    def _stated(self, stream: Stream, result: StreamResult, name: str) -> int:
+        """How many facts have this field now; counted once a run, since that reads them all."""
+        kind = name.partition(".")[0]
+        if (stream.id, kind) not in self._fields:
+            self._fields[stream.id, kind] = self._store.fields_stated(stream, kind), dict(result.emptied)
+        held, emptied_then = self._fields[stream.id, kind]
+        return held[name] - result.emptied.get(name, 0) + emptied_then.get(name, 0)
+
+    def _emptied_lately(self, kind: str) -> Counter[str]:
+        """How many facts lost which field in earlier runs of a day; what a person allowed counts no more."""
+        if kind not in self._lately:
+            since, found = self._counted_since(kind), Counter[str]()
+            for job in ("pull", "remap"):
+                for run in self._store.runs(job=job, connection=self._connection):
+                    if run.started_at >= since and run.id != self._run_id:
+                        found.update(run.counts.get(kind, {}).get("emptied", {}))
+            self._lately[kind] = found
+        return self._lately[kind]
 
     def _counted_since(self, kind: str) -> datetime:
         """From when deletions count together: what a person allowed counts no more."""
-        since = self._now() - DELETIONS_WITHIN
-        for run in self._store.runs(job="pull", connection=self._connection):
+        since = self._now() - COUNTED_WITHIN
+        runs = [run for job in ("pull", "remap") for run in self._store.runs(job=job, connection=self._connection)]
+        for run in sorted(runs, key=lambda run: run.id, reverse=True):
             if run.ended_at is not None and run.counts.get(kind, {}).get("allowed_by"):
                 return max(since, run.ended_at + timedelta(microseconds=1))
         return since
@@ -394,10 +461,26 @@ class _Run:
 
         return mapped
 
-    def _replay(self, plan: ObjectMap, stream: Stream, ids: Sequence[str]) -> PageResult:
+    def _replay(
+        self, plan: ObjectMap, stream: Stream, ids: Sequence[str], believe: Believe | None = None
+    ) -> PageResult:
         return self._store.replay(
-            stream, ids, plan.facts, seen_at=self._now(), run_id=self._run_id, lookups=self._lookups
+            stream,
+            ids,
+            plan.facts,
+            seen_at=self._now(),
+            run_id=self._run_id,
+            lookups=self._lookups,
+            believe=believe,
         )
+
+
+def _makes(plan: ObjectMap, name: str) -> bool:
+    """Whether the mapping makes this field (``type.field``) from a field of the system."""
+    if not isinstance(plan, MappedObject):
+        return True
+    targets = {use.target for use in plan.uses}
+    return name.partition(".")[2] in targets | {target.partition(".")[0] for target in targets}
 
 
 def _state(results: Sequence[StreamResult], stopped: str | None) -> Literal["ok", "partial", "failed"]:

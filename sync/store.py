@@ -6,6 +6,7 @@ write transaction takes its place at the start and waits for up to :data:`WAIT_S
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -18,10 +19,11 @@ from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError
 
 from connectors.base import Page, Record
 from sync import fact_reading, landing, leases, quarantine, runs, tables, tracing
-from sync.bulk import is_sqlite, rows, run_each
+from sync.bulk import each_row, is_sqlite, rows, run_each
 from sync.errors import SyncError
-from sync.fact_rows import FactWriter, Source, written
+from sync.fact_rows import FactWriter, Source, fields_in, written
 from sync.landing import (
+    Believe,
     Landing,
     Lookups,
     Mapped,
@@ -154,16 +156,18 @@ class Store:
         seen_at: datetime,
         run_id: int,
         lookups: StoredLookups | None = None,
+        believe: Believe | None = None,
     ) -> PageResult:
         """Store a page: raw versions, facts, quarantine and cursor in one transaction. The same page again is a no-op.
 
         ``mapped`` is a function that maps the records which bring something new (the fast way), or the answers for
-        all of the page's records in their order. The watermark moves with the last page only.
+        all of the page's records in their order. The watermark moves with the last page only. ``believe`` is asked before
+        fields of facts are emptied; when it raises, nothing of the page is kept.
         """
         mapper = mapped if callable(mapped) else _answers(page.records, mapped)
         lookups = lookups if lookups is not None else StoredLookups(stream.connection)
         with self.transaction(durable=False) as database:
-            result = Landing(database, stream, mapper, lookups, seen_at, run_id).land(page.records)
+            result = Landing(database, stream, mapper, lookups, seen_at, run_id, believe).land(page.records)
             if page.watermark is None:
                 run_each(database, _MOVE_CURSOR, [(page.cursor, run_id, stream.id)])
             else:
@@ -189,6 +193,14 @@ class Store:
         with self.reading() as database:
             return int(rows(database, _DELETIONS, stream.id, True, micros(since))[0][0])
 
+    def fields_stated(self, stream: Stream, kind: str) -> Counter[str]:
+        """How many facts of this type that the stream's records state have which field, by ``type.field``."""
+        found: Counter[str] = Counter()
+        with self.reading() as database:
+            for (body,) in each_row(database, _STATED, kind, stream.id, False):
+                found.update(fields_in(orjson.loads(body)))
+        return found
+
     def replay(
         self,
         stream: Stream,
@@ -198,11 +210,12 @@ class Store:
         seen_at: datetime,
         run_id: int,
         lookups: StoredLookups | None = None,
+        believe: Believe | None = None,
     ) -> PageResult:
         """Map the stored versions of these records once more, in one transaction."""
         lookups = lookups if lookups is not None else StoredLookups(stream.connection)
         with self.transaction(durable=False) as database:
-            return Landing(database, stream, mapper, lookups, seen_at, run_id).replay(external_ids)
+            return Landing(database, stream, mapper, lookups, seen_at, run_id, believe).replay(external_ids)
 
     def record_ids(self, stream: Stream, *, after: str | None, limit: int) -> list[str]:
         """Ids of the stream's records in order, a part at a time."""
@@ -390,6 +403,9 @@ SELECT count(*) FROM record r JOIN record_version v ON v.id = r.version_id WHERE
 _DELETIONS = (
     "SELECT count(*) FROM record_version WHERE stream_id = ? AND deleted = ? AND seen_at >= ? AND previous IS NOT NULL"
 )
+_STATED = """
+SELECT f.body FROM fact_head h JOIN fact f ON f.id = h.row_id WHERE h.type = ? AND f.stream_id = ? AND f.deleted = ?
+"""
 _REDIRECTS = """
 SELECT d.loser, d.winner FROM redirect d JOIN stream s ON s.id = d.stream_id WHERE s.connection = ? AND s.kind = ?
 AND d.ended_at IS NULL

@@ -260,6 +260,7 @@ def test_the_plan_says_what_it_costs() -> None:
         (Limits(max_updates=1), "2 records to change"),
         (Limits(max_changed_share=0.5, share_from=3), "2 of 3 existing records would change"),
         (Limits(max_clears=0), "1 fields to empty"),
+        (Limits(max_cleared_share=0.3, cleared_from=1), "Commission__c.F: would be emptied in 1 of the 3 records"),
     ],
 )
 def test_an_unusual_plan_waits_for_a_named_person(limits: Limits, words: str) -> None:

@@ -235,7 +235,7 @@ def test_changed_mapping_is_replayed_without_asking_the_system(world: World, sto
     if changed.objects[0].query_hash != load_mapping("mapping.yaml", MAPPING).objects[0].query_hash:
         pytest.fail("the mapping of this test must read the same fields")
     done = remap(store, "erp", changed, now=lambda: world.at, run_id=9)
-    assert (done["Customer"].facts, world.system.calls) == (1, calls)
+    assert (done["Customer"].replayed.facts, world.system.calls) == (1, calls)
     assert [(fact["name"], fact["known_at"][:10]) for fact in store.facts()] == [
         ("a", "2026-01-01"),
         ("a/a", "2026-01-10"),
@@ -353,3 +353,67 @@ def test_few_deletions_and_those_of_records_never_seen_are_believed(world: World
         world.system.delete("Customer", one)
     world.wait(hours=1)
     assert world.pull(store, limits=limits).state == "ok"
+
+
+SIZED = MAPPING.replace("{name: {field: Name, required: true}}", "{name: {field: Name, required: true}, owner: Size}")
+EMPTIED = {"Customer": Limits(max_emptied_share=0.25, emptied_from=5)}
+
+
+@pytest.mark.parametrize("pages", [1, 20])
+def test_a_field_that_becomes_empty_everywhere_is_not_believed_until_a_person_says_so(
+    world: World, store: Store, pages: int
+) -> None:
+    """Of the records that had it; neither small pages nor many runs get past the brake, and the other objects go on."""
+    mapping = load_mapping("mapping.yaml", SIZED)
+    ids = [world.customer(f"c{number}") for number in range(60)]
+    for one in ids[40:]:
+        world.system.update("Customer", one, {"Size": None})
+    person = world.person(ids[0])
+    world.pull(store, mapping)
+    world.wait(hours=1)
+    world.reader = MemoryConnector(MemoryConfig(page_size=60 // pages), world.system)
+    for number in range(30):
+        world.system.update("Customer", ids[number], {"Size": None})
+        if pages > 1 and number % 10 == 9:
+            world.wait(minutes=10)
+            world.pull(store, mapping, limits=EMPTIED)
+    world.system.update("Person", person, {"Name": "somebody else"})
+    for _ in range(2):
+        world.wait(minutes=10)
+        result = world.pull(store, mapping, limits=EMPTIED)
+        customers, people = result.streams
+        assert (customers.state, customers.refused, people.state) == ("failed", True, "ok")
+        assert (
+            "Customer: account.owner became empty in" in result.refused[0] and "of the 40 records" in result.refused[0]
+        )
+        assert "25%" in result.refused[0] and "referee sync --allow YOUR-NAME" in result.refused[0]
+    assert sum("owner" in fact for fact in newest(store)) >= 30
+    world.wait(minutes=10)
+    assert world.pull(store, mapping, limits=EMPTIED, allow="Mara Lind").state == "ok"
+    assert sum("owner" in fact for fact in newest(store)) == 10
+    world.system.update("Customer", ids[39], {"Size": None})
+    world.wait(minutes=10)
+    assert world.pull(store, mapping, limits=EMPTIED).state == "ok", "what was allowed counts no more"
+
+
+def test_a_mapping_that_empties_a_field_is_refused_and_one_that_drops_it_is_not(world: World, store: Store) -> None:
+    mapping, limits = load_mapping("mapping.yaml", SIZED), {"Customer": Limits(emptied_from=5)}
+    for number in range(12):
+        world.customer(f"c{number}")
+    world.pull(store, mapping)
+    wrong = load_mapping(
+        "mapping.yaml", SIZED.replace("owner: Size", "owner: {field: Size, values: {One: x}, otherwise: 'null'}")
+    )
+    done = remap(store, "erp", wrong, now=lambda: world.at, run_id=9, limits=limits)["Customer"]
+    assert done.refused and "account.owner became empty in 12 of the 12 records" in str(done.why)
+    assert all("owner" in fact for fact in newest(store))
+    assert world.pull(store, wrong, limits=limits).streams[0].refused, "nor does the next sync carry it out"
+    assert world.pull(store, mapping, limits=limits).state == "ok"
+    dropped = load_mapping("mapping.yaml", MAPPING)
+    assert not remap(store, "erp", dropped, now=lambda: world.at, run_id=9, limits=limits)["Customer"].refused
+    assert not any("owner" in fact for fact in newest(store))
+
+
+def newest(store: Store) -> list[dict[str, Any]]:
+    """The latest version of each account."""
+    return list({fact["id"]: fact for fact in store.facts(types=["account"])}.values())
