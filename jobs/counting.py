@@ -6,11 +6,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
-from jobs.history import History
-from rules.calendar import Period
-from rules.dues import last_day_of
+from jobs.history import History, first_of
+from rules.clawback import is_cancelled_early
+from rules.earning import pinned_terms
 from rules.facts import View
 from rules.facts import at as as_it_read
+from rules.records import Contract
+from rules.terms import Terms
 from rules.tiers import Mark, TierHistory, tier_history
 from sync.verdicts import Claim
 
@@ -62,12 +64,12 @@ def _counts_from(history: History, claim: Claim, verdict: Any, counts: str, at: 
         )
     if verdict.state != "won" or verdict.won_on is None or _is_fraud(history, claim, at):
         return None
-    terms = history.program.on(verdict.won_on)
     contracts = [
         fact for name in verdict.contracts if (fact := as_it_read(history.views["contract"][name], at)) is not None
     ]
     if counts == "won":
-        gone = [c for c in contracts if _is_reversed(terms, c)]
+        terms = _kept_terms(history, claim, verdict.won_on)
+        gone = [c for c in contracts if _is_reversed(history, terms, c, at)]
         return None if contracts and len(gone) == len(contracts) else verdict.won_on
     if verdict.failed:
         return None
@@ -77,12 +79,20 @@ def _counts_from(history: History, claim: Claim, verdict: Any, counts: str, at: 
     return min(days, default=None)
 
 
-def _is_reversed(terms: Any, contract: Any) -> bool:
+def _kept_terms(history: History, claim: Claim, won_on: date) -> Terms:
+    """The terms that a claim's deal keeps."""
+    submitted_at = first_of(history.views["referral"][claim.referral]).submitted_at
+    pinned = pinned_terms(
+        history.program, history.program.calendar.date_of(submitted_at), claim.standings, history.views["contract"]
+    )
+    return pinned[1] if pinned else history.program.on(won_on)
+
+
+def _is_reversed(history: History, terms: Terms, contract: Contract, at: datetime) -> bool:
     """Whether a contract was cancelled so soon that all it earned is taken back."""
-    if terms.clawback is None or contract.cancelled_on is None:
-        return False
-    last = last_day_of(terms, contract.signed_on, Period(days=terms.clawback.within_days))
-    return bool(contract.cancelled_on <= last)
+    invoices = (as_it_read(t, at) for t in history.by_contract.get(contract.id, {}).values())
+    issued = (invoice.issued_on for invoice in invoices if invoice is not None and invoice.voided_on is None)
+    return is_cancelled_early(terms, contract, issued, history.program.calendar)
 
 
 def _is_fraud(history: History, claim: Claim, at: datetime) -> bool:
@@ -94,7 +104,10 @@ def _fraud(history: History, claim: Claim) -> Mapping[str, Sequence[View[Any]]]:
 
 
 def _changes_of(history: History, contract: str) -> Iterator[datetime]:
-    yield from (view.at for view in history.views["contract"][contract])
+    own = history.views["contract"][contract]
+    yield from (view.at for view in own)
+    if any(view.fact and view.fact.cancelled_on for view in own):  # the window may be counted from the first invoice
+        yield from (view.at for timeline in history.by_contract.get(contract, {}).values() for view in timeline)
 
 
 def tiers_of(history: History, marks: Mapping[str, Sequence[Mark]]) -> dict[str, TierHistory]:

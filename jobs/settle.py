@@ -27,7 +27,7 @@ from jobs.standing import (
     tasks_of_program,
 )  # fmt: skip
 from rules.co_op import CoOpFund
-from rules.deal import Deal, InvoiceFacts, RateDecision, Standing
+from rules.deal import Deal, InvoiceFacts, RateDecision
 from rules.earning import earn
 from rules.facts import Facts, Rejected, View, views
 from rules.facts import at as as_it_read
@@ -308,7 +308,7 @@ def _deal(history: History, claim: Claim, tiers: TierHistory | None) -> Deal:
         submitted_on=history.program.calendar.date_of(referral.submitted_at),
         until=history.until,
         contracts={name: history.views["contract"][name] for name in contracts},
-        standings=[Standing(at, v.approved_at, v.held, v.won_on, v.contracts) for at, v in claim.verdicts],
+        standings=claim.standings,
         enrollments=history.enrollments.get(claim.partner, {}),
         rate_decisions=list(_rates(history, contracts, claim.referral)),
         reallocations=(),

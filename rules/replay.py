@@ -12,9 +12,9 @@ from datetime import date, datetime
 from typing import Any
 
 from rules.accrual import Cause
-from rules.calendar import BEGINNING, DAY, Calendar, Period
+from rules.calendar import BEGINNING, DAY, Calendar
+from rules.clawback import clawback_until, is_cancelled_early
 from rules.deal import Deal, Outcome, Standing
-from rules.dues import last_day_of
 from rules.invoice_book import InvoiceBook
 from rules.ledger import Ledger
 from rules.records import Contract, Enrollment, FraudFinding, Opportunity
@@ -129,40 +129,13 @@ class DealReplay(ABC):
             return Cause("clawback", ("fraud_finding", self.fraud.id), self.fraud.found_on, clauses)
         if contract is None or self.terms.clawback is None or contract.cancelled_on is None:
             return None
-        last = self.clawback_until(contract)
-        cancelled = self.cancelled_on(contract)
-        if last is None or cancelled is None or cancelled > last:
+        if not is_cancelled_early(self.terms, contract, self._issued(contract), self.calendar):
             return None
         return Cause("clawback", ("contract", contract.id), contract.cancelled_on, self.terms.clawback.clauses)
 
-    def clawback_until(self, contract: Contract) -> date | None:
-        """The last day on which a cancellation takes back what the contract earned (CN-A14, CN-A15)."""
-        values, term = self.terms.values, self.terms.clawback
-        if term is None:
-            return None
-        one_time = contract.kind in ("fixed_price", "project")
-        if values.get("clawback_applies_to") == ("recurring" if one_time else "one_time"):
-            return None
-        anchor: date | None = contract.signed_on
-        if values.get("clawback_anchor") == "contract_start":
-            anchor = contract.starts_on or contract.signed_on
-        elif values.get("clawback_anchor") == "first_invoice":
-            issued = [
-                book.invoice.issued_on
-                for name, book in self.books.items()
-                if book.invoice is not None and self.contract_of.get(name) == contract.id
-            ]
-            anchor = min(issued, default=None)
-        if anchor is None:
-            return None
-        return last_day_of(self.terms, anchor, Period(days=term.within_days))
-
-    def cancelled_on(self, contract: Contract) -> date | None:
-        """The date of a cancellation that counts: when it takes effect, or when it was told (CN-A14)."""
-        if contract.cancelled_on is None or self.terms.values.get("cancel_date") != "notice":
-            return contract.cancelled_on
-        told = self.calendar.date_of(contract.known_at) if contract.known_at else contract.cancelled_on
-        return min(told, contract.cancelled_on)
+    def _issued(self, contract: Contract) -> Iterator[date]:
+        """The issue dates of a contract's invoices that stand."""
+        return (book.invoice.issued_on for book in self.books_of(contract.id) if book.invoice)
 
     def books_of(self, contract: str) -> list[InvoiceBook]:
         """The invoices of a contract that stand, by id."""
@@ -191,7 +164,7 @@ class DealReplay(ABC):
         """The first day on which something released on ``day`` may be paid: after the clawback window, where the program
         waits for its end (CN-A14)."""
         waits = contract is not None and self.terms.values.get("hold_until_clawback_window_ends")
-        last = self.clawback_until(contract) if waits and contract is not None else None
+        last = clawback_until(self.terms, contract, self._issued(contract)) if waits and contract else None
         return max(day, last + DAY) if last else day
 
     def left_on(self, at: datetime) -> date | None:

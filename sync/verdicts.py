@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 
+from rules.deal import Standing
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -44,6 +46,11 @@ class Claim:
     def last(self) -> Verdict:
         """The claim as it stands at the end."""
         return self.verdicts[-1][1]
+
+    @property
+    def standings(self) -> list[Standing]:
+        """What decides its money, from each instant on."""
+        return [Standing(at, v.approved_at, v.held, v.won_on, v.contracts) for at, v in self.verdicts]
 
     def row(self, program: str) -> dict[str, Any]:
         """The claim's row of the outcome."""
