@@ -45,6 +45,15 @@ class BrakeSettings(BaseModel):
     emptied_from: int = Field(50, ge=1)
 
 
+class LoopSettings(BaseModel):
+    """When a field that we write again and again is left to a person; see ``sync.loops.LoopLimits``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    times: int | None = Field(default=5, ge=2)
+    days: int = Field(default=7, ge=1)
+
+
 class ConnectionSettings(BaseModel):
     """One customer's account on a system."""
 
@@ -61,6 +70,7 @@ class ConnectionSettings(BaseModel):
     )
     concurrency: int | None = Field(None, ge=1, description="concurrent calls over all workers")
     brakes: dict[str, BrakeSettings] = Field(default_factory=dict, description="by object")
+    loops: LoopSettings = LoopSettings()
     settings: dict[str, Any] = Field(default_factory=dict, description="the connector's own settings")
 
     @field_validator("system")
@@ -196,6 +206,7 @@ _KEYS = (
     tuple(ConnectionSettings.model_fields),
     tuple(BrakeSettings.model_fields),
     tuple(LogSettings.model_fields),
+    tuple(LoopSettings.model_fields),
 )
 
 
@@ -203,6 +214,8 @@ def _keys_beside(keys: list[Any]) -> str:
     """What may stand where a key stands that does not belong there."""
     if keys[0] == "log" and len(keys) > 1:
         names = _KEYS[3]
+    elif keys[2:3] == ["loops"] and len(keys) > 3:
+        names = _KEYS[4]
     else:
         names = _KEYS[{1: 0, 3: 1}.get(len(keys), 2)]
     near = get_close_matches(str(keys[-1]), names, 1)

@@ -18,6 +18,7 @@ from jobs.problems import UserError
 from sync.brakes import Limits
 from sync.budgets import ApiBudget
 from sync.kept_tokens import KeptTokens
+from sync.loops import LoopLimits
 from sync.mapping import Mapping, load_mapping
 from sync.seals import Seals
 from sync.store import Store
@@ -41,6 +42,11 @@ class Open:
     def brakes(self) -> dict[str, Limits]:
         """Limits of its plans, by object."""
         return {name: Limits(**brake.model_dump()) for name, brake in self.settings.brakes.items()}
+
+    @property
+    def loops(self) -> LoopLimits:
+        """When a field that it is written goes back and forth."""
+        return LoopLimits(**self.settings.loops.model_dump())
 
     def descriptions(self) -> dict[str, Description | None]:
         """The objects that are written, as the system describes them."""

@@ -194,7 +194,7 @@ def plan_for(
         desired, each.connector, outbox.agreed(each.name), connection=each.name, writer=each.connector,
         usage=_usage(each), descriptions=each.descriptions(), limits=each.brakes, parked=outbox.parked(each.name),
         frozen=frozen, rejects=rejects, allow=allow, whole=whole,
-        history=outbox.history(each.name, policies_of(each.mapping.writes), now=now),
+        history=outbox.history(each.name, policies_of(each.mapping.writes), now=now, loops=each.loops),
     )  # fmt: skip
 
 

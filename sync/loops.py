@@ -18,37 +18,46 @@ from sync.outbox_tables import intent
 from sync.plan_items import Cell, Ref
 from sync.sameness import plain, read_as
 
-TIMES = 5
-DAYS = 7
 _VALUES = 2
 
 
 @dataclass(frozen=True, slots=True)
+class LoopLimits:
+    """From how many writes of one field within how many days on it goes round; ``times=None``: nothing ever does."""
+
+    times: int | None = 5
+    days: int = 7
+
+
+@dataclass(frozen=True, slots=True)
 class Pushed:
-    """What was written to one field within the last days: how often, and which values (in plain form)."""
+    """What was written to one field within the last ``days``: how often (often enough), and which values (in plain form)."""
 
     times: int
     values: frozenset[str | None]
+    days: int
 
     def goes_round(self, value: Any) -> str | None:
         """Why writing this value once more would only go on with it; ``None`` when it would not."""
-        if self.times < TIMES or len(self.values | {plain(value)}) > _VALUES:
+        if len(self.values | {plain(value)}) > _VALUES:
             return None
         return (
-            f"it was written {self.times} times in {DAYS} days and is never left so: it goes back and forth between two "
+            f"it was written {self.times} times in {self.days} days and is never left so: it goes back and forth between two "
             "values. Find what changes it there; until somebody says whose value stands, it is not written"
         )
 
 
-def pushed(db: Connection, connection: str, now: datetime) -> dict[Cell, Pushed]:
-    """Fields that were written to at least :data:`TIMES` times in the last :data:`DAYS` days."""
+def pushed(db: Connection, connection: str, now: datetime, limits: LoopLimits) -> dict[Cell, Pushed]:
+    """Fields that were written to as often as the limits say, within their days."""
+    if limits.times is None:
+        return {}
     recent = (intent.c.connection == connection) & (intent.c.state == "done")
-    recent &= intent.c.updated_at >= now - timedelta(days=DAYS)
+    recent &= intent.c.updated_at >= now - timedelta(days=limits.days)
     often = (
         select(intent.c.object, intent.c.key_field, intent.c.key)
         .where(recent)
         .group_by(intent.c.object, intent.c.key_field, intent.c.key)
-        .having(func.count() >= TIMES)
+        .having(func.count() >= limits.times)
     )
     values: dict[Cell, list[str | None]] = {}
     for name, key_field, key in db.execute(often).all():
@@ -57,4 +66,8 @@ def pushed(db: Connection, connection: str, now: datetime) -> dict[Cell, Pushed]
             payload: Mapping[str, Any] = read_as(text)
             for field, value in payload.items():
                 values.setdefault(Cell(Ref(name, key_field or None, key), field), []).append(plain(value))
-    return {cell: Pushed(len(found), frozenset(found)) for cell, found in values.items() if len(found) >= TIMES}
+    return {
+        cell: Pushed(len(found), frozenset(found), limits.days)
+        for cell, found in values.items()
+        if len(found) >= limits.times
+    }

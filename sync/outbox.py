@@ -16,13 +16,14 @@ from typing import Any
 from sqlalchemy import Connection, Row, func, select
 
 from connectors.base import Reader, Writer
-from sync import conflicts, loops
+from sync import conflicts
 from sync.agreed import Agreement, agree, all_agreed, holds_ours
 from sync.comparison import History
 from sync.dead_letters import HINTS, DeadLetter, Failure
 from sync.decisions import ObjectPolicy
 from sync.delivery import Delivered, Delivery, Pace, Transactions, nothing_happens, revival
 from sync.errors import SyncError
+from sync.loops import LoopLimits, pushed
 from sync.outbox_tables import enqueued_plan, intent
 from sync.plan import Parked, Plan
 from sync.plan_items import Item, Ref
@@ -112,10 +113,17 @@ class Outbox:
         with self._store.reading() as db:
             return all_agreed(db, connection)
 
-    def history(self, connection: str, policies: Mapping[str, ObjectPolicy], *, now: datetime) -> History:
-        """Earlier conflicts that stand and fields that were written often, for ``make_plan``."""
+    def history(
+        self,
+        connection: str,
+        policies: Mapping[str, ObjectPolicy],
+        *,
+        now: datetime,
+        loops: LoopLimits = LoopLimits(),
+    ) -> History:
+        """Earlier conflicts that stand and fields that were written often (``loops``), for ``make_plan``."""
         with self._store.reading() as db:
-            return History(policies, conflicts.standing(db, connection), loops.pushed(db, connection, now))
+            return History(policies, conflicts.standing(db, connection), pushed(db, connection, now, loops))
 
     def parked(self, connection: str) -> dict[Ref, Parked]:
         """The rejected writes that are not to be repeated, for ``make_plan``."""

@@ -38,6 +38,8 @@ NO_DATABASE = "found .*; allowed: a database of ours or an empty one"
         (GOOD.replace("crm.json", "'${file:nowhere}'"), "connections.crm.settings.path: found file nowhere, which is not there"),
         (GOOD.replace("programs: [next-technik]\n", ""), "programs: found nothing; allowed: field required"),
         (GOOD + "log: {levl: debug}\n", "2.yaml:8: log.levl: found 'debug'; allowed: one of format, level; did you mean level?"),
+        (GOOD + "    loops: {tims: 3}\n", "2.yaml:8: connections.crm.loops.tims: found 3; allowed: one of times, days; did you mean times?"),
+        (GOOD + "    loops: {times: 1}\n", "2.yaml:8: connections.crm.loops.times: found 1; allowed: greater than or equal to 2"),
         (GOOD + "store: x\n", 'not YAML: found duplicate key "store"'),
         ("", "programs: found nothing"),
         ("- 1", "found a list; allowed: keys with values"),

@@ -13,7 +13,7 @@ from connectors.base import Record
 from sync import conflicts
 from sync.conflicts import Conflict, NotOpen
 from sync.decisions import FieldPolicy, ObjectPolicy
-from sync.loops import DAYS, TIMES
+from sync.loops import LoopLimits
 from sync.mapping import MappingError, load_mapping
 from sync.outbox import Outbox
 from sync.plan import Plan, make_plan
@@ -44,6 +44,7 @@ class Desk:
         self.outbox = Outbox(store)
         self.policies = {"Account": ObjectPolicy({"Phone": policy}, "ChangedBy", **more)}
         self.ours: Any = "one"
+        self.loops = LoopLimits()
         self.ours_at: datetime | None = None
         self.key_field: str | None = "Key__c"
 
@@ -51,7 +52,7 @@ class Desk:
         wanted = Desired("Account", self.key_field, "a", {"Phone": self.ours}, None, "", self.ours_at)
         return make_plan(
             [wanted], self.system, self.outbox.agreed("crm"), connection="crm", writer=self.system, whole=True,
-            history=self.outbox.history("crm", self.policies, now=self.now),
+            history=self.outbox.history("crm", self.policies, now=self.now, loops=self.loops),
         )  # fmt: skip
 
     def sync(self) -> Plan:
@@ -202,14 +203,27 @@ def test_the_newest_stands_and_without_both_times_a_person_is_asked(
     assert len(place.listed()) == (stands is None)
 
 
-def test_a_field_that_goes_back_and_forth_is_left_to_a_person(desk: Any) -> None:
+@pytest.mark.parametrize(
+    ("limits", "stops_after"), [(LoopLimits(), 5), (LoopLimits(3, 1), 3), (LoopLimits(None), None)]
+)
+def test_a_field_that_goes_back_and_forth_is_left_to_a_person(
+    desk: Any, limits: LoopLimits, stops_after: int | None
+) -> None:
     place = desk()
-    for _ in range(TIMES + 3):
+    place.loops = limits
+    held = []
+    for _ in range(8):
         place.edit("two")
         place.sync()
-    assert place.theirs == "two"
+        held.append(place.theirs)
+    if stops_after is None:
+        assert held == ["one"] * 8
+        return
+    # The first write, which made the record, counts too.
+    assert held == ["one"] * (stops_after - 1) + ["two"] * (9 - stops_after)
     (waits,) = place.listed()
     assert "back and forth between two values" in waits.reason
+    assert f"{stops_after} times in {limits.days} days" in waits.reason
     assert place.quiet()
     place.take("ours")
     place.sync()
@@ -218,13 +232,13 @@ def test_a_field_that_goes_back_and_forth_is_left_to_a_person(desk: Any) -> None
 
 def test_a_field_that_moves_on_is_no_loop(desk: Any) -> None:
     place = desk()
-    for number in range(2 * TIMES):
+    for number in range(10):
         place.ours = f"value {number}"
         place.sync()
         assert place.theirs == place.ours
-    for _ in range(2 * TIMES):
+    for _ in range(10):
         place.edit("two")
-        place.now += timedelta(days=DAYS / 2)
+        place.now += timedelta(days=LoopLimits().days / 2)
         place.sync()
         assert place.theirs == place.ours
 
