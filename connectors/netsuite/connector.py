@@ -26,10 +26,10 @@ class NetSuiteConnector:
 
     Config = NetSuiteConfig
 
-    def __init__(self, config: NetSuiteConfig, http: Http) -> None:
+    def __init__(self, config: NetSuiteConfig, http: Http, clock: Callable[[], datetime]) -> None:
         self.http = http
         self._config = config
-        self._queries = Queries(http, config.page_size)
+        self._queries = Queries(http, config.page_size, clock)
         self._describer = NetSuiteDescriber(http)
         self._reader = NetSuiteReader(config, self._queries, self._describer.types)
         self._writer = NetSuiteWriter(config, http, self._describer)
@@ -119,4 +119,4 @@ def connect(
         budget=budget or LocalBudget(concurrency=config.concurrency), policy=policy, timeout_seconds=timeouts, sleep=sleep,
         allow_loopback=config.allow_loopback,
     )  # fmt: skip
-    return NetSuiteConnector(config, http)
+    return NetSuiteConnector(config, http, server_clock)

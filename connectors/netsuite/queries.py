@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -11,7 +12,7 @@ from connectors.base import FieldType
 from connectors.errors import ConnectorError, NeedsOperator, RetryLater
 from connectors.http import Answer, Http
 from connectors.netsuite.errors import QueryRefused, column_refused
-from connectors.netsuite.server_time import ServerTime, measured
+from connectors.netsuite.server_time import QUARTER_SECONDS, ServerTime, measured, stamp
 from connectors.netsuite.statements import STAMP_MASK, Clause, Statement, after, select
 
 PATH = "/services/rest/query/v1/suiteql"
@@ -21,11 +22,16 @@ Rows = list[dict[str, Any]]
 
 
 class Queries:
-    """SuiteQL of one connection. ``calls`` counts requests, retries included."""
+    """SuiteQL of one connection. ``calls`` counts requests, retries included.
 
-    def __init__(self, http: Http, page_size: int) -> None:
+    ``clock`` is the server's clock in UTC, as far as its answers tell it.
+    """
+
+    def __init__(self, http: Http, page_size: int, clock: Callable[[], datetime]) -> None:
         self._http = http
         self._page_size = page_size
+        self._clock = clock
+        self._offset: tuple[int, int] | None = None  # the quarter of an hour in which it was measured, minutes
 
     @property
     def calls(self) -> int:
@@ -58,15 +64,27 @@ class Queries:
             yield from rows
 
     def server_time(self, zone: ZoneInfo | None) -> ServerTime:
-        """What time it is there (one call). Raises: ``NeedsOperator`` when the answer has no ``Date``."""
+        """What time it is there. Asked once a quarter of an hour (clocks change on one), in between reckoned on.
+
+        Raises: ``NeedsOperator`` when the answer has no ``Date``.
+        """
+        now = self._clock().astimezone(UTC)
+        quarter = int(now.timestamp()) // QUARTER_SECONDS
+        if self._offset is None or self._offset[0] != quarter:
+            measured = self._measured()
+            self._offset = (quarter, measured.offset_minutes)
+            return replace(measured, zone=zone)
+        offset = self._offset[1]
+        return ServerTime(stamp(now.replace(tzinfo=None) + timedelta(minutes=offset)), offset, zone)
+
+    def _measured(self) -> ServerTime:
         answer = self._ask(Statement(f"SELECT TO_CHAR(SYSDATE, '{STAMP_MASK}') AS now FROM dual"), 1)
-        received: datetime | None = answer.received_at
         items = answer.json().get("items") or [{}]
-        if received is None or not items[0].get("now"):
+        if answer.received_at is None or not items[0].get("now"):
             raise NeedsOperator(
                 "netsuite: the server's time cannot be read; is there a proxy that drops the Date header?"
             )
-        return measured(items[0]["now"], received, zone)
+        return measured(items[0]["now"], answer.received_at)
 
     def _ask(self, statement: Statement, limit: int) -> Answer:
         body: dict[str, Any] = {"q": statement.text}

@@ -16,16 +16,16 @@ from connectors.base import Cursor, FieldType, Page, Query, Record
 from connectors.errors import NeedsOperator
 from connectors.netsuite.config import NetSuiteConfig
 from connectors.netsuite.cursors import Phase, Window, first_window, next_window, window_of
+from connectors.netsuite.deletions import ORDER as DELETION_ORDER
+from connectors.netsuite.deletions import Deletions
 from connectors.netsuite.documents import Documents
-from connectors.netsuite.errors import QueryRefused
 from connectors.netsuite.kinds import Kind, kind_of
 from connectors.netsuite.queries import MOST_KEYS, Queries, Rows
 from connectors.netsuite.server_time import ServerTime, moment
-from connectors.netsuite.statements import Clause, after, between, column, equal, one_of, own_filter, select
+from connectors.netsuite.statements import Clause, behind, between, column, equal, one_of, own_filter, select
 
 FieldTypes = Callable[[Kind], Mapping[str, FieldType]]
 _EXTERNAL_KEYS = frozenset({"externalid", "eid"})
-_DELETED: dict[str, FieldType | None] = {"deleteddate": "datetime", "recordid": None}
 Ask = Callable[[tuple[Clause, ...], Sequence[str]], tuple[Rows, bool]]
 
 
@@ -45,6 +45,7 @@ class NetSuiteReader:
     def __init__(self, config: NetSuiteConfig, queries: Queries, custom_types: FieldTypes) -> None:
         self._config = config
         self._queries = queries
+        self._deletions = Deletions(queries)
         self._custom_types = custom_types
         self._zone = ZoneInfo(config.server_zone) if config.server_zone else None
         self._lag = timedelta(seconds=config.lag_seconds)
@@ -115,7 +116,8 @@ class NetSuiteReader:
     ) -> tuple[Rows, bool, tuple[str, ...]]:
         kind = reading.kind
         if phase == "deleted":
-            return self._deleted_page(kind, window)
+            rows, more = self._deletions.page(kind, window)
+            return rows, more, _last(rows, DELETION_ORDER, window)
         clauses = [equal("type", kind.code) if kind.code else None, where]
         order: tuple[str, ...] = ("id",)
         if phase == "changes" and kind.modified:
@@ -125,30 +127,10 @@ class NetSuiteReader:
             clauses.append(Clause(f"{kind.modified} IS NULL"))
         elif phase == "open":
             clauses += [equal("voided", "F"), Clause("foreignamountunpaid > 0")]
-        clauses.append(_behind(order, window.at))
+        clauses.append(behind(order, window.at))
         statement = select(reading.columns, kind.table, clauses, order)
         rows, more = self._queries.blaming(lambda: self._queries.page(statement), reading.columns, kind.table)
-        return rows, more and bool(rows), tuple(str(rows[-1][name]) for name in order) if rows else window.at
-
-    def _deleted_page(self, kind: Kind, window: Window) -> tuple[Rows, bool, tuple[str, ...]]:
-        names = list(dict.fromkeys(kind.tombstones))
-        by_type, by_script = one_of("type", names), one_of("scriptid", names)
-        clauses = [
-            Clause(f"({by_type.text} OR {by_script.text})", (*by_type.params, *by_script.params)),
-            between("deleteddate", window.low, window.high),
-            _behind(("deleteddate", "recordid"), window.at),
-        ]
-        order = ("deleteddate", "recordid")
-        try:
-            rows, more = self._queries.page(select(_DELETED, "deletedrecord", clauses, order))
-        except QueryRefused as error:
-            raise NeedsOperator(
-                "netsuite: deletions cannot be read; give the role the permission Lists > Deleted Records, or set "
-                "deleted_records: false and accept that deletions are not seen",
-                code=error.code,
-                status=error.status,
-            ) from error
-        return rows, more and bool(rows), tuple(str(rows[-1][name]) for name in order) if rows else window.at
+        return rows, more and bool(rows), _last(rows, order, window)
 
     def fetch(
         self, kind: str, fields: Sequence[str], keys: Sequence[str], *, key_field: str | None = None
@@ -227,11 +209,9 @@ def _value(row: Mapping[str, Any], name: str, reading: _Reading, now: ServerTime
     return value
 
 
-def _behind(order: Sequence[str], at: tuple[str, ...]) -> Clause | None:
-    if not at:
-        return None
-    values: list[str | int] = [*at[:-1], int(at[-1])]
-    return after(order, values, frozenset(order[:-1]))
+def _last(rows: Rows, order: Sequence[str], window: Window) -> tuple[str, ...]:
+    """The position behind these rows."""
+    return tuple(str(rows[-1][name]) for name in order) if rows else window.at
 
 
 def _tombstone(kind: Kind, row: Mapping[str, Any], now: ServerTime) -> Record:

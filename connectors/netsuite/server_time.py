@@ -1,6 +1,6 @@
 """The server's local time: NetSuite writes stamps in the session's zone and never says which.
 
-Each run asks for SYSDATE and compares it with the answer's ``Date`` header.
+SYSDATE beside the answer's ``Date`` header gives its distance from UTC; that holds until a clock may have been changed.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 FORMAT = "%Y-%m-%d %H:%M:%S"
-_STEP = timedelta(minutes=15)
-"""All zones in use are whole quarters of an hour off UTC; the rest is the age of the answer."""
+QUARTER_SECONDS = 15 * 60
+"""All zones in use are whole quarters of an hour off UTC, and their clocks are changed on one."""
 
 
 def moment(text: str) -> datetime:
@@ -47,8 +47,7 @@ class ServerTime:
         return (local - timedelta(minutes=self.offset_minutes)).replace(tzinfo=UTC)
 
 
-def measured(now: str, received_at: datetime, zone: ZoneInfo | None) -> ServerTime:
-    """The server's time from SYSDATE and the ``Date`` header of the same answer."""
+def measured(now: str, received_at: datetime) -> ServerTime:
+    """The server's time from SYSDATE and the ``Date`` header of the same answer, whose age is the rest."""
     difference = moment(now) - received_at.astimezone(UTC).replace(tzinfo=None)
-    steps = round(difference / _STEP)
-    return ServerTime(now, steps * 15, zone)
+    return ServerTime(now, round(difference / timedelta(seconds=QUARTER_SECONDS)) * 15)

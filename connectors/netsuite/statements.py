@@ -90,6 +90,13 @@ def after(names: Sequence[str], values: Sequence[Value], stamps: frozenset[str] 
     return Clause(f"({names[0]} >= {marks[0]} AND ({' OR '.join(choices)}))", (values[0], *params))
 
 
+def behind(order: Sequence[str], at: Sequence[str]) -> Clause | None:
+    """Rows behind a position in an order of stamps that ends with an id; ``None`` at the start."""
+    if not at:
+        return None
+    return after(order, [*at[:-1], int(at[-1])], frozenset(order[:-1]))
+
+
 def between(name: str, low: str | None, high: str) -> Clause:
     """Stamps from ``low`` up to but not including ``high``, both in the server's local time."""
     checked = column(name)

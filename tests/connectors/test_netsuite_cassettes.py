@@ -56,7 +56,7 @@ def connector(vcr: object) -> NetSuiteConnector:
         allow_loopback=True, sleep=lambda seconds: None,
     )  # fmt: skip
     http.session.mount("http://", HTTPAdapter())  # the guarded one makes its own sockets, past the recorder
-    return NetSuiteConnector(config, http)
+    return NetSuiteConnector(config, http, clock)
 
 
 def seed(account: Account, count: int) -> list[str]:
