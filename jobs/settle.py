@@ -407,16 +407,19 @@ def _rates(history: History, contracts: Sequence[str], referral: str) -> Iterato
     """Rates and amounts that people set for these contracts, or for the whole referral."""
     found = history.about(*contracts, referral)
     for timeline in sorted(found.values(), key=lambda t: (t[0].at, first_of(t).id)):
-        decision = first_of(timeline)
-        task = next((k for k in _RATE_TASKS if names_task(decision.about, history.program.id, k)), None)
-        named = names_task(decision.about, history.program.id, task) if task else decision.about
-        if decision.choice != "set" or named not in (*contracts, referral):
+        first = first_of(timeline)
+        task = next((k for k in _RATE_TASKS if names_task(first.about, history.program.id, k)), None)
+        named = names_task(first.about, history.program.id, task) if task else first.about
+        if named not in (*contracts, referral):
             continue
         contract = named if named in contracts else None
-        yield RateDecision(
-            timeline[0].at, decision.rate, decision.by, decision.reason, contract, decision.amount,
-            overrides=task == "rate_out_of_limits",
-        )  # fmt: skip
+        for view in timeline:
+            is_set = view.fact is not None and view.fact.choice == "set"
+            said = view.fact if view.fact is not None else first
+            yield RateDecision(
+                first.id, view.at, said.rate if is_set else None, said.by, said.reason, contract,
+                said.amount if is_set else None, overrides=task == "rate_out_of_limits",
+            )  # fmt: skip
 
 
 def _kin(history: History, prospects: Prospects, prospect: Prospect) -> list[str]:

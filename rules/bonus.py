@@ -109,9 +109,7 @@ class _BonusReplay(DealReplay):
         return bonus.entry is None or self.terms.values.get("bonus_reversible") is True
 
     def _chosen(self, name: str, at: datetime) -> RateDecision | None:
-        made = [
-            d for d in self.deal.rate_decisions if d.amount is not None and d.at <= at and d.contract in (None, name)
-        ]
+        made = [each for each in self.deal.decided(name, at) if each.amount is not None]
         return made[-1] if made else None
 
     def _revenue(self, name: str, contract: Contract, at: datetime) -> tuple[Decimal, date | None]:

@@ -38,8 +38,14 @@ class _Share:
     payment: str
     partner: str | None
     entry: Entry | None
+    rate: Decimal
     amount: Decimal
     basis: Decimal
+    given: Decimal = field(init=False)
+    """What it was given first, on which a difference falls when nothing of it stands any more."""
+
+    def __post_init__(self) -> None:
+        self.given = self.basis
 
     @property
     def earned(self) -> bool:
@@ -55,6 +61,20 @@ class _InvoiceBook(InvoiceBook):
     given: set[str] = field(default_factory=set)
     posted: Decimal = ZERO
     posted_basis: Decimal = ZERO
+    rate: Decimal = ZERO
+    """The rate of what was posted last; what stood before at another one is ``owed_before`` on ``basis_before``."""
+    owed_before: Decimal = ZERO
+    basis_before: Decimal = ZERO
+
+    def owed(self, basis: Decimal) -> Decimal:
+        """What the invoice has earned, exact, when it stands on a basis."""
+        return self.owed_before + EXACT.multiply(basis - self.basis_before, self.rate)
+
+    def go_on_at(self, rate: Decimal) -> None:
+        """What comes from now on has this rate; what stands keeps its own."""
+        if rate != self.rate:
+            self.owed_before, self.basis_before = self.owed(self.posted_basis), self.posted_basis
+            self.rate = rate
 
 
 _Event = tuple[datetime, int, str, _InvoiceBook | None, Any]
@@ -137,7 +157,7 @@ class _Replay:
             self._contract = payload
         self._approved_on = self._may_earn_from()
         may_earn = self._approved_on is not None and self._contract is not None
-        if may_earn and self._rate is None:
+        if may_earn and (self._rate is None or about == _DECISION):
             self._rate, wanted = self._find_rate(at, self._rates)
             self._want(at, () if self._by_invoice_date else wanted)
         elif self._rate is not None or not may_earn:
@@ -221,43 +241,50 @@ class _Replay:
 
         ``day`` is the own date of the fact behind a correction; ``None``: the day on which it became known.
         """
-        rate = self._rate
-        if self._by_invoice_date and book.invoice is not None and self._approved_on and self._contract:
-            rates = Rates(self._deal, self._terms, self._term.rate, book.invoice.issued_on)
-            rate, wanted = self._find_rate(at, rates)
-            if wanted:
-                self._want(at, wanted)
         invoice = book.invoice
         if (
-            rate is None
-            or self._approved_on is None
+            self._approved_on is None
             or self._contract is None
             or invoice is None
             or invoice.voided_on is not None
             or not self._is_in_first_year(invoice)
         ):
             if book.given:
-                self._correct(at, book, rate or ZERO, ZERO, kind, source, day, corrected)
+                self._correct(at, book, ZERO, kind, source, day, corrected)
             return
         if not book.payments and not book.given:
             return
         net, gross = self._net.of(invoice, book.credits.values())
         if book.given:
-            basis = self._basis(net, gross, self._collected(book))
-            self._correct(at, book, rate, basis, kind, source, day, corrected)
+            if not any(share.earned for share in book.shares) and (rate := self._rate_of(at, invoice)) is not None:
+                book.go_on_at(rate)
+            self._correct(at, book, self._basis(net, gross, self._collected(book)), kind, source, day, corrected)
         fresh = [p for p in book.payments.values() if p.reverses is None and p.id not in book.given]
+        rate = self._rate_of(at, invoice) if fresh else None
+        if rate is None:
+            return
+        book.go_on_at(rate)
         if len(fresh) > 1:
             fresh.sort(key=lambda p: (p.received_on, p.id))
         for payment in fresh:
             book.given.add(payment.id)
             basis = self._basis(net, gross, self._collected(book))
-            amount = rounded(EXACT.multiply(basis, rate), invoice.currency, self._rounding) - book.posted
+            amount = rounded(book.owed(basis), invoice.currency, self._rounding) - book.posted
             if amount:
-                self._give(at, book, invoice, payment, rate, basis - book.posted_basis, amount, net, gross)
+                self._give(at, book, invoice, payment, basis - book.posted_basis, amount, net, gross)
             else:
-                book.shares.append(_Share(payment.id, self._deal.partner, None, ZERO, ZERO))
+                book.shares.append(_Share(payment.id, self._deal.partner, None, rate, ZERO, ZERO))
             book.posted += amount
             book.posted_basis = basis
+
+    def _rate_of(self, at: datetime, invoice: Invoice) -> Decimal | None:
+        """The rate of what an invoice earns from now on; ``None``: not known, or refused."""
+        if not self._by_invoice_date:
+            return self._rate
+        rate, wanted = self._find_rate(at, Rates(self._deal, self._terms, self._term.rate, invoice.issued_on))
+        if wanted:
+            self._want(at, wanted)
+        return rate
 
     def _is_in_first_year(self, invoice: Invoice) -> bool:
         """Whether the invoice is one that earns, where only the contract's first year does (ON-1, ON-A3, ON-21)."""
@@ -295,11 +322,11 @@ class _Replay:
         return total
 
     def _give(
-        self, at: datetime, book: _InvoiceBook, invoice: Invoice, payment: Payment, rate: Decimal, basis: Decimal,
-        amount: Decimal, net: Decimal, gross: Decimal,
+        self, at: datetime, book: _InvoiceBook, invoice: Invoice, payment: Payment, basis: Decimal, amount: Decimal,
+        net: Decimal, gross: Decimal,
     ) -> None:  # fmt: skip
         """Post what a payment earns, to whoever the customer relationship belongs to by then."""
-        currency = invoice.currency
+        currency, rate = invoice.currency, book.rate
         because = (
             f"{percent(rate)} of {text(basis, currency)} {currency}: {text(net, currency)} net of invoice {invoice.id} x "
             f"{text(payment.amount, currency)} paid of {text(gross, currency)} gross; rate from {self._rate_from}"
@@ -313,7 +340,7 @@ class _Replay:
                 entry = self._post(
                     at, to[0], currency, "commission", source, shown, rate, part, day, None, because, self._clauses
                 )
-            book.shares.append(_Share(payment.id, to[0], entry, part, basis))
+            book.shares.append(_Share(payment.id, to[0], entry, rate, part, basis))
             return
         weights = [_ONE] * len(to)
         parts = zip(
@@ -327,7 +354,7 @@ class _Replay:
                 entry = self._post(
                     at, partner, currency, "commission", source, shown, rate, part, day, None, why, self._clauses
                 )
-            book.shares.append(_Share(payment.id, partner, entry, part, exact))
+            book.shares.append(_Share(payment.id, partner, entry, rate, part, exact))
 
     def _beneficiaries(self, day: date) -> list[str | None]:
         """Who earns on money received on a day (NT-A8)."""
@@ -343,61 +370,69 @@ class _Replay:
         return [owner, moved[-1].partner]
 
     def _correct(
-        self, at: datetime, book: _InvoiceBook, rate: Decimal, basis: Decimal, kind: EntryKind,
-        source: tuple[str, str], day: date | None, corrected: str | None,
+        self, at: datetime, book: _InvoiceBook, basis: Decimal, kind: EntryKind, source: tuple[str, str],
+        day: date | None, corrected: str | None,
     ) -> None:  # fmt: skip
         """Post the signed difference on the entries it corrects: the payment named, then in proportion."""
         currency = self._currency(book)
-        target = rounded(EXACT.multiply(basis, rate), currency, self._rounding) if basis else ZERO
-        difference = target - book.posted
-        basis_difference = basis - book.posted_basis
+        moved_basis = basis - book.posted_basis
+        pool, owed = self._pool(book, corrected, basis)
+        difference = rounded(owed, currency, self._rounding) - book.posted
         if not difference:
             return
-        named = [share for share in book.shares if share.payment == corrected]
-        pool = self._pool(book.shares, named, difference)
         if not pool:
-            self._give_late(at, book, rate, basis_difference, difference)
+            self._give_late(at, book, moved_basis, difference)
         else:
-            weights = [abs(share.amount) or _ONE for share in pool]
+            weights = [abs(share.amount) for share in pool]
+            if not any(weights):
+                weights = [EXACT.multiply(share.given, share.rate) or _ONE for share in pool]
             amounts = shares(difference, weights, currency)
             moved = [(share, part) for share, part in zip(pool, amounts, strict=True) if part]
             whole = sum((share.basis for share, _ in moved), ZERO)
             for share, part in moved:
                 of, among = (share.basis, whole) if whole else (part, difference)
-                exact = EXACT.divide(EXACT.multiply(basis_difference, of), among)
+                exact = EXACT.divide(EXACT.multiply(moved_basis, of), among)
                 share.amount += part
                 share.basis += exact
                 if share.entry is not None:
                     earned_on = day or self._calendar.date_of(at)
-                    self._post_correction(at, book, share, kind, source, earned_on, part, exact, rate)
-        book.posted = target
-        book.posted_basis = basis
+                    self._post_correction(at, book, share, kind, source, earned_on, part, exact)
+        book.posted, book.posted_basis = book.posted + difference, basis
+        if owed != book.owed(basis):  # it fell on payments at another rate than the last one's
+            book.owed_before, book.basis_before = owed, basis
 
-    def _pool(self, given: list[_Share], named: list[_Share], difference: Decimal) -> list[_Share]:
-        """The shares that a difference falls on; a payment that earned nothing has nothing to correct."""
-        named = [share for share in named if share.earned]
-        if named and (difference > 0 or sum((s.amount for s in named), ZERO) >= -difference):
-            return [share for share in named if share.amount or difference > 0]
-        return [share for share in given if share.amount] or [share for share in given if share.earned]
+    def _pool(self, book: _InvoiceBook, corrected: str | None, basis: Decimal) -> tuple[list[_Share], Decimal]:
+        """The shares that a difference falls on, and what the invoice has earned with it, exact.
 
-    def _give_late(self, at: datetime, book: _InvoiceBook, rate: Decimal, basis: Decimal, amount: Decimal) -> None:
+        A payment that earned nothing has nothing to correct.
+        """
+        given, rises = book.shares, basis > book.posted_basis
+        named = [share for share in given if share.payment == corrected and share.earned]
+        if named:
+            owed = _owed(book, named, basis)
+            taken = book.posted - rounded(owed, self._currency(book), self._rounding)
+            if rises or sum((s.amount for s in named), ZERO) >= taken:
+                return [share for share in named if share.amount or rises], owed
+        pool = [share for share in given if share.amount] or [share for share in given if share.earned]
+        return pool, _owed(book, pool, basis)
+
+    def _give_late(self, at: datetime, book: _InvoiceBook, basis: Decimal, amount: Decimal) -> None:
         """A credit can be what makes an invoice fully paid: the last payment then earns what it had not."""
         payments = [p for p in book.payments.values() if p.reverses is None]
         if not payments or book.invoice is None or amount <= 0:
             return
         last = max(payments, key=lambda p: (p.received_on, p.id))
         net, gross = self._net.of(book.invoice, book.credits.values())
-        self._give(at, book, book.invoice, last, rate, basis, amount, net, gross)
+        self._give(at, book, book.invoice, last, basis, amount, net, gross)
 
     def _post_correction(
         self, at: datetime, book: _InvoiceBook, share: _Share, kind: EntryKind, source: tuple[str, str], day: date,
-        part: Decimal, basis: Decimal, rate: Decimal,
+        part: Decimal, basis: Decimal,
     ) -> None:  # fmt: skip
-        original = share.entry
+        original, own = share.entry, share.rate
         assert original is not None
         if part > 0 and kind == "reversal":
             kind = "adjustment"
-        own = original.rate if original.rate is not None else rate
         currency = original.currency
         because = (
             f"{source[0].replace('_', ' ')} {source[1]} changes what {original.key} stands on by "
@@ -445,6 +480,17 @@ class _Replay:
             return day
         starts = self._contract.starts_on or self._contract.signed_on
         return _period_end(starts, months, day)
+
+
+def _owed(book: _InvoiceBook, pool: list[_Share], basis: Decimal) -> Decimal:
+    """What the invoice has earned, exact, when the difference to what it stands on falls on some shares, at their rates."""
+    stood = [(share.basis, share.rate) for share in pool if share.basis] or [(s.given, s.rate) for s in pool]
+    whole = sum((part for part, _ in stood), ZERO)
+    if not whole or all(rate == book.rate for _, rate in stood):
+        return book.owed(basis)
+    earned = sum((EXACT.multiply(part, rate) for part, rate in stood), ZERO)
+    moved = EXACT.divide(EXACT.multiply(basis - book.posted_basis, earned), whole)
+    return book.owed(book.posted_basis) + moved
 
 
 def _add_events(events: list[_Event], book: _InvoiceBook, facts: InvoiceFacts, pinned: bool) -> None:

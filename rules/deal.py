@@ -39,8 +39,10 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class RateDecision:
-    """A person set the rate or the amount of this deal; ``overrides`` says that it answers a refusal by the limits."""
+    """A person set the rate or the amount of this deal, as the decision reads from ``at`` on (neither: it was withdrawn);
+    ``overrides`` says that it answers a refusal by the limits."""
 
+    id: str
     at: datetime
     rate: Decimal | None
     by: str
@@ -136,6 +138,11 @@ class Deal:
     fraud: Mapping[str, Sequence[View[FraudFinding]]] = field(default_factory=dict)
     tiers: TierHistory | None = None
     fx: FxRates = field(default_factory=FxRates)
+
+    def decided(self, contract: str | None, now: datetime) -> list[RateDecision]:
+        """What people set for a contract, or for the whole deal, as it reads now, the latest decision last."""
+        found = {each.id: each for each in self.rate_decisions if each.at <= now and each.contract in (None, contract)}
+        return list(found.values())
 
 
 @dataclass(slots=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 
-from rules.deal import Deal, RateDecision
+from rules.deal import Deal
 from rules.facts import View
 from rules.money import ZERO, percent
 from rules.records import Enrollment
@@ -65,7 +65,7 @@ class Rates:
         low, high = Decimal(limits[0]), Decimal(limits[1])
         if low <= found.rate <= high:
             return None
-        decisions = self._decisions(now, contract)
+        decisions = [each for each in self._deal.decided(contract, now) if each.rate is not None]
         if decisions and decisions[-1].overrides and decisions[-1].rate == found.rate:
             return None
         return f"{percent(found.rate)} ({found.source}) is outside the limits of {percent(low)} to {percent(high)}"
@@ -80,14 +80,6 @@ class Rates:
         """The task for a rate outside the hard limits."""
         because = f"{why}; nothing is earned until a person sets another"
         return Wanted("rate_out_of_limits", contract or self._deal.referral, self._term.limit_clauses, because)
-
-    def _decisions(self, now: datetime, contract: str | None) -> list[RateDecision]:
-        """Rates that people set and that are known by now, the latest last."""
-        return [
-            each
-            for each in self._deal.rate_decisions
-            if each.rate is not None and each.at <= now and each.contract in (None, contract)
-        ]
 
     def _base(
         self, now: datetime, day: date, won_on: date | None, value: Decimal | None, contract: str | None
@@ -113,7 +105,7 @@ class Rates:
     def _decided(self, now: datetime, contract: str | None) -> Found | None:
         if not self._deal.rate_decisions:
             return None
-        for decision in reversed(self._decisions(now, contract)):
+        for decision in reversed(self._deal.decided(contract, now)):
             if decision.rate is not None:
                 return Found(decision.rate, f"set by {decision.by}: {decision.reason}")
         return None
