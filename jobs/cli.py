@@ -69,7 +69,7 @@ def report(
     name: Annotated[
         str,
         typer.Argument(
-            help="registry, dashboard, pipeline, forecast, kpis, co-op, benchmark or leaderboard (docs/reports.md)"
+            help="registry, dashboard, pipeline, forecast, kpis, co-op, benchmark, leaderboard or portal (docs/reports.md)"
         ),
     ],
     records: Records,
@@ -83,7 +83,11 @@ def report(
     top: Annotated[int | None, typer.Option("--top", help="leaderboard: how many places.", min=1)] = None,
     where: Annotated[
         list[str] | None,
-        typer.Option("--where", help="Only rows with COLUMN=VALUE, >= or <=; repeatable.", metavar="COLUMN=VALUE"),
+        typer.Option(
+            "--where",
+            help="Only rows with COLUMN=VALUE, >=, <= or ~= (a word in it); repeatable.",
+            metavar="COLUMN=VALUE",
+        ),
     ] = None,
     list_name: Annotated[
         str | None, typer.Option("--list", help="Which list a CSV or PDF holds; the first without.")

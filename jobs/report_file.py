@@ -120,7 +120,9 @@ def where_option(texts: Sequence[str]) -> tuple[Where, ...]:
     for text in texts:
         condition = Where.parse(text)
         if condition is None:
-            raise UserError(f"--where: found {text!r}; allowed: COLUMN=VALUE, COLUMN>=VALUE or COLUMN<=VALUE")
+            raise UserError(
+                f"--where: found {text!r}; allowed: COLUMN=VALUE, COLUMN>=VALUE, COLUMN<=VALUE or COLUMN~=WORD"
+            )
         found.append(condition)
     return tuple(found)
 

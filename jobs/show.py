@@ -19,7 +19,7 @@ STATES = {
 
 def console() -> Console:
     """The terminal; plain, and wide enough for tables, when output is not one."""
-    return Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+    return Console(highlight=False, emoji=False, width=None if sys.stdout.isatty() else 120)
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, right: Sequence[str] = ()) -> Table:

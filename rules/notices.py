@@ -28,6 +28,7 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
     "application_refused": ("applicant",),
     "conflict_decided": ("company", "award", "reason"),
     "conflict_opened": ("company", "because"),
+    "consultant_named": ("company", "consultant"),
     "deal_registered": (
         "company", "contract", "kind", "value", "currency", "rate", "rate_from", "calculation", "duration",
         "monthly_billing", "dispute_note",
@@ -38,6 +39,7 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
     "manager_assigned": ("manager",),
     "monthly_summary": ("month", "submitted", "qualified", "engaged", "proposal", "won", "lost", "earned"),
     "payout_made": ("statement", "amount", "currency"),
+    "program_news": ("title", "text"),
     "project_assigned": ("company", "by"),
     "project_started": ("company", "contract"),
     "registration_requested": ("company", "referral", "received_at"),

@@ -60,6 +60,30 @@ class RequiredField(Term):
     clauses: Clauses
 
 
+class OptionalField(Term):
+    """A value that a referral may have: the form asks for it, nothing depends on it."""
+
+    field: str = Field(description="a record field or details.NAME")
+    values: tuple[str, ...] = Field((), description="values that the form proposes; others are taken too")
+    label: str = Field(description="what a partner calls it")
+    clauses: Clauses
+
+
+class Potential(Term):
+    """What a prospect is hoped to bring; less than that refuses nothing, its reviewer is told."""
+
+    value_above: Amount | None = Field(None, description="estimated contract value that is typical, in quotes")
+    months_from: int | None = Field(None, ge=1, description="estimated length in months that is preferred")
+    clauses: Clauses
+
+
+class Assignment(Term):
+    """Once a review let a claim in, a person says who takes over: a task, done by a decision that names a contact."""
+
+    label: str = Field(description="what the task says")
+    clauses: Clauses
+
+
 def _a_length(text: str) -> str:
     try:
         Period.parse(text)
@@ -165,6 +189,9 @@ class ClaimTerms(Term):
     needs: ClassVar[tuple[str, ...]] = ("conflict_policy", "tie_window_ms", "match_keys")
 
     required: tuple[RequiredField, ...] = ()
+    optional: tuple[OptionalField, ...] = Field((), description="what a referral may say beside that")
+    potential: Potential | None = Field(None, description="what its reviewer is told when a prospect promises less")
+    assignment: Assignment | None = Field(None, description="given: an accepted claim is to be assigned to somebody")
     activation: Literal["submission", "review"] = Field(
         description="what makes the first complete claim active: its submission, or an approving review"
     )
@@ -499,6 +526,20 @@ class RecognitionTerms(Term):
     year_clauses: Clauses
 
 
+class Content(Term):
+    """Something that partners are offered or told in words; it decides nothing and is shown as it stands here."""
+
+    topic: str = Field(pattern=r"^[a-z][a-z_]*$", description="what it belongs to: small letters and underscores")
+    label: str = Field(description="its heading")
+    text: str = Field("", description="its words; blank: nothing is said yet")
+    state: Literal["offered", "planned", "not_offered"] = Field(
+        "offered", description="whether it is there, announced, or outside what this service does"
+    )
+    roles: tuple[str, ...] = ()
+    announced_on: Day | None = Field(None, description="given: every partner in the program is told on that day")
+    clauses: Clauses
+
+
 class Terms(Term):
     """The terms of one version, in force from ``effective_from`` until the next version (or ``effective_to``)."""
 
@@ -522,6 +563,7 @@ class Terms(Term):
     applications: ApplicationTerms | None = None
     recognition: RecognitionTerms | None = None
     entitlements: tuple[Entitlement, ...] = ()
+    content: tuple[Content, ...] = Field((), description="what partners are offered or told in words")
     recorded: dict[ClauseId, str] = Field(
         default_factory=dict, description="clauses that need no rule: what records them, in words"
     )

@@ -339,6 +339,7 @@ class Line:
         """The holder is active, or won once a contract is signed."""
         window = self._window(holder)
         won = self._won(holder)
+        self._want_assignment(holder, terms)
         if won:
             self._win(holder, terms, held, {**window, **won})
             return
@@ -406,6 +407,17 @@ class Line:
             self.wanted.append(Wanted("fraud_review", holder.id, ("G-9",), task))
         upsell = is_upsell(self.seen, holder, terms)
         self._verdict(holder, "won", because, failed, held=held, is_upsell=upsell, **facts)
+
+    def _want_assignment(self, holder: Candidate, terms: Terms) -> None:
+        """A person says who takes over; the decision ``done`` names them as its contact (TC-8)."""
+        term = terms.claims.assignment
+        if term is None:
+            return
+        named = [d for d in self.seen.decisions_on(holder) if d.choice == "done" and d.contact is not None]
+        because = f"{term.label}: {holder.referral.company}"
+        if named and named[-1].contact is not None:
+            because += f"; {named[-1].contact.name} takes over, says {named[-1].by}"
+        self.wanted.append(Wanted("assignment", holder.id, term.clauses, because))
 
     def _want_reminder(self, holder: Candidate, terms: Terms, last: date | None) -> None:
         if last is not None and self._today >= last - REMINDED:

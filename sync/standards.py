@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from rules.calendar import Period
+from rules.potential import shortfalls
 from rules.terms import (
     AgreementSigned,
     Condition,
@@ -53,6 +54,8 @@ def warnings(claim: Candidate, terms: Terms) -> Iterator[str]:
             staff = claim.intake.enrollment.trained_staff if claim.intake.enrollment else None
             if staff is not None and staff < condition.warn_below:
                 yield f"{claim.referral.partner} has {staff} trained people, fewer than {condition.warn_below}"
+    if terms.claims.potential is not None:
+        yield from shortfalls(terms.claims.potential, claim.referral.details or {})
 
 
 def _failure(

@@ -26,14 +26,14 @@ _WIDE = 100_000
 
 def show(trees: Sequence[Node]) -> None:
     """Print trees to a terminal, broken at its width; or whole lines when standard output is none."""
-    out = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDE)
+    out = Console(highlight=False, emoji=False, width=None if sys.stdout.isatty() else _WIDE)
     for tree in trees:
         out.print(_branch(tree))
 
 
 def as_text(trees: Sequence[Node]) -> str:
     """Trees as plain text."""
-    out = Console(file=io.StringIO(), highlight=False, width=_WIDE, color_system=None)
+    out = Console(file=io.StringIO(), highlight=False, emoji=False, width=_WIDE, color_system=None)
     for tree in trees:
         out.print(_branch(tree))
     return out.file.getvalue()  # type: ignore[attr-defined, no-any-return]

@@ -1,6 +1,6 @@
 """What partners and the vendor are told about claims: requests, reviews, conflicts, statuses, summaries.
 
-Source: NT-9, NT-14, ON-18, ON-20, CN-44, CN-54..CN-56, TC-9, TC-30, TC-32.
+Source: NT-9, NT-14, ON-18, ON-20, CN-44, CN-54..CN-56, TC-8, TC-9, TC-30, TC-32.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ def claim_events(picture: Picture, own: Sequence[Lead]) -> Iterator[Event]:
         yield from _requested(picture, lead)
         yield from _statuses(picture, lead, through[lead.id])
     yield from _reviews(picture)
+    yield from _assignments(picture)
     yield from _conflicts(picture, own)
     earned: dict[str, list[Row]] = {}
     for row in picture.commissions:
@@ -82,6 +83,21 @@ def _reviews(picture: Picture) -> Iterator[Event]:
             reason = told(then) if approved and then is not None else review.reason or "none was given"
             fields = {"company": company, "outcome": "not accepted" if approved else review.outcome, "reason": reason}
             yield Event("review_refused", to, review.referral, on, fields)
+
+
+def _assignments(picture: Picture) -> Iterator[Event]:
+    """Who takes an accepted referral over, once a decision on its assignment names somebody (TC-8, TC-32)."""
+    partners = {row["referral"]: row["partner"] for row in picture.rows["claims"]}
+    tasks = {row["key"]: row["subject"] for row in picture.rows["tasks"] if row["kind"] == "assignment"}
+    for name, decision in picture.facts("decision").items():
+        referral = tasks.get(decision.about, "")
+        if referral in partners and decision.choice == "done" and decision.contact is not None:
+            on = picture.program.calendar.date_of(picture.timelines("decision")[name][0].at)
+            fields = {
+                "company": picture.last_known("referral", referral).company,
+                "consultant": decision.contact.name,
+            }
+            yield Event("consultant_named", partners[referral], referral, on, fields)
 
 
 def _verdict_at(picture: Picture, referral: str, instant: datetime) -> Verdict | None:

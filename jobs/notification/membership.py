@@ -1,6 +1,6 @@
 """What partners and applicants are told about their place in the program.
 
-Source: NT-23, ON-18, OP-22, CN-8, CN-10, CN-62, CN-111, CN-123, CN-128, TC-15, TC-27, TC-34.
+Source: NT-23, ON-18, OP-14, OP-22, CN-8, CN-10, CN-62, CN-111, CN-123, CN-128, TC-15, TC-27, TC-30, TC-34.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ def membership_events(picture: Picture) -> Iterator[Event]:
     yield from _applications(picture)
     yield from _managers(picture)
     yield from _terms(picture)
+    yield from _news(picture)
     yield from _support(picture)
     yield from _offers(picture)
     for partner, history in picture.tiers.items():
@@ -79,6 +80,20 @@ def _terms(picture: Picture) -> Iterator[Event]:
         for enrollment in picture.on(on).facts("enrollment").values():
             if enrollment.ends_on is None or enrollment.ends_on >= on:
                 yield Event("terms_changing", enrollment.partner, label, on, fields, due_on=version.effective_from)
+
+
+def _news(picture: Picture) -> Iterator[Event]:
+    """What the program announces is told to everybody whom it is for and who is in the program on that day (TC-30)."""
+    for version in picture.program.versions:
+        for each in version.content:
+            on = each.announced_on
+            if on is None or on > picture.as_of or picture.program.on(on) is not version:
+                continue
+            fields = {"title": each.label, "text": each.text.strip()}
+            for enrollment in picture.on(on).facts("enrollment").values():
+                is_in = enrollment.starts_on <= on and (enrollment.ends_on is None or enrollment.ends_on >= on)
+                if is_in and enrollment.standing != "terminated" and (not each.roles or enrollment.role in each.roles):
+                    yield Event("program_news", enrollment.partner, each.label, on, fields)
 
 
 def _support(picture: Picture) -> Iterator[Event]:

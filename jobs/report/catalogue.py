@@ -13,6 +13,7 @@ from jobs.report import (
     kpis,
     leaderboard,
     pipeline,
+    portal,
     registry,
 )
 from jobs.report.picture import Picture, Row
@@ -36,4 +37,5 @@ REPORTS = {
     "co-op": Report(co_op.co_op, (co_op.FUNDS, co_op.REQUESTS)),
     "benchmark": Report(benchmark.benchmark, (benchmark.METRICS,)),
     "leaderboard": Report(leaderboard.leaderboard, (leaderboard.PLACES,)),
+    "portal": Report(portal.portal, (portal.PROFILES, portal.FORM, portal.CONTENT)),
 }

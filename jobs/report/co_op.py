@@ -1,11 +1,14 @@
-"""Co-op funds by quarter, and the requests for them with how far each is (CN-6, CN-96..CN-102)."""
+"""Co-op funds by quarter, and the requests for them with how far each is (CN-6, CN-96..CN-102, CN-X15..CN-X17).
+
+Of rates nothing is made a count of: half a lead is none (CN-X16). Clicks are of what was sent, not of what was opened (CN-X17).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
 
-from jobs.report.figures import growth
+from jobs.report.figures import growth, share
 from jobs.report.picture import Picture, Row
 from jobs.report.tables import Asked, Table
 from rules.co_op import co_op_of, quarters
@@ -21,7 +24,7 @@ FUNDS = Table(
 REQUESTS = Table(
     "requests",
     ("program", "partner", "request", "use", "state", "requested_on", "approved_on", "documents_on", "reimbursed_on",
-     "amount", "spent", "currency", "impressions", "clicks", "leads", "revenue", "return_on_spend"),
+     "amount", "spent", "currency", "impressions", "clicks", "click_rate", "leads", "revenue", "return_on_spend"),
     ("program", "partner", "request"),
 )  # fmt: skip
 
@@ -83,6 +86,9 @@ def _row(picture: Picture, request: CoOpRequest) -> Row:
         "currency": request.currency,
         "impressions": results.impressions if results else None,
         "clicks": results.clicks if results else None,
+        "click_rate": share(results.clicks or 0, results.impressions or 0)
+        if results and results.clicks is not None
+        else None,
         "leads": results.leads if results else None,
         "revenue": text(revenue, request.currency) if revenue is not None else None,
         "return_on_spend": growth(revenue, spent) if revenue is not None and spent is not None else None,

@@ -1,4 +1,4 @@
-"""A partner's dashboard: counts, money, tier, leads, deals and payouts (CN-33, CN-54, CN-60, CN-69..CN-73, TC-28, TC-33)."""
+"""A partner's dashboard: counts, money, tier, leads, deals and payouts (CN-33, CN-54, CN-60, CN-65, CN-69..CN-73, TC-28, TC-33)."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ PARTNERS = Table(
     "partners",
     ("program", "partner", "name", "currency", "submitted", "qualified", "won", "lost", "open", "conversion",
      "win_rate", "pending_commission", "ytd_earnings", "total_earnings", "accrued", "held", "payable", "stated", "paid",
-     "next_payout", "next_payout_by", "payment_method", "average_deal", "commission_per_deal", *NO_TIER),
+     "next_payout", "next_payout_by", "payment_method", "manager", "average_deal", "commission_per_deal", *NO_TIER),
     ("program", "partner", "currency"),
 )  # fmt: skip
 LEADS = Table(
     "leads",
     ("program", "partner", "referral", "company", "account", "status", "stage", "state", "submitted_on", "qualified_on",
      "won_on", "commenced_on", "first_earned_on", "protected_until", "value", "currency", "services", "industry",
-     "contract_kinds", "tier", "because"),
+     "contract_kinds", "tier", "contact", "details", "because"),
     ("program", "partner", "referral"),
 )  # fmt: skip
 DEALS = Table(
@@ -74,6 +74,7 @@ def partner_rows(picture: Picture, partner: str | None, own: Sequence[Lead]) -> 
                     **counts(mine),
                     **_earnings(picture.as_of, currency, entries.get(currency, [])),
                     **_next_payout(statements.get(currency, [])),
+                    "manager": picture.manager_of(name),
                     **_per_deal(currency, mine, entries.get(currency, [])),
                     **standing_of(picture, tiers.get(name)),
                 }
@@ -157,8 +158,16 @@ def _lead_row(picture: Picture, lead: Lead, asked: Asked) -> Row:
         "industry": details.get("industry"),
         "contract_kinds": sorted({each.kind for each in lead.contracts}),
         "tier": picture.tier_of(lead.claim["partner"]),
+        "contact": _contact(lead),
+        "details": dict(details),
         "because": lead.claim["because"] if asked.partner is None else told(lead.verdicts[-1][1]),
     }
+
+
+def _contact(lead: Lead) -> Row | None:
+    """The person at the prospect, as the partner named it."""
+    contact = lead.referral.contact
+    return {name: getattr(contact, name) for name in ("name", "title", "email", "phone")} if contact else None
 
 
 def _deal_rows(picture: Picture, lead: Lead) -> Iterator[Row]:

@@ -116,6 +116,12 @@ class Picture:
         found = self.last_known("partner", partner)
         return found.name if found else None
 
+    def manager_of(self, partner: str) -> str | None:
+        """Whom a partner is to write to: the manager of its latest enrollment that names one."""
+        own = self.grouped("enrollment", "partner").get(partner, {}).values()
+        named = [each.manager for each in sorted(own, key=lambda each: (each.starts_on, each.id)) if each.manager]
+        return named[-1] if named else None
+
     @cached_property
     def partners(self) -> tuple[str, ...]:
         """All partners with an enrollment or a referral in this program."""

@@ -11,12 +11,15 @@ from typing import Any
 from jobs.report.picture import Row
 
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
-_CONDITION = re.compile(r"(?P<column>[a-z_]+)(?P<sign>>=|<=|=)(?P<value>.*)", re.S)
+_CONDITION = re.compile(r"(?P<column>[a-z_]+)(?P<sign>>=|<=|~=|=)(?P<value>.*)", re.S)
 
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """A condition on a column: ``=``, ``>=`` or ``<=`` a value; amounts compare as numbers, lists by what they hold."""
+    """A condition on a column: ``=``, ``>=`` or ``<=`` a value, or ``~=`` a word in it, large or small.
+
+    Amounts compare as numbers, lists by what they hold.
+    """
 
     column: str
     sign: str
@@ -24,13 +27,15 @@ class Where:
 
     @classmethod
     def parse(cls, text: str) -> Where | None:
-        """Read ``column=value``, ``column>=value`` or ``column<=value``; ``None``: it is none of these."""
+        """Read ``column=value``, ``column>=value``, ``column<=value`` or ``column~=word``; ``None``: it is none of these."""
         match = _CONDITION.fullmatch(text)
         return cls(match["column"], match["sign"], match["value"]) if match else None
 
     def holds(self, row: Row) -> bool:
         """Whether a row meets it; nothing meets no condition but ``column=``."""
         found = row[self.column]
+        if self.sign == "~=":
+            return found is not None and self.value.casefold() in _words(found).casefold()
         if isinstance(found, list):
             return self.sign == "=" and self.value in found
         if found is None:
@@ -41,6 +46,13 @@ class Where:
         if self.sign == "=":
             return bool(own == asked)
         return bool(own >= asked) if self.sign == ">=" else bool(own <= asked)
+
+
+def _words(value: Any) -> str:
+    """All text in a value, to be searched."""
+    if isinstance(value, Mapping):
+        return " ".join(map(_words, value.values()))
+    return " ".join(map(_words, value)) if isinstance(value, list) else str(value)
 
 
 def is_number(value: Any) -> bool:

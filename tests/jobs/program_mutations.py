@@ -23,7 +23,7 @@ from rules.settings import CATALOGUE
 from rules.terms import Term
 
 Path = tuple[str | int, ...]
-WORDS = ("label", "label_per_person", "recorded", "name", "id", "time_zone", "currency")
+WORDS = ("label", "label_per_person", "recorded", "content", "name", "id", "time_zone", "currency")
 """Texts that people read, and what a program is; they decide nothing."""
 
 

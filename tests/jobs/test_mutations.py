@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 SURVIVORS: dict[str, dict[str, str]] = YAML(typ="safe").load(
     Path(__file__).with_name("mutation_survivors.yaml").read_text("utf-8")
 )
-SECTIONS = [name for name in Terms.model_fields if name not in ("effective_to", "recorded")]
+SECTIONS = [name for name in Terms.model_fields if name not in ("effective_to", "recorded", "content")]
 CASES = [(program, section) for program in SHIPPED for section in SECTIONS]
 
 

@@ -246,6 +246,33 @@ def test_a_referrer_is_told_when_matched_and_when_the_project_is_under_way() -> 
     assert sent(picture, "project_started") == [("2026-02-16", "p1", "c1")]
 
 
+def test_a_referrer_is_told_who_takes_over() -> None:
+    """TC-8, TC-32."""
+    scene = load_scenario(FOLDER / "technology-consultant" / "tc_08_assigned.yaml")
+    picture = settled("technology-consultant", scene.records, "2026-01-31")
+    assert sent(picture, "consultant_named") == [("2026-01-07", "p1", "r1")]
+    assert "Marta Oduya takes over" in told(picture, "consultant_named")[0]["subject"]
+
+
+def test_news_of_a_program_is_told_once_to_everybody_in_it() -> None:
+    """TC-30, CN-62, OP-14: updates, stories and practices stand in the program file, each with its day."""
+    body = load_program("technology-consultant").model_dump(mode="json")
+    body["versions"][0]["content"] = [
+        {"topic": "news", "label": "A bakery online in six weeks", "text": "How it was done.", "announced_on": "2026-02-02",
+         "clauses": ["TC-30"]},
+        {"topic": "news", "label": "For others", "roles": ["nobody"], "announced_on": "2026-02-02", "clauses": ["TC-30"]},
+    ]  # fmt: skip
+    changed = Program.model_validate_json(orjson.dumps(body))
+    later = [{"type": "partner", "id": "p2", "name": "Late Ltd"},
+             {"type": "enrollment", "id": "e2", "partner": "p2", "program": "technology-consultant", "starts_on": "2026-02-03"}]  # fmt: skip
+    assert told(consultant(as_of="2026-02-01", program=changed), "program_news") == []
+    (news,) = told(consultant(*later, as_of="2026-03-01", program=changed), "program_news")
+    assert (news["on"], news["to"], news["subject"]) == ("2026-02-02", "p1", "A bakery online in six weeks")
+    assert "How it was done." in news["body"] and news["clauses"] == ["TC-30"]
+    monthly = told(consultant(as_of="2026-03-01", program=changed), "monthly_summary")
+    assert monthly == []  # of no referrals there is nothing to sum up
+
+
 def test_new_terms_are_told_to_everybody_as_many_days_ahead_as_promised() -> None:
     body = load_program("technology-consultant").model_dump(mode="json")
     body["versions"].append({**body["versions"][0], "effective_from": "2026-06-01"})

@@ -3,6 +3,8 @@
 import csv
 import io
 import random
+import re
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from jobs.cli import app
+from jobs.derivation.html import as_html
 from jobs.problems import UserError
 from jobs.report.catalogue import REPORTS
 from jobs.report.leads import stage_of, status_of
@@ -22,6 +25,7 @@ from jobs.report_file import where_option
 from jobs.scenarios import FOLDER, load_scenario
 from jobs.settle import as_bytes
 from jobs.sheets import cell, csv_text, read_cell
+from rules.errors import RecordError
 from rules.records import Opportunity, parse
 from tests.jobs.report_world import handmade, report, scenarios, settled
 
@@ -343,6 +347,123 @@ def test_co_op_shows_the_fund_by_quarter_and_how_far_each_request_is() -> None:
     }  # fmt: skip
 
 
+def test_co_op_returns_are_computed_and_the_texts_percentages_do_not_follow_from_its_figures() -> None:
+    """CN-X15: four campaigns of the text. It says 180, 600, 240 and 440 %; its own figures give a hundred times as much."""
+    told = [("18000000", "100000", "1.8"), ("6000000", "50000", "6"), ("12000000", "150000", "2.4"), ("22000000", "100000", "4.4")]  # fmt: skip
+    requests = [
+        {"type": "co_op_request", "id": f"q{number}", "partner": "p1", "requested_on": "2026-03-01", "use": "webinar",
+         "amount": cost, "spent": cost, "currency": "PKR", "approved_on": "2026-03-01", "documents_on": "2026-04-01",
+         "results": {"revenue": revenue}}
+        for number, (revenue, cost, _) in enumerate(told)
+    ]  # fmt: skip
+    rows = report("co-op", settled("code-ninety", [*partner("p1", "code-ninety"), *requests], "2026-06-15"))["requests"]
+    ours = [row["return_on_spend"] for row in rows]
+    assert ours == [
+        "179",
+        "119",
+        "79",
+        "219",
+    ]  # (revenue - spent) / spent: revenue is 180, 120, 80 and 220 times the cost
+    assert not any(found == said for found, (_, _, said) in zip(ours, told, strict=True))
+
+
+def test_co_op_rates_are_of_what_was_sent_and_no_count_is_made_of_a_rate() -> None:
+    """CN-X16, CN-X17."""
+    # 5,000 mails; 8 % opened are 400; 2 % clicked are 100 of those sent (of those opened 8, fewer than the 20 leads)
+    mails = {"impressions": 5000, "clicks": 100, "leads": 20}
+    request = {"type": "co_op_request", "id": "q1", "partner": "p1", "requested_on": "2026-03-01", "use": "email",
+               "amount": "50000", "spent": "50000", "currency": "PKR", "approved_on": "2026-03-01",
+               "documents_on": "2026-04-01", "results": mails}  # fmt: skip
+    picture = settled("code-ninety", [*partner("p1", "code-ninety"), request], "2026-06-15")
+    (row,) = report("co-op", picture)["requests"]
+    assert (row["click_rate"], row["leads"]) == ("0.02", 20)
+    assert Decimal(row["click_rate"]) * 5000 == 100 and Decimal("0.08") * 5000 == 400
+    # three webinars of 150 at 25 % would be 112.5 leads: only a whole number can be stated
+    assert 3 * 150 * Decimal("0.25") == Decimal("112.5")
+    for leads in (112.5, "112.5"):
+        with pytest.raises(RecordError):
+            parse(orjson.dumps({**request, "results": {"leads": leads}}))
+    assert parse(orjson.dumps({**request, "results": {"leads": 112}})) is not None
+
+
+def test_kpis_count_partners_of_every_type_and_in_all() -> None:
+    """CN-X14: 85 agencies, 65 consultants, 35 resellers and 15 technology partners are 200."""
+    by_role = {"agency": 85, "consultant": 65, "reseller": 35, "technology": 15}
+    records = [row for role, count in by_role.items() for n in range(count) for row in partner(f"{role}-{n}", "code-ninety", role=role)]  # fmt: skip
+    rows = report("kpis", handmade("code-ninety", records, "2026-06-15", []))["kpis"]
+    counts = {row["of"]: row["value"] for row in rows if row["kpi"] == "active_partners"}
+    assert counts == {None: "200", **{role: str(count) for role, count in by_role.items()}}
+
+
+def test_a_lead_shows_all_that_was_submitted() -> None:
+    """CN-42, CN-52, CN-65."""
+    person = {"name": "Kim Ash", "title": "COO", "email": "kim@a9.example", "phone": "1"}
+    details = {**DETAILS, "documents": ["https://a9.example/brief.pdf"], "budget_range": "1 to 2 million"}
+    records = [*partner("p1", "code-ninety"),
+               referral("r9", "code-ninety", "p1", "2026-01-05T09:00:00+05:00", contact=person, details=details)]  # fmt: skip
+    (row,) = report("dashboard", settled("code-ninety", records, "2026-01-31"))["leads"]
+    assert row["contact"] == person and row["details"] == details
+    found = report(
+        "dashboard", settled("code-ninety", records, "2026-01-31"), where=where_option(["details~=BRIEF.pdf"])
+    )
+    assert [each["referral"] for each in found["leads"]] == ["r9"]
+
+
+def test_the_portal_shows_quick_actions_help_and_what_is_only_announced() -> None:
+    """CN-61, CN-78, CN-80, CN-81, CN-82, CN-84."""
+    rows = report("portal", code_ninety())["content"]
+    actions = [row["label"] for row in rows if row["topic"] == "quick_actions"]
+    assert actions == ["Submit a lead", "View the pipeline", "Download reports", "Message the account manager"]
+    assert [(row["label"], row["state"]) for row in rows if row["state"] != "offered"] == [("Mobile app", "planned")]
+    assert "2025" in only(rows, label="Mobile app")["text"] and only(rows, label="Mobile app")["clauses"] == ["CN-82"]
+    assert "no portal of web pages" in only(rows, clauses=["CN-81"])["text"]
+    assert {row["label"] for row in rows if row["topic"] == "help_centre"} == {
+        "Questions and answers", "How-to guides", "Video tutorials", "Troubleshooting", "Search",
+    }  # fmt: skip
+    found = report("portal", code_ninety(), where=where_option(["text~=hubspot"]))["content"]
+    assert [row["clauses"] for row in found] == [["CN-78"]]
+    assert only(report("dashboard", settled("code-ninety", [*partner("p1", "code-ninety", manager="Robin Vale")], "2026-01-31"))["partners"])["manager"] == "Robin Vale"  # fmt: skip
+
+
+def test_the_form_of_a_lead_says_what_must_and_what_may_be_given() -> None:
+    """CN-52, CN-63."""
+    rows = report("portal", code_ninety())["form"]
+    assert [row["required"] for row in rows] == [True] * 10 + [False] * 7
+    industry = only(rows, label="client's industry")
+    assert industry["fields"] == ["details.industry"] and "retail" in industry["values"]
+    services = only(report("portal", settled("technology-consultant", [*partner("p1", "technology-consultant")], "2026-01-31"))["form"], label="service type")  # fmt: skip
+    assert services["check"] == "one_of" and "cybersecurity" in services["values"]
+
+
+def test_a_profile_is_as_the_partner_last_said() -> None:
+    """CN-75, CN-28: payment details are not among the records."""
+    moved = {"type": "partner", "id": "p1", "name": "P1 Advisers Ltd", "email": "new@p1.example", "country": "PK",
+             "known_at": "2026-02-01T00:00:00+05:00"}  # fmt: skip
+    records = [*partner("p1", "code-ninety", role="agency"), *partner("p2", "code-ninety"), moved,
+               {"type": "certification", "id": "k1", "partner": "p1", "completed_on": "2026-01-05", "name": "Silver"}]  # fmt: skip
+    before = only(report("portal", settled("code-ninety", records, "2026-01-31"))["profiles"], partner="p1")
+    (after,) = report("portal", settled("code-ninety", records, "2026-02-28"), partner="p1")["profiles"]
+    assert (before["name"], before["email"]) == ("P1 Advisers", None)
+    assert (after["name"], after["email"], after["role"], after["certifications"]) == ("P1 Advisers Ltd", "new@p1.example", "agency", ["Silver"])  # fmt: skip
+    assert after["payment_method"] is None
+
+
+def test_what_a_policy_leaves_blank_stays_blank_until_somebody_writes_it() -> None:
+    """OP-A11, OP-10."""
+    rows = report("portal", settled("optimetriks", partner("p1", "optimetriks", role="affiliate"), "2026-01-31"), partner="p1")["content"]  # fmt: skip
+    assert [(row["label"], row["text"]) for row in rows if row["topic"] == "support"] == [
+        ("Support for affiliates", "")
+    ]
+    assert [row["label"] for row in rows if row["topic"] == "plan"] == ["Starter", "Pro", "Enterprise"]
+
+
+def test_an_explanation_is_a_page_that_fits_a_telephone() -> None:
+    """CN-81: no width is fixed, and the page asks for the device's own."""
+    page = as_html("why", [])
+    assert 'name="viewport" content="width=device-width"' in page
+    assert "max-width" in page and not re.search(r"[;{]width:\s*\d", page)
+
+
 def test_benchmark_compares_with_three_or_more_and_names_nobody() -> None:
     """CN-74."""
     names = ["p1", "p2", "p3"]
@@ -448,7 +569,8 @@ def test_every_worked_example_can_be_reported_and_a_partner_sees_own_rows_only(p
     for name in REPORTS:
         for who in (None, *picture.partners):
             document = report(name, picture, partner=who, monthly=True, top=2)
-            seen = {row["partner"] for table in REPORTS[name].tables for row in document[table.name]}
+            rows = [row for table in REPORTS[name].tables for row in document[table.name]]
+            seen = {row["partner"] for row in rows if "partner" in row}  # the form and the content are everybody's
             assert who is None or seen <= {who}, name
 
 
