@@ -587,6 +587,8 @@ def parse(line: bytes | str) -> Fact | Withdrawal:
         return Withdrawal(type=fact.type, id=fact.id, known_at=fact.known_at)  # type: ignore[attr-defined]
     if isinstance(fact, _WITH_MONEY):
         _check_digits(fact)
+    elif isinstance(fact, Review) and fact.override and not (fact.reason or "").strip():
+        raise RecordError("reason", "nothing", "a reason: the vendor's discretion (override) is given with one (G-9)")
     return fact
 
 
