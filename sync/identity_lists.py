@@ -4,7 +4,7 @@ The lists are text in the code, not files read at run time, so that one release 
 them changes decisions about money: raise ``VERSION`` with the change.
 """
 
-VERSION = "2026.1"
+VERSION = "2026.2"
 
 
 def _words(text: str) -> frozenset[str]:

@@ -9,7 +9,7 @@ OP-18..OP-20, OP-A10, G-7, G-9.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -376,9 +376,8 @@ class Line:
         return self._calendar.date_of(approval) if approval is not None and "approval" in anchors else None
 
     def _win(self, holder: Candidate, terms: Terms, held: bool, facts: dict[str, Any]) -> None:
-        because = f"won: contract {facts['contract']} was signed on {facts['won_on']}"
-        if facts["contract"] is None:
-            because = f"won: its opportunity was closed on {facts['won_on']}"
+        name = f"contract {facts['contract']}"
+        because = f"won: {self._what_won(facts, name, 'its opportunity')}"
         failed: tuple[str, ...] = ()
         if self._by_review(holder):
             found = money_failures(self.seen, holder, terms, facts["won_on"], facts["contract"])
@@ -418,6 +417,11 @@ class Line:
         if named and named[-1].contact is not None:
             because += f"; {named[-1].contact.name} takes over, says {named[-1].by}"
         self.wanted.append(Wanted("assignment", holder.id, term.clauses, because))
+
+    def _what_won(self, won: Mapping[str, Any], contract: str, opportunity: str) -> str:
+        """The event that won a claim, in words: the signature, unless its opportunity was closed on another day."""
+        signed = won["contract"] and self.seen.now["contract"][won["contract"]].signed_on == won["won_on"]
+        return f"{contract} was signed on {won['won_on']}" if signed else f"{opportunity} was closed on {won['won_on']}"
 
     def _want_reminder(self, holder: Candidate, terms: Terms, last: date | None) -> None:
         if last is not None and self._today >= last - REMINDED:
@@ -473,8 +477,8 @@ class Line:
             return None
         won = self._won(c)
         if won:
-            what = "the contract was signed" if won["contract"] else "the opportunity was closed"
-            return f"{what} on {won['won_on']}, after {last}" if won["won_on"] > last else None
+            what = self._what_won(won, "the contract", "the opportunity")
+            return f"{what}, after {last}" if won["won_on"] > last else None
         return f"no contract was signed by {last}" if self._today > last else None
 
     def _expire(self, c: Candidate, why: str, owner: Candidate | None, by_decision: bool) -> None:

@@ -188,21 +188,25 @@ class _Question:
         own, mail = self._keys.domain, self._keys.email_domain
         reasons: dict[str, str] = {}
         if mail:
-            for group in self._groups_of(self._known.with_domain(mail)):
-                reasons[group] = f"The contact's e-mail domain {mail} is its website"
+            for group, spellings in self._groups_of(self._known.with_domain(mail)).items():
+                if self._somewhat_alike(spellings) or not domains_differ(self._keys, spellings):
+                    reasons[group] = f"The contact's e-mail domain {mail} is its website"
         if own:
-            for group in self._few(self._known.with_email_domain(own)):
-                reasons.setdefault(group, f"The website {own} is the domain of its contact's e-mail")
+            for group, spellings in self._few(self._known.with_email_domain(own)).items():
+                if self._somewhat_alike(spellings) or not domains_differ(self._keys, spellings):
+                    reasons.setdefault(group, f"The website {own} is the domain of its contact's e-mail")
         if mail:
             for group, spellings in self._few(self._known.with_email_domain(mail)).items():
-                likely = any(faintly_alike(self._keys, other) for other in spellings)
-                if likely and not domains_differ(self._keys, spellings):
+                if self._somewhat_alike(spellings) and not domains_differ(self._keys, spellings):
                     reasons.setdefault(group, f"Contacts of both have e-mail at {mail}")
         return [
             Hit(group, "email_domain", 0.5, f"{reason}; {self._both_names(group)}.")
             for group, reason in reasons.items()
             if not tax_numbers_differ(self._keys, self._spellings(group))
         ]
+
+    def _somewhat_alike(self, spellings: Iterable[Keys]) -> bool:
+        return any(faintly_alike(self._keys, other) for other in spellings)
 
     def _few(self, rows: Iterable[int]) -> dict[str, list[Keys]]:
         """The groups of the rows, none when there are many: an address of an agency says nothing about its clients."""

@@ -469,6 +469,15 @@ def test_an_email_domain_asks_and_never_decides() -> None:
     )
 
 
+def test_an_email_domain_says_nothing_against_two_websites_and_two_names() -> None:
+    known = Company("known", "Trellwick", "trellwick.example")
+    mail = "ann@trellwick.example"
+    assert ask(known, Company("asked", "Quastor", "quastor.example", email=mail)).outcome == "none"
+    assert ask(Company("k", "Quastor", "quastor.example", email=mail), known).outcome == "none"
+    alike = ask(known, Company("asked", "Trellwick Verband", "quastor.example", email=mail))
+    assert alike.outcome == "review"
+
+
 # Groups
 
 
