@@ -7,7 +7,7 @@ A connector implements the capabilities its system has: :class:`Reader`, :class:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -198,6 +198,23 @@ class Describer(Protocol):
     def usage(self) -> Usage:
         """API calls used and allowed, as the system counts them."""
         ...
+
+
+@runtime_checkable
+class ManyDescriber(Describer, Protocol):
+    """Describes several objects in fewer calls than one each; a capability that no system must have."""
+
+    def describe_many(self, kinds: Sequence[str]) -> Mapping[str, Description | None]:
+        """Each of these objects as :meth:`Describer.describe` gives it."""
+        ...
+
+
+def descriptions(describer: Describer, kinds: Iterable[str]) -> dict[str, Description | None]:
+    """Objects as the system describes them, in as few calls as it can. Raises: ``ConnectorError`` kinds."""
+    names = list(dict.fromkeys(kinds))
+    if isinstance(describer, ManyDescriber):
+        return dict(describer.describe_many(names))
+    return {name: describer.describe(name) for name in names}
 
 
 class Connector(Reader, Writer, Describer, Protocol):

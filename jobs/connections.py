@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from connectors.base import Description
+from connectors.base import Description, descriptions
 from connectors.registry import Plugin, load
 from jobs.clock import Clock
 from jobs.config import ConnectionSettings, Settings
@@ -50,7 +50,7 @@ class Open:
 
     def descriptions(self) -> dict[str, Description | None]:
         """The objects that are written, as the system describes them."""
-        return {name: self.connector.describe(name) for name in sorted({part.object for part in self.mapping.writes})}
+        return descriptions(self.connector, sorted({part.object for part in self.mapping.writes}))
 
     def calls_left(self) -> int | None:
         """API calls of our share that are left in the system's window."""

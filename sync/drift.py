@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection, select
 
-from connectors.base import Describer, Description, Field, Query, Record
+from connectors.base import Describer, Description, Field, Query, Record, descriptions
 from sync import tables
 from sync.drift_tables import described_field
 from sync.landing import Lookups, Mapped
@@ -86,8 +86,7 @@ def watch(
 
     Fields that are back make their object be read once more. Raises: ``ConnectorError`` kinds.
     """
-    kinds = dict.fromkeys([*(plan.kind for plan in reads), *(part.object for part in writes)])
-    seen = {kind: describer.describe(kind) for kind in kinds}
+    seen = descriptions(describer, [*(plan.kind for plan in reads), *(part.object for part in writes)])
     with store.transaction() as db:
         known = _known(db, connection)
         changes = [change for plan in reads for change in _of_reads(plan, seen[plan.kind], known)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from connectors.base import Describer, Description, Field, Problem
+from connectors.base import Describer, Description, Field, Problem, descriptions
 from sync.mapping import Mapping, ObjectMap
 from sync.raw_rows import Use
 from sync.write_maps import WriteField, WriteMap
@@ -45,16 +45,14 @@ _SHORTEST_KEY = 80
 def check(mapping: Mapping, describer: Describer) -> list[Problem]:
     """Everything wrong with the mapping for this connection, in the order of the file; empty when it can run.
 
-    Costs one describe call for each object. Raises: ``ConnectorError`` kinds when the system cannot be asked.
+    Costs one describe call for each object, or fewer where the system takes several in one. Raises: ``ConnectorError`` kinds when the system cannot be asked.
     """
-    known: dict[str, Description | None] = {}
     kinds: list[str] | None = None
     found: list[Problem] = []
     parts: tuple[ObjectMap | WriteMap, ...] = (*mapping.objects, *mapping.writes)
+    known = descriptions(describer, map(_object_of, parts))
     for part in parts:
-        kind = part.kind if isinstance(part, ObjectMap) else part.object
-        if kind not in known:
-            known[kind] = describer.describe(kind)
+        kind = _object_of(part)
         description = known[kind]
         if description is None:
             kinds = describer.kinds() if kinds is None else kinds
@@ -70,6 +68,10 @@ def check(mapping: Mapping, describer: Describer) -> list[Problem]:
             if seen is not None:
                 found += _exists(lookup.place, lookup.get, seen)[1]
     return list(dict.fromkeys(found))
+
+
+def _object_of(part: ObjectMap | WriteMap) -> str:
+    return part.kind if isinstance(part, ObjectMap) else part.object
 
 
 def _problem(place: Node, found: str, allowed: str, hint: str = "", *, warning: bool = False) -> Problem:

@@ -9,7 +9,7 @@ from connectors.base import Change, Cursor, Description, Page, Query, Record, Us
 from connectors.http import Budget, Http, LocalBudget, RetryPolicy
 from connectors.salesforce.auth import tokens
 from connectors.salesforce.config import SalesforceConfig
-from connectors.salesforce.describe import SalesforceDescriber
+from connectors.salesforce.describe import SalesforceDescriber, SeenUsage
 from connectors.salesforce.errors import decide_login, judge
 from connectors.salesforce.reader import SalesforceReader
 from connectors.salesforce.writer import SalesforceWriter
@@ -22,11 +22,11 @@ class SalesforceConnector:
 
     Config = SalesforceConfig
 
-    def __init__(self, config: SalesforceConfig, http: Http) -> None:
+    def __init__(self, config: SalesforceConfig, http: Http, seen: SeenUsage) -> None:
         self.http = http
         self._reader = SalesforceReader(config, http)
         self._writer = SalesforceWriter(config, http)
-        self._describer = SalesforceDescriber(config, http)
+        self._describer = SalesforceDescriber(config, http, seen)
 
     def changes(self, query: Query, *, since: Cursor | None) -> Iterator[Page]:
         """See :class:`~connectors.salesforce.reader.SalesforceReader`."""
@@ -54,6 +54,10 @@ class SalesforceConnector:
         """See :class:`~connectors.salesforce.describe.SalesforceDescriber`."""
         return self._describer.describe(kind)
 
+    def describe_many(self, kinds: Sequence[str]) -> dict[str, Description | None]:
+        """See :class:`~connectors.salesforce.describe.SalesforceDescriber`."""
+        return self._describer.describe_many(kinds)
+
     def usage(self) -> Usage:
         """See :class:`~connectors.salesforce.describe.SalesforceDescriber`."""
         return self._describer.usage()
@@ -72,13 +76,14 @@ def connect(
     ``clock`` is not used: windows and assertions are dated by the org's own clock.
     """
     budget = budget or LocalBudget(config.quota_share)
+    seen = SeenUsage(budget.observed)
     timeout_seconds = (5.0, config.timeout_seconds)
     login = Http(
         config.url, system="salesforce", decide=decide_login, policy=policy, timeout_seconds=timeout_seconds,
         sleep=sleep, allow_loopback=config.allow_loopback,
     )  # fmt: skip
     http = Http(
-        config.url, system="salesforce", decide=judge(budget.observed), auth=tokens(config, login), budget=budget,
+        config.url, system="salesforce", decide=judge(seen), auth=tokens(config, login), budget=budget,
         policy=policy, timeout_seconds=timeout_seconds, sleep=sleep, allow_loopback=config.allow_loopback,
     )  # fmt: skip
-    return SalesforceConnector(config, http)
+    return SalesforceConnector(config, http, seen)

@@ -6,6 +6,7 @@ re-login never runs; it is imported only when needed, because that costs a secon
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from connectors.base import Description, Field, FieldType, Usage
@@ -24,12 +25,30 @@ _TYPES: dict[str, FieldType] = {
 }  # fmt: skip
 
 
-class SalesforceDescriber:
-    """Implements :class:`connectors.base.Describer`; descriptions are kept for the life of the connection."""
+MOST_TOGETHER = 25
+"""Requests in one composite request; the vendor's limit."""
 
-    def __init__(self, config: SalesforceConfig, http: Http) -> None:
+
+class SeenUsage:
+    """What the answers of a connection say of the day's calls; each is passed on to the connection's budget."""
+
+    def __init__(self, observed: Callable[[int | None, int | None], None]) -> None:
+        self.usage: Usage | None = None
+        self._observed = observed
+
+    def __call__(self, used: int | None, allowed: int | None) -> None:
+        """Take note of an answer."""
+        self.usage = Usage(used, allowed, "day")
+        self._observed(used, allowed)
+
+
+class SalesforceDescriber:
+    """Implements :class:`connectors.base.ManyDescriber`; descriptions are kept for the life of the connection."""
+
+    def __init__(self, config: SalesforceConfig, http: Http, seen: SeenUsage) -> None:
         self._config = config
         self._http = http
+        self._seen = seen
         self._client: Salesforce | None = None
         self._known: dict[str, Description | None] = {}
 
@@ -49,8 +68,32 @@ class SalesforceDescriber:
                 self._known[kind] = _description(found)
         return self._known[kind]
 
+    def describe_many(self, kinds: Sequence[str]) -> dict[str, Description | None]:
+        """Objects as :meth:`describe` gives them: up to 25 are one request, and one of the day's calls."""
+        unknown = [kind for kind in dict.fromkeys(kinds) if kind not in self._known]
+        for start in range(0, len(unknown), MOST_TOGETHER):
+            self._ask_together(unknown[start : start + MOST_TOGETHER])
+        return {kind: self.describe(kind) for kind in kinds}
+
+    def _ask_together(self, kinds: Sequence[str]) -> None:
+        """Keep what can be seen and what cannot; an object that is refused otherwise is left to :meth:`describe`."""
+        path = self._config.version_path
+        parts = [
+            {"method": "GET", "url": f"{path}/sobjects/{soql.name(kind)}/describe", "referenceId": f"object{number}"}
+            for number, kind in enumerate(kinds)
+        ]
+        body = {"allOrNone": False, "compositeRequest": parts}
+        answer: Any = self._http.call("POST", f"{path}/composite", json=body, idempotent=True).json()
+        for kind, part in zip(kinds, answer["compositeResponse"], strict=True):
+            if part["httpStatusCode"] == 200:
+                self._known[kind] = _description(part["body"])
+            elif part["httpStatusCode"] == 404:
+                self._known[kind] = None
+
     def usage(self) -> Usage:
-        """Requests of the last 24 hours, of all programs together."""
+        """Requests of the last 24 hours, of all programs together: as the last answer said, else asked for."""
+        if self._seen.usage is not None:
+            return self._seen.usage
         daily: Any = self._salesforce().limits()["DailyApiRequests"]
         return Usage(int(daily["Max"]) - int(daily["Remaining"]), int(daily["Max"]), "day")
 

@@ -14,10 +14,11 @@ import pytest
 from requests.adapters import HTTPAdapter
 
 from connectors.base import Change, Query
-from connectors.http import Http
+from connectors.http import Http, NoBudget
 from connectors.salesforce.auth import tokens
 from connectors.salesforce.config import SalesforceConfig
 from connectors.salesforce.connector import SalesforceConnector
+from connectors.salesforce.describe import SeenUsage
 from connectors.salesforce.errors import decide, decide_login
 from connectors.simulation import Faults
 from tests.connectors.salesforce_org import CLIENT, Org, read, running
@@ -48,7 +49,7 @@ def connector(vcr: object) -> SalesforceConnector:
     )  # fmt: skip
     for each in (login, http):
         each.session.mount("http://", HTTPAdapter())  # the guarded one makes its own sockets, past the recorder
-    return SalesforceConnector(config, http)
+    return SalesforceConnector(config, http, SeenUsage(NoBudget().observed))
 
 
 def seed(org: Org, count: int) -> list[str]:

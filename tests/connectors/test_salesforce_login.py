@@ -143,7 +143,7 @@ def test_our_share_of_the_quota_is_kept_although_the_header_names_an_app_limit()
         connector = org.connect(quota_share=0.5)
         with pytest.raises(QuotaSpent):
             for _ in range(20):
-                connector.usage()
+                connector.kinds()
         assert org.requests_used <= 5
 
 

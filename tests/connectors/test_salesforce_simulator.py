@@ -225,6 +225,22 @@ def test_a_collection_gives_each_record_its_result_or_rolls_all_back(org: Org, c
     assert call(org, client, "POST", "v62.0/composite/sobjects", json=many).status_code == 400
 
 
+def test_several_reading_requests_in_one(org: Org, client: Salesforce) -> None:
+    base = "/services/data/v62.0"
+    urls = {"lead": f"{base}/sobjects/Lead/describe", "none": f"{base}/sobjects/None__c/describe",
+            "rows": f"{base}/query?q=SELECT+Id+FROM+Lead"}  # fmt: skip
+    parts = [{"method": "GET", "url": url, "referenceId": name} for name, url in urls.items()]
+    used = org.requests_used
+    answer: Any = client.restful("composite", method="POST", json={"compositeRequest": parts})
+    assert org.requests_used == used + 1
+    shown = {part["referenceId"]: (part["httpStatusCode"], part["body"]) for part in answer["compositeResponse"]}
+    assert {name: status for name, (status, _) in shown.items()} == {"lead": 200, "none": 404, "rows": 200}
+    assert shown["lead"][1] == client.Lead.describe()  # type: ignore[operator]
+    assert shape(shown["none"][1]) == [ERROR]
+    for wrong in (parts * 9, [parts[0], parts[0]], [{**parts[2], "referenceId": f"q{n}"} for n in range(6)], []):
+        assert call(org, client, "POST", "v62.0/composite", json={"compositeRequest": wrong}).status_code == 400
+
+
 def test_an_update_only_upsert_never_creates(org: Org, client: Salesforce) -> None:
     path = "v62.0/sobjects/Commission__c/Sync_Key__c/none?updateOnly=true"
     assert call(org, client, "PATCH", path, json={}).status_code == 404

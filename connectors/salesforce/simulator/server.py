@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from connectors.salesforce.simulator.answers import Refusal, body_of, header_flag, not_found
+from connectors.salesforce.simulator.composite import composite
 from connectors.salesforce.simulator.describe import describe, global_describe
 from connectors.salesforce.simulator.evaluate import Evaluator
 from connectors.salesforce.simulator.oauth import Refused, Sessions
@@ -243,6 +244,8 @@ class SalesforceSimulator(Simulator):
                 return SimResponse(200, global_describe(self.objects.values(), version))
             case (_, "sobjects", name, *rest):
                 return self._sobject(request, self._spec(name), rest, version)
+            case ("POST", "composite"):
+                return SimResponse(200, composite(request, version, self._resource, self.faults))
             case (_, "composite", "sobjects", *rest):
                 return self._collection(request, rest, version)
         raise not_found()
