@@ -85,8 +85,8 @@ class _Settling:
         touched: set[str] = set()
         if new.identity or state is None:
             touched |= self._tie()
-        if new.rates and any("payout_currency" in version.settings for version in self._program.versions):
-            touched |= self._book.all_prospects()
+        if new.rates:
+            touched |= self._book.waiting_for_rates()
         touched |= self._book.all_prospects() if other_terms else self._book.prospects_of(new, self._today)
         if self._has_tiers:
             touched |= self._mark(touched)

@@ -5,6 +5,7 @@ Source: TC-13, TC-14, TC-A3, TC-A4; E38 (never paid twice when the threshold is 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import date, datetime
 from decimal import Decimal
 
@@ -44,10 +45,18 @@ class _BonusReplay(DealReplay):
         """The revenue of each invoice and of each contract, in the bonus's currency."""
         self._by_contract_amount = terms.values.get("bonus_base") == "contract_amount"
         self._crossed: dict[str, tuple[date, Decimal]] = {}
+        self._uncounted: dict[str, tuple[str, str]] = {}
+        """Invoices that cannot be compared with the threshold yet: their contract, and why."""
+
+    def quotes(self) -> Iterator[str]:
+        yield self._term.currency
 
     def evaluate(self, at: datetime, invoice: str | None, contract: str | None, cause: Cause) -> None:
         if invoice is not None and (contract is None or not self._matters(invoice, contract, at)):
             return
+        if invoice is None:
+            for name, (owner, _) in sorted(self._uncounted.items()):
+                self._matters(name, owner, at)
         for name in [contract] if contract is not None else sorted(self.deal.contracts):
             own = self.contracts.get(name)
             bonus = self._bonuses.setdefault(name, Accrual(("contract", name), name, "bonus"))
@@ -59,26 +68,41 @@ class _BonusReplay(DealReplay):
     def _matters(self, invoice: str, contract: str, at: datetime) -> bool:
         """Whether what is known of an invoice now can change the bonus of its contract; keeps the contract's revenue."""
         book = self.books[invoice]
-        now = ZERO
+        now: Decimal | None = ZERO
+        self._uncounted.pop(invoice, None)
         if book.stands and book.invoice is not None:
             net, _ = self._net.of(book.invoice, book.credits.values())
-            now = self.deal.fx.exchanged(net, book.invoice.currency, self._term.currency, book.invoice.issued_on, at)
-        self._sums[contract] = self._sums.get(contract, ZERO) + now - self._parts.get(invoice, ZERO)
-        self._parts[invoice] = now
+            bill, currencies = book.invoice, (book.invoice.currency, self._term.currency)
+            now = self.exchanged(net, f"invoice {invoice}", currencies, bill.issued_on, at)
+            if now is None:
+                self._uncounted[invoice] = (contract, self._no_fx(f"invoice {invoice}", currencies[0], bill.issued_on))
+        if now is not None:
+            self._sums[contract] = self._sums.get(contract, ZERO) + now - self._parts.get(invoice, ZERO)
+            self._parts[invoice] = now
         bonus = self._bonuses.get(contract)
         is_done = bonus is not None and bonus.entry is not None and bonus.released_on is not None
         if self.terms.values.get("bonus_reversible") is True:
             return True
         if is_done:
             return False
-        return contract in self._crossed or self._sums[contract] > self._term.above or self._by_contract_amount
+        above = self._sums.get(contract, ZERO) > self._term.above
+        return above or now is None or contract in self._crossed or self._by_contract_amount
+
+    def _no_fx(self, about: str, currency: str, day: date) -> str:
+        return (
+            f"no exchange rate from {currency} to {self._term.currency} on or before {day} is known, which {about} needs "
+            "to be compared with the bonus's threshold"
+        )
 
     def _target(self, name: str, contract: Contract | None, bonus: Accrual, at: datetime) -> Target | None:
         self.want(name, None)
         if not self.earning or contract is None or name not in self.standing.contracts or contract.commenced_on is None:
             return None
-        revenue, day = self._revenue(name, contract, at)
+        revenue, day, no_fx = self._revenue(name, contract, at)
         is_above = revenue > self._term.above
+        if no_fx and not is_above and name not in self._crossed:
+            self.want(name, Wanted("fx_rate_missing", name, self._term.clauses, no_fx))
+            return None
         if is_above and day is not None:
             self._crossed.setdefault(name, (max(day, contract.signed_on, contract.commenced_on), revenue))
         if name not in self._crossed or (not is_above and self._is_reversible(bonus)):
@@ -112,24 +136,27 @@ class _BonusReplay(DealReplay):
         made = [each for each in self.deal.decided(name, at) if each.amount is not None]
         return made[-1] if made else None
 
-    def _revenue(self, name: str, contract: Contract, at: datetime) -> tuple[Decimal, date | None]:
-        """The revenue that is compared with the threshold, in the bonus's currency, and the day on which it went above."""
+    def _revenue(self, name: str, contract: Contract, at: datetime) -> tuple[Decimal, date | None, str]:
+        """The revenue that is compared with the threshold, in the bonus's currency, the day on which it went above, and why
+        some of it cannot be told."""
         if self._by_contract_amount:
             value = (
                 contract.value if contract.value is not None else sum((x.amount for x in contract.lines or ()), ZERO)
             )
-            return self.deal.fx.exchanged(
-                value, contract.currency, self._term.currency, contract.signed_on, at
-            ), contract.signed_on
+            about, currencies = f"contract {name}", (contract.currency, self._term.currency)
+            found = self.exchanged(value, about, currencies, contract.signed_on, at)
+            if found is None:
+                return ZERO, None, self._no_fx(about, contract.currency, contract.signed_on)
+            return found, contract.signed_on, ""
         total = self._sums.get(name, ZERO)
         if total <= self._term.above:
-            return total, None
+            return total, None, next((why for owner, why in self._uncounted.values() if owner == name), "")
         rising = ZERO
         for book in sorted(self.books_of(name), key=lambda b: (b.invoice.issued_on if b.invoice else date.max, b.id)):
             rising += self._parts.get(book.id, ZERO)
             if rising > self._term.above and book.invoice is not None:
-                return total, book.invoice.issued_on
-        return total, None
+                return total, book.invoice.issued_on, ""
+        return total, None, ""
 
     def _due(self, released: date, stated: date) -> date:
         return due_after(self.terms, self.deal.program.calendar_on(released), released)

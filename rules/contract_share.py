@@ -7,7 +7,7 @@ Source: ON-1, ON-17, ON-21, ON-A2..ON-A6, CN-17, CN-19, CN-A10, TC-10..TC-12, TC
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import date, datetime
 from decimal import Decimal
 
@@ -29,6 +29,7 @@ from rules.terms import ShareOfContract, Terms
 _ALL: tuple[LineKind, ...] = (
     "saas", "services", "staff_augmentation", "project", "retainer", "managed_service", "plan", "hardware", "shipping",
 )  # fmt: skip
+_NOTHING: tuple[Decimal, ...] = (ZERO, ZERO, ZERO, ZERO)
 
 
 def share_of_contract(deal: Deal, terms: Terms, term: ShareOfContract, pinned_on: date, ledger: Ledger) -> Outcome:
@@ -59,6 +60,12 @@ class _ContractReplay(DealReplay):
         self._parts: dict[str, tuple[Decimal, ...]] = {}
         self._sums: dict[str, tuple[Decimal, ...]] = {}
         """Of each invoice, and of each contract: what credits, refunds and reversals took, and what was billed."""
+        self._uncounted: dict[str, tuple[str, Cause, str]] = {}
+        """Invoices that cannot be counted yet: their contract, what happened to them first, and why."""
+        self._held: dict[str, Cause] = {}
+        """Contracts on which nothing can be posted yet, and what would have been posted first."""
+        self._no_fx = ""
+        """Why the last amount that was asked for could not be exchanged."""
         self._seen_at = deal.until
         self._at_receipt: dict[str, Contract] = {}
         self._years: dict[str, FirstYear] = {}
@@ -84,59 +91,101 @@ class _ContractReplay(DealReplay):
                 for payments in facts.payments.values():
                     yield from (FirstYear(view.fact.received_on).ends_before for view in payments if view.fact)
 
-    def evaluate(self, at: datetime, invoice: str | None, contract: str | None, cause: Cause) -> None:
-        if invoice is not None and (contract is None or not self._matters(invoice, contract, at)):
-            return
-        self._seen_at = at
-        names = [contract] if contract is not None else sorted(self.deal.contracts)
-        for name in names:
-            own = self.contracts.get(name)
-            accrual = self._accruals.setdefault(name, Accrual(("contract", name), name))
-            if cause is TIME and not self._is_year_end(name, at):
-                continue
-            clawed = self.clawed_back(own)
-            if clawed is not None:
-                self._poster.post(accrual, at, None, clawed)
-                self.want(name, None)
-                continue
-            target = self._target(name, own, accrual, at)
-            cause_here = cause
-            if accrual.entry is not None and self._term.corrections == "true_up":
-                if target is not None and accrual.posted and self._waits_for_year_end(name, at):
-                    continue
-                if cause is TIME:
-                    cause_here = Cause("true_up", ("contract", name), self._years[name].ends_before)
-            self._poster.post(accrual, at, target, cause_here)
-            self._release(accrual, name, at)
+    def quotes(self) -> Iterator[str]:
+        yield from super().quotes()
+        yield from self.contract_currencies()
 
-    def _matters(self, invoice: str, contract: str, at: datetime) -> bool:
-        """Whether what is known of an invoice now can change what its contract earns; keeps the contract's sums."""
-        book = self.books[invoice]
-        accrual = self._accruals.get(contract)
-        now: tuple[Decimal, ...] = (ZERO, ZERO, ZERO, ZERO)
+    def evaluate(self, at: datetime, invoice: str | None, contract: str | None, cause: Cause) -> None:
         self._seen_at = at
-        if book.stands and book.invoice is not None:
-            taken = book.given_back(self._net, refunds_until=self._last_refund(accrual))
-            now = tuple(self._exchanged(part, book.invoice, contract) for part in (*taken, self._billed(book)))
-        before = self._parts.get(invoice, (ZERO, ZERO, ZERO, ZERO))
-        self._parts[invoice] = now
-        if now != before:
-            sums = self._sums.get(contract, (ZERO, ZERO, ZERO, ZERO))
-            self._sums[contract] = tuple(s + n - b for s, n, b in zip(sums, now, before, strict=True))
-        if accrual is None or accrual.entry is None or accrual.released_on is None:
+        if invoice is not None and (contract is None or not self._matters(invoice, contract, cause, at)):
+            return
+        if invoice is None:
+            for name, (owner, first, _) in sorted(self._uncounted.items()):
+                if contract in (None, owner) and self._counts(name, owner, first):
+                    self._stand(owner, at, first)
+        for name in [contract] if contract is not None else sorted(self.deal.contracts):
+            self._stand(name, at, cause)
+
+    def _stand(self, name: str, at: datetime, cause: Cause) -> None:
+        """Make stand what a contract has earned by now."""
+        own = self.contracts.get(name)
+        accrual = self._accruals.setdefault(name, Accrual(("contract", name), name))
+        if cause is TIME and not self._is_year_end(name, at):
+            return
+        clawed = self.clawed_back(own)
+        if clawed is not None:
+            self._poster.post(accrual, at, None, clawed)
+            self.want(name, None)
+            self.want(f"{name} fx", None)
+            return
+        self._no_fx = ""
+        target = self._target(name, own, accrual, at)
+        if accrual.entry is not None and self._term.corrections == "true_up":
+            if target is not None and accrual.posted and self._waits_for_year_end(name, at):
+                return
+            if cause is TIME:
+                cause = Cause("true_up", ("contract", name), self._years[name].ends_before)
+        if self._no_fx:
+            self._held.setdefault(name, cause)
+            return
+        self._poster.post(accrual, at, target, self._held.pop(name, cause))
+        self._release(accrual, name, at)
+
+    def _matters(self, invoice: str, contract: str, cause: Cause, at: datetime) -> bool:
+        """Whether what is known of an invoice now can change what its contract earns; keeps the contract's sums."""
+        accrual = self._accruals.get(contract)
+        before = self._parts.get(invoice)
+        counted = self._counts(invoice, contract, cause)
+        if not counted or accrual is None or accrual.entry is None or accrual.released_on is None:
             return True
         if self._term.basis == "value":
-            return now[:3] != before[:3] or self._by_revenue
+            now = self._parts[invoice]
+            return now[:3] != (before or _NOTHING)[:3] or self._by_revenue
         if self._waits_for_year_end(contract, at):
             return not accrual.posted or self.first_receipt(contract) is None
+        book = self.books[invoice]
         return contract not in self._years or book.invoice is None or self._years[contract].holds(book.invoice)
 
-    def _exchanged(self, amount: Decimal, invoice: Invoice, contract: str) -> Decimal:
-        """An amount of an invoice in its contract's currency, at the rate of its issue date; nothing without a rate (E12)."""
-        own = self.contracts.get(contract)
-        if own is None:
-            return amount
-        return self.deal.fx.exchanged(amount, invoice.currency, own.currency, invoice.issued_on, self._seen_at)
+    def _counts(self, invoice: str, contract: str, cause: Cause) -> bool:
+        """Keep what was taken off, and billed, by an invoice in its contract's sums; whether that could be told (E12)."""
+        if self._term.basis != "value":
+            return True
+        book, own = self.books[invoice], self.contracts.get(contract)
+        now = _NOTHING
+        self._no_fx = ""
+        if book.stands and book.invoice is not None:
+            taken = book.given_back(self._net, refunds_until=self._last_refund(self._accruals.get(contract)))
+            now = (*taken, self._billed(book))
+            if own is not None:
+                now = tuple(self._exchanged(part, book.invoice, own) for part in now)
+            elif any(now):
+                self._uncounted.setdefault(invoice, (contract, cause, ""))
+                return False
+        if self._no_fx:
+            first = self._uncounted[invoice][1] if invoice in self._uncounted else cause
+            self._uncounted[invoice] = (contract, first, self._no_fx)
+            return False
+        self._uncounted.pop(invoice, None)
+        before = self._parts.get(invoice, _NOTHING)
+        self._parts[invoice] = now
+        if now != before:
+            sums = self._sums.get(contract, _NOTHING)
+            self._sums[contract] = tuple(s + n - b for s, n, b in zip(sums, now, before, strict=True))
+        return True
+
+    def _exchanged(self, amount: Decimal, invoice: Invoice, contract: Contract) -> Decimal:
+        """An amount of an invoice in its contract's currency, at the rate of its issue date (E12)."""
+        return self._in_currency_of(contract, amount, invoice.currency, f"invoice {invoice.id}", invoice.issued_on)
+
+    def _in_currency_of(self, contract: Contract, amount: Decimal, currency: str, about: str, day: date) -> Decimal:
+        found = self.exchanged(amount, about, (currency, contract.currency), day, self._seen_at)
+        if found is None:
+            self._no_fx = (
+                f"no exchange rate from {currency} to {contract.currency} on or before {day} is known, which {about} "
+                f"needs for contract {contract.id}; what waits for it is posted once there is one"
+            )
+            return ZERO
+        return found
 
     def _billed(self, book: InvoiceBook) -> Decimal:
         if not self._by_revenue or book.invoice is None:
@@ -147,6 +196,7 @@ class _ContractReplay(DealReplay):
 
     def _target(self, name: str, contract: Contract | None, accrual: Accrual, at: datetime) -> Target | None:
         self.want(name, None)
+        self.want(f"{name} fx", None)
         if not self.earning or contract is None or name not in self.standing.contracts:
             return None
         if self._term.contract_kinds and contract.kind not in self._term.contract_kinds:
@@ -158,6 +208,14 @@ class _ContractReplay(DealReplay):
         if left is not None and day > left and self._stops_after(contract, left):
             return None
         basis, words = self._basis(name, contract, accrual)
+        waits = [why for owner, _, why in self._uncounted.values() if owner == name and why]
+        if self._no_fx or waits:
+            why = self._no_fx or waits[0]
+            self.want(f"{name} fx", Wanted("fx_rate_missing", name, self._term.clauses, why))
+            if accrual.entry is None:
+                self._no_fx = why
+        if self._no_fx:
+            return None
         if basis is None:
             because = f"contract {name} has neither a value nor lines; nothing is earned until it has"
             self.want(name, Wanted("contract_value_missing", name, self._term.clauses, because))
@@ -229,7 +287,7 @@ class _ContractReplay(DealReplay):
             return None, ""
         if self._term.corrections == "none":
             return value, words
-        credited, refunded, lost, _ = self._sums.get(name, (ZERO, ZERO, ZERO, ZERO))
+        credited, refunded, lost, _ = self._sums.get(name, _NOTHING)
         if base == "invoiced_revenue":
             credited = ZERO
         return max(value - credited - refunded - lost, ZERO), words
@@ -243,11 +301,13 @@ class _ContractReplay(DealReplay):
 
     def _value(self, name: str, contract: Contract, base: str) -> tuple[Decimal | None, str]:
         if base == "invoiced_revenue":
-            return self._sums.get(name, (ZERO, ZERO, ZERO, ZERO))[3], f"invoiced on contract {name}"
+            return self._sums.get(name, _NOTHING)[3], f"invoiced on contract {name}"
         if base == "project_value" and contract.opportunity in self.opportunities:
-            amount = self.opportunities[contract.opportunity].amount
-            if amount is not None:
-                return amount, f"value of the project of contract {name}"
+            deal = self.opportunities[contract.opportunity]
+            if deal.amount is not None:
+                currency, about = deal.currency or contract.currency, f"opportunity {deal.id}"
+                value = self._in_currency_of(contract, deal.amount, currency, about, contract.signed_on)
+                return value, f"value of the project of contract {name}"
         if contract.value is not None:
             return contract.value, f"value of contract {name}"
         if contract.lines:
@@ -260,29 +320,24 @@ class _ContractReplay(DealReplay):
         if self.terms.values.get("first_year_includes_amendments") is False:
             contract = as_signed
         kinds = self._term.included_lines
-        inside = [b for b in self.books_of(name) if b.invoice is not None and year.holds(b.invoice)]
-        billed = [b for b in inside if b.invoice and any(line.kind in kinds for line in b.invoice.lines)]
+        inside = [(b, b.invoice) for b in self.books_of(name) if b.invoice is not None and year.holds(b.invoice)]
+        billed = [(b, bill) for b, bill in inside if any(line.kind in kinds for line in bill.lines)]
         span = f"first year from {year.starts_on}"
         if contract.lines:
             own = [line for line in contract.lines if line.kind in kinds]
             value, words = sum((year.part_of(line) for line in own), ZERO), f"{span}, lines of contract {name}"
         elif billed:
-            value = sum(
-                (self._exchanged(self._net.of(b.invoice, ())[0], b.invoice, name) for b in billed if b.invoice), ZERO
-            )
+            value = sum((self._exchanged(self._net.of(bill, ())[0], bill, contract) for _, bill in billed), ZERO)
             words = f"{span}, {len(billed)} invoices of contract {name}"
         elif contract.value is not None and contract.kind in kinds:
             value, words = contract.value, f"{span}, value of contract {name}"
         else:
             return None, ""
-        if accrual.entry is None and self._trues_up:
-            credited = sum(
-                (self._exchanged(b.given_back(self._net)[0], b.invoice, name) for b in inside if b.invoice), ZERO
-            )
-            return max(value - credited, ZERO), words
-        taken = sum(
-            (self._exchanged(sum(b.given_back(self._net), ZERO), b.invoice, name) for b in inside if b.invoice), ZERO
-        )
+        only_credits = accrual.entry is None and self._trues_up
+        taken = ZERO
+        for book, bill in inside:
+            parts = book.given_back(self._net)
+            taken += self._exchanged(parts[0] if only_credits else sum(parts, ZERO), bill, contract)
         return max(value - taken, ZERO), words
 
     def _year(self, name: str, contract: Contract) -> FirstYear:

@@ -9,7 +9,6 @@ from datetime import date, datetime
 from decimal import Decimal
 
 from rules.facts import View
-from rules.money import EXACT, ZERO
 from rules.program import Program
 from rules.records import (
     Contract,
@@ -90,9 +89,10 @@ class FxRates:
             found.sort(key=lambda each: each[:2])
         return rates
 
-    def instants(self, bases: Iterable[str], quote: object) -> list[datetime]:
-        """When rates from some currencies to another became known."""
-        pairs = [(base, quote) for base in bases if isinstance(quote, str)]
+    def instants(self, bases: Iterable[str], quotes: Iterable[str]) -> list[datetime]:
+        """When rates from some currencies to others became known."""
+        ends = set(quotes)
+        pairs = [(base, quote) for base in set(bases) for quote in ends if base != quote]
         return sorted({at for pair in pairs for _, at, _ in self.by_pair.get(pair, ())})
 
     def find(self, base: str, quote: str, day: date, seen_at: datetime) -> FxRateFact | None:
@@ -102,13 +102,6 @@ class FxRates:
             if found[number - 1][1] <= seen_at:
                 return found[number - 1][2]
         return None
-
-    def exchanged(self, amount: Decimal, base: str, quote: str, day: date, seen_at: datetime) -> Decimal:
-        """An amount in another currency, exact, at the rate of a day; nothing without a rate (E12)."""
-        if base == quote:
-            return amount
-        fx = self.find(base, quote, day, seen_at)
-        return EXACT.multiply(amount, fx.rate) if fx else ZERO
 
 
 @dataclass(slots=True)

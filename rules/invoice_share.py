@@ -155,25 +155,26 @@ class _InvoiceReplay(DealReplay):
         rate = self._rate(accrual, invoice, contract, day, at)
         if rate is None:
             return None
-        if (no_fx := self._poster.exchange(accrual, invoice.currency, day, at)) is not None:
+        by_value = contract if self.terms.values.get("accrual_base") == "contract_value" else None
+        currency = by_value.currency if by_value is not None else invoice.currency
+        if (no_fx := self._poster.exchange(accrual, currency, day, at)) is not None:
             self.want(book.id, Wanted("fx_rate_missing", book.id, self.terms.clauses_of("payout_currency"), no_fx))
             return None
         self.want(book.id, None)
         net, part = self._basis(book, invoice, window)
         words = f"net of invoice {invoice.id}"
-        if self.terms.values.get("accrual_base") == "contract_value" and contract is not None:
-            instalment = self._instalment(contract)
+        if by_value is not None:
+            instalment = self._instalment(by_value)
             if instalment is None:
                 why = (
-                    f"contract {contract.id} has no value, or no end to spread it up to; nothing is earned until it has"
+                    f"contract {by_value.id} has no value, or no end to spread it up to; nothing is earned until it has"
                 )
                 clauses = self.terms.clauses_of("accrual_base")
-                self.want(book.id, Wanted("contract_value_missing", contract.id, clauses, why))
+                self.want(book.id, Wanted("contract_value_missing", by_value.id, clauses, why))
                 return None
             billed, _ = self._net.of(invoice, ())
             net = EXACT.divide(EXACT.multiply(instalment, net), billed) if billed else ZERO
-            words = f"what invoice {invoice.id} stands for of the value of contract {contract.id}"
-        currency = invoice.currency
+            words = f"what invoice {invoice.id} stands for of the value of contract {by_value.id}"
         because = f"{percent(rate.rate)} of {text(rounded(net, currency), currency)} {currency}, {words}"
         basis = net
         if part.inside != part.days:

@@ -354,7 +354,7 @@ def _commission(program: Program, terms: Terms, term: CommissionTerm) -> Iterato
         if term.currency != program.currency:
             yield Finding(
                 ("currency",), "warning", f"{term.currency}, and the program's {program.currency}", program.currency,
-                "make sure that the text says so: contracts of another currency are compared with it as they are",
+                "make sure that the text says so: revenue in other currencies is exchanged into it",
             )  # fmt: skip
         return
     for finding in _rate(program, terms, term.rate):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from datetime import date, datetime
+from decimal import Decimal
 from typing import Any
 
 from rules.accrual import Cause
@@ -17,7 +18,8 @@ from rules.clawback import clawback_until, is_cancelled_early
 from rules.deal import Deal, Outcome, Standing
 from rules.invoice_book import InvoiceBook
 from rules.ledger import Ledger
-from rules.records import Contract, Enrollment, FraudFinding, Opportunity
+from rules.money import EXACT
+from rules.records import Contract, Enrollment, FraudFinding, FxRateFact, Opportunity
 from rules.tasks import Wanted
 from rules.terms import Terms
 
@@ -62,6 +64,7 @@ class DealReplay(ABC):
             for contract in sorted(each for each in every if each is not None):
                 self._by_contract.setdefault(contract, []).append(name)
         self._receipts: dict[str, dict[str, date]] = {}
+        self._fx: dict[tuple[str, str, str, date], FxRateFact] = {}
         self._wanted: dict[str, Wanted] = {}
         self._changed = False
 
@@ -106,6 +109,26 @@ class DealReplay(ABC):
     def timers(self) -> Iterable[date]:
         """Local dates at whose start something may change by time alone."""
         return ()
+
+    def quotes(self) -> Iterator[str]:
+        """The currencies that amounts are exchanged into."""
+        payout = self.terms.values.get("payout_currency", "invoice")
+        if payout != "invoice":
+            yield str(payout)
+
+    def exchanged(
+        self, amount: Decimal, about: str, currencies: tuple[str, str], day: date, at: datetime
+    ) -> Decimal | None:
+        """An amount of a document in another currency, exact, at the rate of a day as it was known when it was first asked
+        for; ``None``: none is known yet (E12)."""
+        base, quote = currencies
+        if base == quote or not amount:
+            return amount
+        fx = self._fx.get((about, base, quote, day)) or self.deal.fx.find(base, quote, day, at)
+        if fx is None:
+            return None
+        self._fx[about, base, quote, day] = fx
+        return EXACT.multiply(amount, fx.rate)
 
     def want(self, about: str, task: Wanted | None) -> None:
         """What is wanted of a person about something; ``None``: nothing any more."""
@@ -224,7 +247,14 @@ class DealReplay(ABC):
     def _currencies(self) -> set[str]:
         """The currencies of the customer's documents."""
         billed = {seen.fact.currency for facts in self.deal.invoices.values() for seen in facts.invoice if seen.fact}
-        return billed | {view.fact.currency for views in self.deal.contracts.values() for view in views if view.fact}
+        deals = {
+            v.fact.currency for views in self.deal.opportunities.values() for v in views if v.fact and v.fact.currency
+        }
+        return billed | deals | self.contract_currencies()
+
+    def contract_currencies(self) -> set[str]:
+        """The currencies of the deal's contracts."""
+        return {view.fact.currency for views in self.deal.contracts.values() for view in views if view.fact}
 
     def _events(self) -> Iterator[tuple[datetime, int, str, str | None, Any]]:
         deal = self.deal
@@ -240,7 +270,7 @@ class DealReplay(ABC):
             for name, timeline in records.items():
                 for view in timeline:
                     yield view.at, place[kind], name, None, view.fact
-        for at in deal.fx.instants(self._currencies(), self.terms.values.get("payout_currency")):
+        for at in deal.fx.instants(self._currencies(), self.quotes()):
             yield at, place["fx_rate"], "", None, None
         for instant in deal.tiers.instants if deal.tiers else ():
             yield instant, place["tier"], "", None, None

@@ -366,6 +366,15 @@ class Book:
             self._db.execute(select(t.prospect.c.prospect).where(t.prospect.c.program == self.program)).scalars()
         )
 
+    def waiting_for_rates(self) -> set[str]:
+        """Prospects with something that cannot be posted for want of an exchange rate."""
+        o = t.outcome_row
+        key = f"{_escaped(self.program)}:fx_rate_missing:%"
+        query = select(o.c.owner, o.c.row).where(
+            o.c.program == self.program, o.c.list == "tasks", o.c.key.like(key, escape="\\")
+        )
+        return {row.owner for row in self._db.execute(query) if orjson.loads(row.row)["state"] != "done"}
+
     def prospects_of_partners(self, partners: Collection[str]) -> set[str]:
         """The prospects that these partners claim."""
         found: set[str] = set()
