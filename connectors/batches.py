@@ -1,6 +1,6 @@
-"""Changes that a system takes many in a call: which go together, in what order, and what becomes of each.
+"""Changes that are sent or looked up together: which go together, in what order, and what becomes of each.
 
-For the writers of such systems. A record that comes again in one write is changed in the order given: its later change
+For writers. A record that comes again in one write is changed in the order given: its later change
 goes into a later call, and waits for the next write when the outcome of the earlier one is not known.
 """
 

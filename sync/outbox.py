@@ -119,11 +119,13 @@ class Outbox:
         policies: Mapping[str, ObjectPolicy],
         *,
         now: datetime,
-        loops: LoopLimits = LoopLimits(),
+        loops: LoopLimits | None = None,
     ) -> History:
         """Earlier conflicts that stand and fields that were written often (``loops``), for ``make_plan``."""
         with self._store.reading() as db:
-            return History(policies, conflicts.standing(db, connection), pushed(db, connection, now, loops))
+            return History(
+                policies, conflicts.standing(db, connection), pushed(db, connection, now, loops or LoopLimits())
+            )
 
     def parked(self, connection: str) -> dict[Ref, Parked]:
         """The rejected writes that are not to be repeated, for ``make_plan``."""

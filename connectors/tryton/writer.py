@@ -1,27 +1,21 @@
 """Writes records one call each: an upsert looks its key up first, since Tryton has no upsert of its own.
 
+A batch is what has its keys looked up together; a record comes once in it, so that what was looked up stays true.
+
 A create may not be repeated blindly. When its answer is lost the result is ``unknown``, and the next write of that key
 finds what was made: by the key field, or through the register (see ``register``) where the model has none.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from connectors.base import Change, Written
-from connectors.errors import (
-    AnswerLost,
-    ConnectorError,
-    NeedsOperator,
-    QuotaSpent,
-    RecordRejected,
-    RetryLater,
-    VersionConflict,
-)
+from connectors.batches import Batch, batches, failed, write_in_order
+from connectors.errors import AnswerLost, NeedsOperator, QuotaSpent, RecordRejected, RetryLater, VersionConflict
 from connectors.tryton.config import TrytonConfig
 from connectors.tryton.describe import TrytonDescriber
 from connectors.tryton.documents import id_of
@@ -30,15 +24,6 @@ from connectors.tryton.reader import is_storable
 from connectors.tryton.register import Entry, Register
 from connectors.tryton.rpc import Rpc
 from connectors.tryton.values import plain
-
-
-@dataclass(frozen=True, slots=True)
-class _Batch:
-    """Changes of one model and key field whose keys are looked up together."""
-
-    kind: str
-    key_field: str | None
-    places: tuple[int, ...]
 
 
 class TrytonWriter:
@@ -55,7 +40,7 @@ class TrytonWriter:
         """A call a batch to look keys up and a call a record; of models with a register at most three of each."""
         calls = 0
         linked = set()
-        for batch in self._batches(changes):
+        for batch in batches(changes, self._config.page_size):
             ours = kind_of(batch.kind)
             registered = ours.registered and batch.key_field is not None
             calls += len(batch.places) * (3 if registered else 1)
@@ -68,29 +53,13 @@ class TrytonWriter:
 
     def write(self, changes: Sequence[Change]) -> list[Written]:
         """Apply the changes; see :class:`connectors.base.Writer`."""
-        results: dict[int, Written] = {}
-        for batch in self._batches(changes):
-            try:
-                self._carry_out(batch, changes, results)
-            except ConnectorError as error:
-                if not any(result.state == "done" for result in results.values()):
-                    raise
-                # What was written before must not be lost with the exception; the next attempt raises it.
-                for place, change in enumerate(changes):
-                    results.setdefault(place, Written(change.key, "retry", code=error.code, message=str(error)))
-                break
-        return [results[place] for place in range(len(changes))]
 
-    def _batches(self, changes: Sequence[Change]) -> Iterator[_Batch]:
-        groups: dict[tuple[str, str | None], list[int]] = {}
-        for place, change in enumerate(changes):
-            groups.setdefault((change.kind, change.key_field), []).append(place)
-        size = self._config.page_size
-        for (kind, key_field), places in groups.items():
-            for start in range(0, len(places), size):
-                yield _Batch(kind, key_field, tuple(places[start : start + size]))
+        def send(batch: Batch, results: dict[int, Written]) -> None:
+            self._carry_out(batch, changes, results)
 
-    def _carry_out(self, batch: _Batch, changes: Sequence[Change], results: dict[int, Written]) -> None:
+        return write_in_order(changes, batches(changes, self._config.page_size), {}, send)
+
+    def _carry_out(self, batch: Batch, changes: Sequence[Change], results: dict[int, Written]) -> None:
         ours = kind_of(batch.kind)
         if batch.key_field is not None and batch.key_field not in ours.keys:
             allowed = ", ".join(sorted(ours.keys)) or "none; use `id`"
@@ -105,23 +74,26 @@ class TrytonWriter:
         elif batch.key_field is not None:
             found = self._found(batch.kind, batch.key_field, keys)
         for place in batch.places:
-            change = changes[place]
-            try:
-                values = self._values(ours, change)
-                if batch.key_field is None:
-                    results[place] = self._update(change, _id(change.key), values)
-                elif ours.registered:
-                    results[place] = self._registered(change, values, entries)
-                else:
-                    results[place] = self._upsert(change, values, found)
-            except QuotaSpent:
-                raise
-            except AnswerLost as error:
-                results[place] = Written(change.key, "unknown", code=error.code, message=str(error))
-            except RetryLater as error:
-                results[place] = Written(change.key, "retry", code=error.code, message=str(error))
-            except (RecordRejected, VersionConflict) as error:
-                results[place] = Written(change.key, "rejected", code=error.code or "REJECTED", message=str(error))
+            results[place] = self._written(ours, changes[place], entries, found)
+
+    def _written(
+        self, ours: Kind, change: Change, entries: Mapping[str, Entry], found: Mapping[str, list[int]]
+    ) -> Written:
+        try:
+            values = self._values(ours, change)
+            if change.key_field is None:
+                return self._update(change, _id(change.key), values)
+            if ours.registered:
+                return self._registered(change, values, entries)
+            return self._upsert(change, values, found)
+        except QuotaSpent:
+            raise
+        except AnswerLost as error:
+            return failed(change, "unknown", error)
+        except RetryLater as error:
+            return failed(change, "retry", error)
+        except (RecordRejected, VersionConflict) as error:
+            return failed(change, "rejected", error)
 
     def _found(self, kind: str, key_field: str, keys: Sequence[str]) -> dict[str, list[int]]:
         found: dict[str, list[int]] = {}
@@ -133,9 +105,9 @@ class TrytonWriter:
             found.setdefault(row[key_field], []).append(row["id"])
         return found
 
-    def _upsert(self, change: Change, values: dict[str, Any], found: dict[str, list[int]]) -> Written:
+    def _upsert(self, change: Change, values: dict[str, Any], found: Mapping[str, list[int]]) -> Written:
         assert change.key_field is not None
-        ids = found.setdefault(change.key, [])
+        ids = found.get(change.key, [])
         if len(ids) > 1:
             raise RecordRejected(
                 f"tryton: {len(ids)} records of {change.kind} have this {change.key_field}; make it unique there",
@@ -143,10 +115,10 @@ class TrytonWriter:
             )
         if ids:
             return self._update(change, ids[0], values)
-        ids.append(self._create(change.kind, {change.key_field: change.key, **values}))
-        return Written(change.key, "done", str(ids[0]), created=True)
+        made = self._create(change.kind, {change.key_field: change.key, **values})
+        return Written(change.key, "done", str(made), created=True)
 
-    def _registered(self, change: Change, values: dict[str, Any], entries: dict[str, Entry]) -> Written:
+    def _registered(self, change: Change, values: dict[str, Any], entries: Mapping[str, Entry]) -> Written:
         """Upsert a record whose key stands in the register."""
         reason = values.pop("reason", None)
         entry = entries.get(change.key)
@@ -169,7 +141,6 @@ class TrytonWriter:
         else:
             self._write(change, made, values)
         self._register.link(entry, made, reason)
-        entries[change.key] = Entry(entry.id, entry.key, agent, made, reason, entry.created_at)
         return Written(change.key, "done", str(made), created=True)
 
     def _update(self, change: Change, number: int, values: dict[str, Any]) -> Written:

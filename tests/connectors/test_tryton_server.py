@@ -284,6 +284,20 @@ def test_a_commission_is_made_once_whichever_answer_is_lost(company: Company, wo
     assert len(list(connector.fetch("commission", ("key",), [key], key_field="key"))) == 1
 
 
+def test_a_later_change_of_a_record_waits_while_the_outcome_of_the_earlier_one_is_not_known(
+    company: Company, world: World
+) -> None:
+    connector = company.connect()
+    company.door.faults.add(Faults.lose_answer(1, is_method("model.commission.create")))
+    changes = [commission("waits", amount="1.00"), commission("other"), commission("waits", amount="2.00")]
+    results = connector.write(changes)
+    assert [result.state for result in results] == ["unknown", "done", "retry"]
+    assert results[0].code and results[2].code == "WAITS"
+    assert [result.state for result in connector.write([changes[0], changes[2]])] == ["done", "done"]
+    [record] = connector.fetch("commission", ("amount",), ["waits"], key_field="key")
+    assert Decimal(record.fields["amount"]) == Decimal("2.00")
+
+
 def test_a_commission_that_somebody_deleted_is_made_again(company: Company, world: World) -> None:
     connector = company.connect()
     [made] = connector.write([commission("deleted", amount="13.00")])
