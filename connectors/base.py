@@ -121,6 +121,22 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
+class ApiCall:
+    """One call as it went over the wire (``connectors.calls`` notes them). ``place``: in the order of this process.
+
+    ``path`` is without query; ``status=None``: no answer came. ``request_id`` and ``answered_at`` are the system's own
+    words (its name for the request, its ``Date`` header), where it has them.
+    """
+
+    place: int
+    method: str
+    path: str
+    status: int | None
+    request_id: str | None = None
+    answered_at: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Written:
     """The result of one change, in the order the changes were given.
 
@@ -134,6 +150,8 @@ class Written:
     created: bool | None = None
     code: str | None = None
     message: str | None = None
+    calls: tuple[ApiCall, ...] = field(default=(), compare=False, repr=False)
+    """The API calls that carried it, where the writer can tell; for tracing."""
 
 
 @dataclass(frozen=True, slots=True)

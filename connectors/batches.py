@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from connectors.base import Change, Written
+from connectors.calls import noted
 from connectors.errors import ConnectorError
 
 
@@ -74,16 +75,20 @@ def write_in_order(
     """
     results = dict(refused)
     for batch in calls:
+        batch = _still_to_send(batch, changes, results)
         try:
-            batch = _still_to_send(batch, changes, results)
-            if batch.places:
-                send(batch, results)
+            with noted() as made:
+                if batch.places:
+                    send(batch, results)
         except ConnectorError as error:
             if not any(result.state == "done" for result in results.values()):
                 raise
             for place, change in enumerate(changes):
                 results.setdefault(place, failed(change, "retry", error))
             break
+        for place in batch.places:
+            if not results[place].calls:
+                results[place] = replace(results[place], calls=tuple(made))
     return [results[place] for place in range(len(changes))]
 
 

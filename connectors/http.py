@@ -32,6 +32,7 @@ from connectors.answers import (
     retry_after_seconds,
 )
 from connectors.budgets import Budget, LocalBudget, NoBudget
+from connectors.calls import note
 from connectors.errors import AnswerLost, ConnectorError, NeedsOperator, RecordRejected, RetryLater, WindowTooLarge
 from connectors.logins import Authenticator, BearerTokens
 from connectors.retries import (
@@ -214,7 +215,9 @@ class Http:
             try:
                 response = self._attempt(call, credentials)
             except requests.RequestException as error:
+                note(call.request.method or "", call.path, None, {})
                 return self._without_answer(call, error)
+            note(call.request.method or "", call.path, response.status_code, response.headers)
             answer = _answer(response)
             decision = self._decide(answer)
             if not isinstance(decision, Retry):

@@ -135,7 +135,7 @@ def _seen(found: Trace, mappings: Mapping[int, str]) -> Iterator[dict[str, Any]]
     for one in found.versions:
         yield {
             "at": one.seen_at.isoformat(), "what": "seen", "run": one.run_id, "mapping": mappings.get(one.run_id),
-            "version": one.version, "deleted": one.deleted, "merged_into": one.merged_into,
+            "version": one.version, "deleted": one.deleted, "merged_into": one.merged_into, "calls": list(one.calls),
             "changes": [] if one.deleted else _differences(before, one.fields),
         }  # fmt: skip
         before = before if one.deleted else one.fields
@@ -176,9 +176,16 @@ def _of_write(to: str, one: Write) -> Iterator[dict[str, Any]]:
         told = {
             key: value
             for key, value in asdict(event).items()
-            if key not in ("at", "event", "run_id") and value is not None
+            if key not in ("at", "event", "run_id", "calls") and value is not None
         }
-        yield {"at": event.at.isoformat(), "what": event.event, **named, "run": event.run_id, **told}
+        yield {
+            "at": event.at.isoformat(),
+            "what": event.event,
+            **named,
+            "run": event.run_id,
+            **told,
+            "calls": list(event.calls),
+        }
     if one.state == "superseded":
         yield {"at": one.updated_at.isoformat(), "what": "superseded", **named, "message": one.message}
 
@@ -205,7 +212,9 @@ def show_trace(found: Mapping[str, Any]) -> None:
     out = console()
     facts = ", ".join(f"{one['type']} {one['id']}" for one in found["facts"])
     out.print(f"[bold]{escape(found['key'])}[/]" + (f" is here {escape(facts)}" if facts else ""))
-    happened = [(one["at"][:19].replace("T", " "), one["what"], one.get("run"), _told(one)) for one in found["events"]]
+    happened = [
+        (one["at"][:19].replace("T", " "), one["what"], one.get("run"), _with_calls(one)) for one in found["events"]
+    ]
     decided = [
         (one["list"], one[KEYS[one["list"]]], one.get("state"), one.get("because") or one.get("reason"))
         for one in found["decided"]
@@ -226,6 +235,16 @@ def show_trace(found: Mapping[str, Any]) -> None:
 
 def _cells(rows: Iterable[Mapping[str, Any]], names: str) -> list[tuple[Any, ...]]:
     return [tuple(row[name] for name in names.split()) for row in rows]
+
+
+def _with_calls(event: Mapping[str, Any]) -> str:
+    """What is told of an event, and under it the API calls that carried it, by their number in the run."""
+    lines = [_told(event)]
+    for call in event.get("calls", ()):
+        answer = "no answer" if call["status"] is None else f"HTTP {call['status']}"
+        more = "".join(f", {call[name]}" for name in ("answered_at", "request_id") if call[name])
+        lines.append(f"call {call['number']}: {call['method']} {call['path']} ({answer}{more})")
+    return "\n".join(lines)
 
 
 def _told(event: Mapping[str, Any]) -> str:

@@ -10,15 +10,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
+import orjson
 from sqlalchemy import Connection, Row, bindparam, func, or_, select
 
-from connectors.base import Change, Reader, Record, Writer, Written
+from connectors.base import ApiCall, Change, Reader, Record, Writer, Written
+from connectors.calls import noted
 from connectors.errors import AnswerLost, ConnectorError, NeedsOperator, RecordRejected, RetryLater
 from sync.agreed import Agreement, agree
+from sync.call_notes import CallNotes
 from sync.dead_letters import MENDED_THERE, failure_of
 from sync.outbox_tables import intent, write_event
 from sync.plan_items import Ref
@@ -99,6 +102,7 @@ class _Outcome:
     message: str | None = None
     next_at: datetime | None = None
     failure: str | None = None
+    calls: str | None = None
 
 
 @dataclass
@@ -120,6 +124,7 @@ class Delivery:
     def run(self) -> Delivered:
         """Settle, then send until nothing is due."""
         self._counts: Counter[str] = Counter()
+        self._notes = CallNotes()
         self._parked = False
         stopped = None
         try:
@@ -204,7 +209,7 @@ class Delivery:
         self, db: Connection, event: str, rows: Sequence[tuple[Row[Any], Mapping[str, Any]]], at: datetime
     ) -> None:
         """Append what happened to writes, for tracing."""
-        blank = {"batch": None, "state": None, "code": None, "message": None, "external_id": None}
+        blank = {"batch": None, "state": None, "code": None, "message": None, "external_id": None, "calls": None}
         events = [
             {**blank, "intent_id": row.id, "at": at, "event": event, "run_id": self.run_id,
              "attempt": row.attempts + (row.state == "pending"), **more}
@@ -229,21 +234,39 @@ class Delivery:
         changes = [_change(row) for row in rows]
         self._counts["calls"] += self.writer.write_calls(changes)
         self.crashpoint("before_send")
-        try:
-            results = self._write(changes)
-        except (NeedsOperator, RetryLater) as error:
+        stopped: NeedsOperator | RetryLater | None = None
+        with noted() as made:
+            try:
+                results = self._write(changes)
+            except (NeedsOperator, RetryLater) as error:
+                stopped = error
+        if stopped is not None:
             # Not the rows' fault: the attempt does not count. They stay attempted, since some may have gone through.
-            told = {"code": error.code, "message": str(error)[:_LONGEST_MESSAGE]}
+            told = {"code": stopped.code, "message": str(stopped)[:_LONGEST_MESSAGE], "calls": self._told(made)}
             with self._transaction() as db:
                 self._note(db, "unanswered", [(row, told) for row in rows], self.clock())
                 mine = intent.c.id.in_([row.id for row in rows]) & (intent.c.state == "attempted")
                 db.execute(intent.update().where(mine).values(attempts=intent.c.attempts - 1))
-            raise
+            raise stopped
         self.crashpoint("after_send")
         now = self.clock()
+        if not any(result.calls for result in results):
+            results = [replace(result, calls=tuple(made)) for result in results]
         outcomes = [self._answered(row, result, now) for row, result in zip(rows, results, strict=True)]
+        lost = [
+            (row, {"code": result.code or NO_ANSWER, "message": result.message, "calls": self._told(result.calls)})
+            for row, result, outcome in zip(rows, results, outcomes, strict=True)
+            if outcome is None
+        ]
+        if lost:
+            with self._transaction() as db:
+                self._note(db, "unanswered", lost, now)
         self._record([outcome for outcome in outcomes if outcome is not None], "done", now)
-        return None in outcomes
+        return bool(lost)
+
+    def _told(self, calls: Sequence[ApiCall]) -> str | None:
+        """The calls as they are kept with an event."""
+        return orjson.dumps(self._notes.told(calls)).decode() if calls else None
 
     def _write(self, changes: Sequence[Change]) -> list[Written]:
         try:
@@ -270,11 +293,12 @@ class Delivery:
         message = (result.message or "")[:_LONGEST_MESSAGE] or None
         if result.state == "unknown":
             return None
+        calls = self._told(result.calls)
         if result.state == "done":
-            return _Outcome(row, "done", result.external_id)
+            return _Outcome(row, "done", result.external_id, calls=calls)
         if result.state == "rejected":
-            return _Outcome(row, "dead", None, result.code, message, failure=failure_of(result.code))
-        return self._again(row, result.code, message, now)
+            return _Outcome(row, "dead", None, result.code, message, failure=failure_of(result.code), calls=calls)
+        return replace(self._again(row, result.code, message, now), calls=calls)
 
     def _again(self, row: Row[Any], code: str | None, message: str | None, now: datetime) -> _Outcome:
         attempts = row.attempts + 1 if row.state == "pending" else row.attempts
@@ -311,7 +335,9 @@ class Delivery:
         found: dict[str, Record] = {}
         code, message = NO_ANSWER, "no answer came, and reading back did not show the values"
         try:
-            for record in self.reader.fetch(name, tuple(names), [row.key for row in rows], key_field=key_field):
+            with noted() as made:
+                there_now = list(self.reader.fetch(name, tuple(names), [row.key for row in rows], key_field=key_field))
+            for record in there_now:
                 key = record.external_id if key_field is None else plain(record.fields.get(key_field), "string")
                 if not record.deleted:
                     found[key or ""] = record
@@ -320,15 +346,15 @@ class Delivery:
         except ConnectorError as error:
             # A field is gone, say. Sending again is safe, and the answer to that will be about the row.
             found, code, message = {}, error.code or NO_ANSWER, str(error)[:_LONGEST_MESSAGE]
-        outcomes = []
+        outcomes, calls = [], self._told(made)
         for row in rows:
             there = found.get(row.key)
             if there is not None and all(
                 same(there.fields.get(field), value, types.get(field)) for field, value in payloads[row.id].items()
             ):
-                outcomes.append(_Outcome(row, "done", there.external_id))
+                outcomes.append(_Outcome(row, "done", there.external_id, calls=calls))
             else:
-                outcomes.append(self._again(row, code, message, now))
+                outcomes.append(replace(self._again(row, code, message, now), calls=calls))
         self._record(outcomes, "settled", now)
 
     def _record(self, outcomes: Sequence[_Outcome], done: str, now: datetime) -> None:
@@ -355,7 +381,16 @@ class Delivery:
                      "to_external_id": one.external_id or row.external_id, "to_updated_at": now}
                 )  # fmt: skip
                 events.append(
-                    (row, {"state": state, "code": one.code, "message": one.message, "external_id": one.external_id})
+                    (
+                        row,
+                        {
+                            "state": state,
+                            "code": one.code,
+                            "message": one.message,
+                            "external_id": one.external_id,
+                            "calls": one.calls,
+                        },
+                    )
                 )
                 counts[done if state == "done" else state] += 1
                 if state == "done" and row.probes:

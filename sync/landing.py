@@ -228,6 +228,8 @@ class Landing:
         self._connection = connection
         self._believe = believe
         self._emptied: Counter[str] = Counter()
+        self.versions: tuple[int, int] | None = None
+        """The first and the last id of the versions that were appended."""
         self._stream = stream
         self._mapper = mapper
         self._lookups = lookups
@@ -345,6 +347,8 @@ class Landing:
                     )
                 )
             number += 1
+        if versions:
+            self.versions = (self.versions or versions[0])[0], number - 1
         append(self._connection, tables.record_version, versions)
         append(self._connection, tables.record, new)
         run_each(self._connection, _MOVE_HEAD, moved)

@@ -59,6 +59,7 @@ write_event = append_only(
         Column("code", Text),
         Column("message", Text),
         Column("external_id", Text),
+        Column("calls", Text, comment="JSON: the API calls of the run that carried it"),
     )
 )
 Index("ix_write_event_intent", write_event.c.intent_id)

@@ -18,9 +18,11 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal, Protocol
 
-from connectors.base import Page, Query, Reader, Record
+from connectors.base import ApiCall, Page, Query, Reader, Record
+from connectors.calls import noted
 from connectors.errors import ConnectorError, CursorExpired, NeedsOperator
 from sync.brakes import Limits, too_many_deleted, too_many_emptied
+from sync.call_notes import CallNotes
 from sync.drift import PausedMap
 from sync.errors import SyncError
 from sync.landing import Believe, Lookups, Mapped, Mapper, PageResult, StoredLookups, Stream
@@ -271,6 +273,7 @@ class _Run:
     ) -> None:
         self._limits, self._allow, self._paused = limits, allow, paused
         self._deleted: dict[str, tuple[int, int]] = {}
+        self._notes = CallNotes()
         self._fields: dict[tuple[int, str], tuple[Counter[str], dict[str, int]]] = {}
         self._lately: dict[str, Counter[str]] = {}
         self._store = store
@@ -344,7 +347,7 @@ class _Run:
         reduced = self._reduced(plan)
         query = plan.query if reduced is None else reduced.query
         with closing(_ahead(self._reader.changes(query, since=stream.since))) as pages:
-            for page in pages:
+            for page, brought in pages:
                 self.crashpoint("after_fetch")
                 result.calls += page.calls
                 self._believe(stream, page, result)
@@ -358,6 +361,7 @@ class _Run:
                     run_id=self._run_id,
                     lookups=self._lookups,
                     believe=self._believing(plan, stream, result),
+                    calls=self._notes.told(brought),
                 )
                 result.pages += 1
                 self.crashpoint("after_commit")
@@ -491,13 +495,26 @@ def _state(results: Sequence[StreamResult], stopped: str | None) -> Literal["ok"
     return "partial" if failed or refused or stopped else "ok"
 
 
-def _ahead(pages: Iterator[Page]) -> Generator[Page, None, None]:
-    """The same pages, the next few read by a thread while the present one is stored."""
+def _ahead(pages: Iterator[Page]) -> Generator[tuple[Page, Sequence[ApiCall]], None, None]:
+    """The same pages with the calls that brought them, the next few read by a thread while the present one is stored.
+
+    A page that took no call of its own is a further part of the answer before it.
+    """
+
+    def read() -> tuple[Page | None, Sequence[ApiCall]]:
+        with noted() as made:
+            return next(pages, None), made
+
     thread = ThreadPoolExecutor(1, thread_name_prefix="page-reader")
     try:
-        coming = deque(thread.submit(next, pages, None) for _ in range(PAGES_AHEAD))
-        while (page := coming.popleft().result()) is not None:
-            coming.append(thread.submit(next, pages, None))
-            yield page
+        coming = deque(thread.submit(read) for _ in range(PAGES_AHEAD))
+        brought: Sequence[ApiCall] = ()
+        while True:
+            page, made = coming.popleft().result()
+            if page is None:
+                return
+            coming.append(thread.submit(read))
+            brought = made or brought
+            yield page, brought
     finally:
         thread.shutdown(cancel_futures=True)

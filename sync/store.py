@@ -18,7 +18,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError
 
 from connectors.base import Page, Record
-from sync import fact_reading, landing, leases, quarantine, runs, tables, tracing
+from sync import fact_reading, leases, quarantine, runs, tables, tracing
 from sync.bulk import each_row, is_sqlite, rows, run_each
 from sync.errors import SyncError
 from sync.fact_rows import FactWriter, Source, fields_in, written
@@ -31,6 +31,8 @@ from sync.landing import (
     PageResult,
     StoredLookups,
     Stream,
+    held_records,
+    last_fields,
 )
 from sync.leases import Lease
 from sync.tables import micros
@@ -157,17 +159,23 @@ class Store:
         run_id: int,
         lookups: StoredLookups | None = None,
         believe: Believe | None = None,
+        calls: Sequence[Mapping[str, Any]] = (),
     ) -> PageResult:
         """Store a page: raw versions, facts, quarantine and cursor in one transaction. The same page again is a no-op.
 
         ``mapped`` is a function that maps the records which bring something new (the fast way), or the answers for
         all of the page's records in their order. The watermark moves with the last page only. ``believe`` is asked before
-        fields of facts are emptied; when it raises, nothing of the page is kept.
+        fields of facts are emptied; when it raises, nothing of the page is kept. ``calls`` are the API calls that brought it
+        (``sync.call_notes``), for tracing.
         """
         mapper = mapped if callable(mapped) else _answers(page.records, mapped)
         lookups = lookups if lookups is not None else StoredLookups(stream.connection)
         with self.transaction(durable=False) as database:
-            result = Landing(database, stream, mapper, lookups, seen_at, run_id, believe).land(page.records)
+            landing = Landing(database, stream, mapper, lookups, seen_at, run_id, believe)
+            result = landing.land(page.records)
+            if landing.versions is not None and calls:
+                told = orjson.dumps(list(calls)).decode()
+                run_each(database, _NOTE_PAGE, [(*landing.versions, micros(seen_at), told)])
             if page.watermark is None:
                 run_each(database, _MOVE_CURSOR, [(page.cursor, run_id, stream.id)])
             else:
@@ -228,12 +236,12 @@ class Store:
         """Names of the raw fields that some hundreds of the stream's records have."""
         ids = self.record_ids(stream, after=None, limit=500)
         with self.reading() as database:
-            return {name for record in landing.held_records(database, stream, ids) for name in record.fields}
+            return {name for record in held_records(database, stream, ids) for name in record.fields}
 
     def records(self, stream: Stream, external_ids: Sequence[str]) -> list[Record]:
         """The current versions of these records, as the system said them."""
         with self.reading() as database:
-            return landing.held_records(database, stream, external_ids)
+            return held_records(database, stream, external_ids)
 
     def set_stream(self, stream: Stream, **changes: Any) -> Stream:
         """Change ``cursor``, ``watermark``, ``reading``, ``complete``, ``query_hash`` or ``mapping_hash``."""
@@ -336,7 +344,7 @@ class _Lookups:
 
     def get(self, kind: str, external_id: str) -> Mapping[str, Any] | None:
         with self._store.reading() as database:
-            return landing.last_fields(database, self._connection, kind, external_id)
+            return last_fields(database, self._connection, kind, external_id)
 
 
 def _answers(records: Sequence[Record], mapped: Sequence[Mapped]) -> Mapper:
@@ -387,6 +395,7 @@ def _set_durability(connection: Connection, durable: bool) -> None:
         cursor.close()
 
 
+_NOTE_PAGE = "INSERT INTO read_page (first_version, last_version, read_at, calls) VALUES (?, ?, ?, ?)"
 _MAKE_STREAM = "INSERT INTO stream (connection, kind) VALUES (?, ?) ON CONFLICT (connection, kind) DO NOTHING"
 _MOVE_CURSOR = "UPDATE stream SET cursor = ?, last_run = ? WHERE id = ?"
 # A backfill read everything once more: the next read still starts where the last read of changes ended, since

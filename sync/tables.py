@@ -208,6 +208,16 @@ record_version = append_only(
     )
 )
 
+read_page = table(
+    "read_page",
+    Column("first_version", Count, primary_key=True, autoincrement=False, comment="record_version.id"),
+    Column(
+        "last_version", Count, nullable=False, comment="of the versions that the page brought; all between are its own"
+    ),
+    Column("read_at", Instant, nullable=False),
+    Column("calls", Text, nullable=False, comment="JSON: the API calls of the run that brought it"),
+)
+
 fact = append_only(
     table(
         "fact",

@@ -33,6 +33,8 @@ class RecordVersion:
     modified_at: datetime | None
     run_id: int
     seen_at: datetime
+    calls: tuple[Mapping[str, Any], ...] = ()
+    """The API calls that brought its page, numbered within the run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,9 @@ def trace(connection: Connection, name: str, kind: str, external_id: str) -> Tra
     """Everything held about one record, oldest first; empty when it was never seen."""
     known_as = storable(external_id)
     versions = tuple(
-        RecordVersion(r[0], r[1], decoded(r[2]), bool(r[3]), r[4], _at(r[5]), _at(r[6]), r[7], instant(r[8]))
+        RecordVersion(
+            r[0], r[1], decoded(r[2]), bool(r[3]), r[4], _at(r[5]), _at(r[6]), r[7], instant(r[8]), _calls(r[9])
+        )
         for r in rows(connection, _VERSIONS, name, kind, known_as)
     )
     facts: list[FactVersion] = []
@@ -87,6 +91,8 @@ class WriteEvent:
     code: str | None
     message: str | None
     external_id: str | None
+    calls: tuple[Mapping[str, Any], ...] = ()
+    """The API calls that carried it, numbered within the run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +126,7 @@ def writes(db: Connection, connection: str, refs: Collection[Ref], about: tuple[
         if ref in refs or (about is not None and row.object == about[0] and about[1] in (row.external_id, row.key)):
             e = write_event.c
             events = db.execute(
-                select(e.at, e.event, e.run_id, e.attempt, e.batch, e.state, e.code, e.message, e.external_id)
+                select(e.at, e.event, e.run_id, e.attempt, e.batch, e.state, e.code, e.message, e.external_id, e.calls)
                 .where(e.intent_id == row.id)
                 .order_by(e.id)
             )
@@ -128,10 +134,21 @@ def writes(db: Connection, connection: str, refs: Collection[Ref], about: tuple[
             found.append(
                 Write(
                     row.id, ref, row.action, row.plan_hash, row.because, changes, row.state, row.message, row.external_id,
-                    row.created_at, row.updated_at, tuple(WriteEvent(*event) for event in events),
+                    row.created_at, row.updated_at, tuple(map(_event, events)),
                 )
             )  # fmt: skip
     return found
+
+
+def _event(row: Any) -> WriteEvent:
+    return WriteEvent(
+        row.at, row.event, row.run_id, row.attempt, row.batch, row.state, row.code, row.message, row.external_id,
+        _calls(row.calls),
+    )  # fmt: skip
+
+
+def _calls(text: str | None) -> tuple[Mapping[str, Any], ...]:
+    return () if text is None else tuple(orjson.loads(text))
 
 
 def _at(value: int | None) -> datetime | None:
@@ -148,8 +165,10 @@ WITH RECURSIVE chain(id) AS (
     WHERE s.connection = ? AND s.kind = ? AND r.external_id = ?
     UNION ALL SELECT v.previous FROM chain c JOIN record_version v ON v.id = c.id WHERE v.previous IS NOT NULL
 )
-SELECT v.seq, v.version, v.payload, v.deleted, v.merged_into, v.created_at, v.modified_at, v.run_id, v.seen_at
-FROM chain c JOIN record_version v ON v.id = c.id ORDER BY v.seq
+SELECT v.seq, v.version, v.payload, v.deleted, v.merged_into, v.created_at, v.modified_at, v.run_id, v.seen_at, p.calls
+FROM chain c JOIN record_version v ON v.id = c.id LEFT JOIN read_page p ON p.last_version >= v.id
+    AND p.first_version = (SELECT max(q.first_version) FROM read_page q WHERE q.first_version <= v.id)
+ORDER BY v.seq
 """
 _FACTS = """
 WITH RECURSIVE chain(id) AS (

@@ -10,12 +10,14 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
 import orjson
 
 from connectors.base import Change, FieldType, Written
+from connectors.calls import carried
 from connectors.errors import AnswerLost, NeedsOperator, QuotaSpent, RecordRejected, RetryLater
 from connectors.http import Http
 from connectors.netsuite.config import NetSuiteConfig
@@ -48,7 +50,7 @@ class NetSuiteWriter:
 
         def carry_out(chain: Sequence[int]) -> None:
             for number in chain:
-                results[number] = self._written(changes[number])
+                results[number] = carried(partial(self._written, changes[number]))
 
         for name in {change.kind for change in changes}:
             self._describer.rest_names(kind_of(name))  # asked for once, before lanes part

@@ -11,10 +11,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
+from functools import partial
 from typing import Any
 
 from connectors.base import Change, Written
 from connectors.batches import Batch, batches, failed, write_in_order
+from connectors.calls import carried
 from connectors.errors import AnswerLost, NeedsOperator, QuotaSpent, RecordRejected, RetryLater, VersionConflict
 from connectors.tryton.config import TrytonConfig
 from connectors.tryton.describe import TrytonDescriber
@@ -74,7 +76,7 @@ class TrytonWriter:
         elif batch.key_field is not None:
             found = self._found(batch.kind, batch.key_field, keys)
         for place in batch.places:
-            results[place] = self._written(ours, changes[place], entries, found)
+            results[place] = carried(partial(self._written, ours, changes[place], entries, found))
 
     def _written(
         self, ours: Kind, change: Change, entries: Mapping[str, Entry], found: Mapping[str, list[int]]

@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
+from connectors.calls import noted
 from connectors.errors import (
     AnswerLost,
     ConnectorError,
@@ -53,7 +54,8 @@ class Acme(Simulator):
         if request.method != "GET":
             self.journal.add("thing", request.path, request.path, "created", {})
         shown = {"path": request.path, "query": request.query, "headers": dict(request.headers)}
-        return SimResponse.json({**shown, "body": request.body.decode(errors="replace")})
+        answer = SimResponse.json({**shown, "body": request.body.decode(errors="replace")})
+        return replace(answer, headers={**answer.headers, "X-Request-Id": f"request {self.total_requests}"})
 
 
 class Time:
@@ -103,6 +105,21 @@ def test_a_call_arrives_as_it_was_meant(acme: Acme, time: Time) -> None:
     assert shown["headers"]["X-A"] == "1" and shown["headers"]["Content-Type"] == "application/json"
     assert answer.received_at == NOON
     assert http(acme, time).call("POST", "/", form={"a": "b c"}).json()["body"] == "a=b+c"
+
+
+def test_calls_are_noted_for_whoever_listens_without_what_could_be_secret(acme: Acme, time: Time) -> None:
+    http(acme, time).call("GET", "/before")
+    acme.faults.add(Faults.status(503))
+    with noted() as whole:
+        http(acme, time).call("GET", "/a", query={"token": "secret"})
+        with noted() as part:
+            http(acme, time).call("PATCH", "/b", headers={"Authorization": "Bearer secret"})
+    assert [(call.method, call.path, call.status) for call in whole] == [
+        ("GET", "/a", 503), ("GET", "/a", 200), ("PATCH", "/b", 200),
+    ]  # fmt: skip
+    assert part == whole[2:] and part[0].request_id == "request 4" and "2026" in str(part[0].answered_at)
+    assert [call.place for call in whole] == sorted({call.place for call in whole})
+    assert "secret" not in repr(whole)
 
 
 def test_what_was_asked_for_long_is_not_as_new_as_its_answer() -> None:

@@ -11,7 +11,7 @@ import pytest
 from connectors.simulation import Faults
 from jobs.problems import UserError
 from jobs.remap import differences
-from jobs.trace import trace_record
+from jobs.trace import show_trace, trace_record
 from sync.mapping_versions import versions
 from tests.jobs.sync_world import Office, office, writes
 
@@ -72,12 +72,36 @@ def test_everything_that_happened_to_a_record_is_told_in_order_with_both_ids(pla
     assert ids["erp", "customrecord_partner_commission"]["id"]
 
     lost = whats(found, connection="crm", object="Commission__c")
-    assert lost[0] == "planned" and lost[1] == "sent" and set(lost[2:]) <= {"read_back", "answered", "sent"}
+    assert (
+        lost[0] == "planned" and lost[1] == "sent" and set(lost[2:]) <= {"unanswered", "read_back", "answered", "sent"}
+    )
     assert "read_back" in whats(found, connection="crm")
     planned = next(one for one in found["events"] if one["what"] == "planned" and one["object"] == "Lead")
     assert {"field": "Referral_Status__c", "before": None, "after": "won"} in planned["changes"]
     answered = [one for one in found["events"] if one["what"] in ("answered", "read_back")]
     assert {runs[one["run"]]["job"] for one in answered} == {"write"}
+
+
+def test_every_read_and_write_of_a_record_names_the_api_call_that_carried_it(
+    place: Office, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place.world.crm.faults.add(Faults.lose_answer(6, writes))
+    place.sync()
+    found = trace_record(place.here, f"crm:Lead:{lead_of(place)}")
+    (seen,) = [one for one in found["events"] if one["what"] == "seen"]
+    (read,) = seen["calls"]
+    assert read["number"] > 1, "other objects were read before"
+    assert (read["method"], read["path"].rpartition("/")[2], read["status"]) == ("GET", "queryAll", 200)
+    unanswered = [one["calls"][-1] for one in found["events"] if one["what"] == "unanswered"]
+    assert unanswered and {(call["method"], call["status"]) for call in unanswered} == {("PATCH", None)}
+    read_back = [one["calls"] for one in found["events"] if one["what"] == "read_back"]
+    assert read_back and all(call["method"] == "GET" for calls in read_back for call in calls)
+    paid = [one for one in found["events"] if one["what"] == "answered" and one["connection"] == "erp"]
+    own = [call["path"] for one in paid for call in one["calls"]]
+    assert len(own) == len(set(own)) == len(paid) > 1, "each record's own call"
+    show_trace(found)
+    shown = " ".join(capsys.readouterr().out.split())
+    assert f"call {read['number']}: GET {read['path']} (HTTP 200" in shown and "(no answer)" in shown
 
 
 def test_a_rejected_write_and_its_second_try_are_told(place: Office) -> None:
