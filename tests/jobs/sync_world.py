@@ -148,8 +148,8 @@ def write_settings(made: Office, crm: dict[str, Any], **connection: Any) -> None
 
 def writes(request: SimRequest) -> bool:
     """Whether a request changes records."""
-    return request.method in ("POST", "PATCH", "PUT", "DELETE") and not any(
-        part in request.path for part in ("/oauth2/", "/suiteql")
+    return request.method in ("POST", "PATCH", "PUT", "DELETE") and not (
+        any(part in request.path for part in ("/oauth2/", "/suiteql")) or request.path.endswith("/composite")
     )
 
 
