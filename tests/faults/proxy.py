@@ -6,6 +6,7 @@ behind it carried out is in the system's journal, whatever the client was told.
 
 from __future__ import annotations
 
+import random
 import socket
 import struct
 import threading
@@ -22,13 +23,32 @@ comes in many small pieces. ``twice``: the request reaches the system two times;
 """
 
 TROUBLES: tuple[Trouble, ...] = get_args(Trouble)
+SHARE = 0.3
+"""Of all requests, so many meet trouble."""
+OUTAGE = (10, 30)
+"""Before that, so many writes in a row do: more than a connection tries, so that outcomes are left open."""
 _RESET = struct.pack("ii", 1, 0)
 
 
-class FaultProxy:
-    """Forwards to a port of this machine; ``choose`` says what happens to a request, by its first line."""
+def bad_network(
+    kinds: tuple[Trouble, ...], chance: random.Random, writes: Callable[[bytes], bool]
+) -> Callable[[bytes], Trouble | None]:
+    """An outage for what ``writes`` says of a request, then trouble for a share of all."""
+    left = chance.randint(*OUTAGE)
 
-    def __init__(self, port: int, choose: Callable[[str], Trouble | None]) -> None:
+    def choose(request: bytes) -> Trouble | None:
+        nonlocal left
+        writing = writes(request)
+        left -= writing
+        return chance.choice(kinds) if (writing and left >= 0) or chance.random() < SHARE else None
+
+    return choose
+
+
+class FaultProxy:
+    """Forwards to a port of this machine; ``choose`` says what happens to a request."""
+
+    def __init__(self, port: int, choose: Callable[[bytes], Trouble | None]) -> None:
         self.choose = choose
         self.hit: Counter[str] = Counter()
         """How often each trouble happened."""
@@ -78,7 +98,7 @@ class FaultProxy:
     def _answer(self, client: socket.socket, request: bytes) -> bool:
         """Do to one request what is chosen; false when the connection is to be reset."""
         with self._lock:
-            trouble = self.choose(request.partition(b"\r\n")[0].decode())
+            trouble = self.choose(request)
             self.hit[trouble or "none"] += 1
             if trouble == "late":
                 self._late.append(request)

@@ -45,7 +45,7 @@ def echo() -> Iterator[Echo]:
 def test_a_trouble_hits_one_request(echo: Echo, trouble: Trouble | None, told: int | None, reached: list[str]) -> None:
     left = [trouble]
     port = int(echo.url.rpartition(":")[2])
-    with FaultProxy(port, lambda line: left.pop() if left else None) as proxy, requests.Session() as session:
+    with FaultProxy(port, lambda request: left.pop() if left else None) as proxy, requests.Session() as session:
         try:
             heard = session.post(proxy.url, data="first").json()["number"]
         except requests.RequestException:

@@ -16,29 +16,22 @@ from typing import Any
 import pytest
 
 from jobs.config import load_settings
-from tests.faults.proxy import TROUBLES, FaultProxy, Trouble
+from tests.faults.proxy import TROUBLES, FaultProxy, Trouble, bad_network
 from tests.jobs.sync_world import Office, killable, office, write_settings
 from tests.jobs.test_sync_faults import standing
 from tests.jobs.test_sync_malformed import spoil
 
-SHARE = 0.3
-"""Of all requests, so many meet trouble."""
-OUTAGE = (10, 30)
-"""Before that, so many writes in a row do: more than a connection tries, so that outcomes are left open."""
+
+def writes(request: bytes) -> bool:
+    """Whether a request to Salesforce or NetSuite writes."""
+    line = request.partition(b"\r\n")[0]
+    return not line.startswith(b"GET ") and not any(part in line for part in (b"/oauth2/", b"/suiteql", b"/composite "))
 
 
 @contextmanager
 def through(place: Office, kinds: tuple[Trouble, ...], chance: random.Random) -> Iterator[list[FaultProxy]]:
     """Put a proxy in front of both systems."""
-
-    left = chance.randint(*OUTAGE)
-
-    def choose(line: str) -> Trouble | None:
-        nonlocal left
-        writes = not line.startswith("GET ") and not any(part in line for part in ("/oauth2/", "/suiteql"))
-        left -= writes
-        return chance.choice(kinds) if (writes and left >= 0) or chance.random() < SHARE else None
-
+    choose = bad_network(kinds, chance, writes)
     crm, erp = place.world.crm, place.world.erp
     ports = [int(system.url.rpartition(":")[2]) for system in (crm, erp)]
     with FaultProxy(ports[0], choose) as one, FaultProxy(ports[1], choose) as other:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from connectors.simulation import Faults
 from jobs.installation import Installation, installation
 from jobs.stored import stored_outcome
 from jobs.sync import Synced, sync
+from sync.outbox import Outbox
 
 
 class Place:
@@ -33,6 +35,11 @@ class Place:
         """One sync, opened anew as each command does; a person has allowed the first large plan."""
         return sync(self.here.store, self.here.programs, self.here.open(), self.here.clock, allow="ann")
 
+    def waiting(self) -> int:
+        """Writes that are still to be sent."""
+        counts = Outbox(self.here.store).counts("crm")
+        return counts.get("pending", 0) + counts.get("attempted", 0)
+
     def claims(self) -> dict[str, dict[str, Any]]:
         """The claims as they stand, by referral."""
         here = self.here
@@ -42,8 +49,9 @@ class Place:
         return {claim["referral"]: claim for claim in found["claims"]}
 
 
-@pytest.fixture
-def place(tmp_path: Path) -> Iterator[Place]:
+@contextmanager
+def placed(folder: Path) -> Iterator[Place]:
+    """A portal of forty companies and an installation in this folder; no request may have met a bug of the simulator."""
     made = Place()
     with made.portal as portal:
         portal.seed(5, 40)
@@ -52,13 +60,17 @@ def place(tmp_path: Path) -> Iterator[Place]:
             "programs": ["next-technik"], "log": {"level": "error"},
             "connections": {"crm": {"system": "hubspot", "settings": portal.settings()}},
         }  # fmt: skip
-        with (tmp_path / "referee.yaml").open("w", encoding="utf-8") as out:
+        with (folder / "referee.yaml").open("w", encoding="utf-8") as out:
             YAML().dump(body, out)
-        with installation(
-            tmp_path / "referee.yaml", clock=lambda: made.moment, sleep=lambda seconds: None
-        ) as made.here:
+        with installation(folder / "referee.yaml", clock=lambda: made.moment, sleep=lambda seconds: None) as made.here:
             yield made
     assert portal.crashes == []
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    with placed(tmp_path) as made:
+        yield made
 
 
 def test_our_own_writes_come_back_and_start_nothing(place: Place) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,7 +20,9 @@ from jobs.check import check_connections
 from jobs.installation import Installation, installation
 from jobs.stored import stored_outcome
 from jobs.sync import Synced, sync
+from sync.outbox import Outbox
 from tests.connectors.tryton_company import DATABASE, Company, running
+from tests.faults.proxy import FaultProxy, Trouble, bad_network
 
 pytestmark = pytest.mark.slow
 
@@ -53,10 +56,10 @@ def company(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Company]:
 
 
 @contextmanager
-def installed(company: Company, folder: Path, **connection: Any) -> Iterator[Installation]:
-    """An installation beside the company, on its clock."""
+def installed(company: Company, folder: Path, url: str | None = None, **connection: Any) -> Iterator[Installation]:
+    """An installation beside the company, on its clock; ``url``: where it finds the server."""
     settings = {
-        "url": company.door.url,
+        "url": url or company.door.url,
         "database": DATABASE,
         "user": USER,
         "password": PASSWORD,
@@ -203,6 +206,35 @@ def test_what_we_write_into_tryton_is_what_we_owe(company: Company, tmp_path: Pa
         assert {one.fields["invoiced"] for one in connector.fetch("commission", ("invoiced",), list(keys), key_field="key")} == {True}  # fmt: skip
         company.advance(3600)
         assert all(one.calls == 0 for one in synced(here, allow="the test").written.get("tryton", []))
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_syncs_through_a_bad_network_owe_and_hold_the_same(company: Company, tmp_path: Path, seed: int) -> None:
+    """All that a network does but deliver a request twice: without a key, Tryton takes that for two commissions."""
+    kinds: tuple[Trouble, ...] = ("refuse", "cut_request", "lose", "cut_answer", "trickle")
+    case = Case(f"NETWORK{seed}", "amount * 0.10", ("5000.00", "0.10"), ("2750.00", "2750.11"))
+    agent, _ = play(company, case)
+    company.advance(3600)
+    own = held(company, agent)  # Tryton's own module makes commissions of the invoice, too
+    choose = bad_network(kinds, random.Random(seed), lambda request: b"model.commission.create" in request)
+    proxy = FaultProxy(int(company.door.url.rpartition(":")[2]), choose)
+    with proxy, installed(company, tmp_path, proxy.url) as here:
+        outbox, whole, syncs = Outbox(here.store), False, 0
+        while not whole:
+            result, syncs = sync(here.store, here.programs, here.open(), here.clock, allow="the test"), syncs + 1
+            counts = outbox.counts("tryton")
+            whole = result.failed == [] and not counts.get("pending") and not counts.get("attempted")
+            assert whole or syncs < 20, "never whole"
+            company.advance(900)
+        expected = owed(here, case.partner)
+    assert len(expected) == 2 and sum(expected) == Decimal("500.01")
+    assert sorted(held(company, agent)) == sorted(own + expected)
+    with installed(company, tmp_path) as here:
+        assert all(one.calls == 0 for one in synced(here, allow="the test").written.get("tryton", []))
+    print(
+        f"\nTryton, seed {seed}: {proxy.hit.total() - proxy.hit['none']} of {proxy.hit.total()} requests in trouble, {syncs} syncs"
+    )
+    assert proxy.hit.total() > proxy.hit["none"]
 
 
 def owed(here: Installation, partner: str) -> list[Decimal]:
