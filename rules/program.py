@@ -15,7 +15,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from rules.calendar import Calendar
 from rules.errors import ProgramError, RuleError
 from rules.records import Currency
-from rules.settings import CATALOGUE, read_setting, require_allowed
+from rules.settings import CATALOGUE, OTHER_NAMES, read_setting, require_allowed
 from rules.terms import WEEKDAYS, Term, Terms
 
 
@@ -113,7 +113,9 @@ class Program(Term):
             return self
         body = self.model_dump(mode="json")
         for version in body["versions"]:
-            for key, text in overrides.items():
+            for given, text in overrides.items():
+                names = (given, OTHER_NAMES.get(given, given))
+                key = next((name for name in names if name in version["settings"]), given)
                 read_setting(key, text, known=version["settings"], where="--set")
                 require_allowed(key, text, tuple(version["settings"][key]["allowed"]), where="--set")
                 version["settings"][key]["value"] = text

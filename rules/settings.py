@@ -312,6 +312,10 @@ CATALOGUE: Mapping[str, Setting] = {
     "engaged_lookback": Setting(*PERIOD_OR_NONE, "How far back activity counts as being engaged already."),
 }
 
+OTHER_NAMES: Mapping[str, str] = {"engaged_lookback": "lookback"}
+"""What a setting is called in a program that has it under another name: how far back one looks is ``lookback`` in one
+(OP-A8) and ``engaged_lookback`` in others (ON-14, CN-48). What-if takes both."""
+
 
 def read_setting(key: str, text: str, *, known: Mapping[str, Any], where: str) -> Value:
     """Read one setting's text.
