@@ -8,9 +8,9 @@ from typing import Any
 
 from jobs.history import History, first_of
 from rules.clawback import is_cancelled_early
-from rules.earning import pinned_terms
 from rules.facts import View
 from rules.facts import at as as_it_read
+from rules.pins import pins_of
 from rules.records import Contract
 from rules.terms import Terms
 from rules.tiers import Mark, TierHistory, tier_history
@@ -80,12 +80,10 @@ def _counts_from(history: History, claim: Claim, verdict: Any, counts: str, at: 
 
 
 def _kept_terms(history: History, claim: Claim, won_on: date) -> Terms:
-    """The terms that a claim's deal keeps."""
-    submitted_at = first_of(history.views["referral"][claim.referral]).submitted_at
-    pinned = pinned_terms(
-        history.program, history.program.calendar.date_of(submitted_at), claim.standings, history.views["contract"]
-    )
-    return pinned[1] if pinned else history.program.on(won_on)
+    """The terms that a claim's deal keeps; where each invoice has its own, those in force on the day it was won."""
+    submitted_on = history.program.calendar.date_of(first_of(history.views["referral"][claim.referral]).submitted_at)
+    pins = list(pins_of(history.program, submitted_on, claim.standings, history.views["contract"]))
+    return pins[0].terms if len(pins) == 1 else history.program.on(won_on)
 
 
 def _is_reversed(history: History, terms: Terms, contract: Contract, at: datetime) -> bool:

@@ -15,27 +15,29 @@ from rules.dues import due_after
 from rules.ledger import Ledger
 from rules.money import ZERO, text
 from rules.net import Net
+from rules.pins import Pin
 from rules.records import Contract
 from rules.replay import DealReplay
 from rules.tasks import Wanted
-from rules.terms import MilestoneBonus, Terms
+from rules.terms import MilestoneBonus
 
 
-def milestone_bonus(deal: Deal, terms: Terms, term: MilestoneBonus, ledger: Ledger) -> Outcome:
+def milestone_bonus(deal: Deal, pin: Pin, term: MilestoneBonus, ledger: Ledger) -> Outcome:
     """Replay a deal and post the bonus of each contract once its amount is known.
 
     Units: threshold and amounts in ``term.currency``. Rounding: none, the amount is a person's choice. Raises: nothing;
     an amount nobody chose yet, or one outside the limits, is a task.
     """
-    return _BonusReplay(deal, terms, term, ledger).run()
+    return _BonusReplay(deal, pin, term, ledger).run()
 
 
 class _BonusReplay(DealReplay):
     keeps_receipts = True
     adds_up_contracts = True
 
-    def __init__(self, deal: Deal, terms: Terms, term: MilestoneBonus, ledger: Ledger) -> None:
-        super().__init__(deal, terms, ledger)
+    def __init__(self, deal: Deal, pin: Pin, term: MilestoneBonus, ledger: Ledger) -> None:
+        super().__init__(deal, pin, ledger)
+        terms = pin.terms
         self._term = term
         self._net = Net(terms, ("shipping",))
         self._poster = Poster(deal, terms, ledger, term.clauses + term.amount_clauses, self._due)
@@ -97,6 +99,8 @@ class _BonusReplay(DealReplay):
     def _target(self, name: str, contract: Contract | None, bonus: Accrual, at: datetime) -> Target | None:
         self.want(name, None)
         if not self.earning or contract is None or name not in self.standing.contracts or contract.commenced_on is None:
+            return None
+        if self.pinned_on(name) is None:
             return None
         revenue, day, no_fx = self._revenue(name, contract, at)
         is_above = revenue > self._term.above

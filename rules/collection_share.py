@@ -21,10 +21,11 @@ from rules.invoice_book import InvoiceBook
 from rules.ledger import Entry, EntryKind, Ledger
 from rules.money import EXACT, ROUNDINGS, ZERO, percent, rounded, shares, text
 from rules.net import Net
+from rules.pins import Pin
 from rules.rates import Rates
 from rules.records import Contract, Invoice, Payment
 from rules.tasks import Wanted
-from rules.terms import ShareOfCollections, Terms
+from rules.terms import ShareOfCollections
 
 _ONE = Decimal(1)
 _STANDING, _ENROLLMENT, _DECISION, _CONTRACT, _INVOICE, _CREDIT_NOTE, _PAYMENT, _REFUND = range(8)
@@ -82,22 +83,18 @@ _Event = tuple[datetime, int, str, _InvoiceBook | None, Any]
 _when = itemgetter(0, 1, 2)
 
 
-def share_of_collections(
-    deal: Deal, contract: str, terms: Terms, term: ShareOfCollections, pinned_on: date, ledger: Ledger
-) -> Outcome:
+def share_of_collections(deal: Deal, contract: str, pin: Pin, term: ShareOfCollections, ledger: Ledger) -> Outcome:
     """Replay one contract of a deal under its pinned terms and post its commission to the ledger.
 
     Units: rates are fractions; money in the invoice's currency at its smallest unit. Rounding: once per entry, as the
     program says, on the running total of its invoice. Raises: nothing; a missing rate is a task (NT-A2).
     """
-    return _Replay(deal, contract, terms, term, pinned_on, ledger).run()
+    return _Replay(deal, contract, pin, term, ledger).run()
 
 
 class _Replay:
-    def __init__(
-        self, deal: Deal, contract: str, terms: Terms, term: ShareOfCollections, pinned_on: date, ledger: Ledger
-    ) -> None:
-        values = terms.values
+    def __init__(self, deal: Deal, contract: str, pin: Pin, term: ShareOfCollections, ledger: Ledger) -> None:
+        terms, values = pin.terms, pin.terms.values
         self._deal = deal
         self._contract_id = contract
         self._ledger = ledger
@@ -105,11 +102,10 @@ class _Replay:
         self._calendar: Calendar = deal.program.calendar
         self._terms = terms
         self._term = term
-        self._pinned_on = pinned_on
-        self._rates = Rates(deal, terms, term.rate, pinned_on)
+        self._pin = pin
+        self._rates = Rates(deal, terms, term.rate, pin.on)
         self._clauses = term.clauses + term.rate.clauses
         self._rounding = ROUNDINGS[str(values["rounding"])]
-        self._by_invoice_date = values.get("terms_pin_at") == "invoice_date"
         self._statement_basis = values["statement_basis"]
         self._is_monthly = values["cadence"] == "monthly"
         self._only_fully_paid = values["release"] == "invoice_fully_paid"
@@ -145,7 +141,7 @@ class _Replay:
         for name, facts in deal.invoices.items():
             if deal.contract_of.get(name) == self._contract_id:
                 self._books[name] = book = _InvoiceBook(name)
-                _add_events(events, book, facts, not self._by_invoice_date)
+                _add_events(events, book, facts, not self._pin.by_invoice)
         return events
 
     def _see_deal(self, at: datetime, about: int, payload: Any) -> None:
@@ -159,14 +155,14 @@ class _Replay:
         may_earn = self._approved_on is not None and self._contract is not None
         if may_earn and (self._rate is None or about == _DECISION):
             self._rate, wanted = self._find_rate(at, self._rates)
-            self._want(at, () if self._by_invoice_date else wanted)
+            self._want(at, () if self._pin.by_invoice else wanted)
         elif self._rate is not None or not may_earn:
             self._want(at, ())
         self._earning = may_earn and self._rate is not None
-        if before != (self._earning, self._rate, self._approved_on) or self._by_invoice_date:
+        if before != (self._earning, self._rate, self._approved_on) or self._pin.by_invoice:
             source, day = ("referral", self._deal.referral), self._calendar.date_of(at)
             for book in sorted(self._books.values(), key=lambda book: book.id):
-                if book.payments or book.given or self._by_invoice_date:
+                if book.payments or book.given or self._pin.by_invoice:
                     self._evaluate(at, book, "adjustment", source, day, None)
 
     def _may_earn_from(self) -> date | None:
@@ -185,7 +181,7 @@ class _Replay:
         contract = self._contract
         assert contract is not None
         found = rates.find(
-            at, self._pinned_on, won_on=contract.signed_on, value=contract.value, contract=self._contract_id
+            at, self._pin.on, won_on=contract.signed_on, value=contract.value, contract=self._contract_id
         )
         if found is None:
             return None, (rates.missing(self._contract_id),)
@@ -247,6 +243,7 @@ class _Replay:
             or self._contract is None
             or invoice is None
             or invoice.voided_on is not None
+            or self._pin.day_of(invoice.issued_on) is None
             or not self._is_in_first_year(invoice)
         ):
             if book.given:
@@ -279,7 +276,7 @@ class _Replay:
 
     def _rate_of(self, at: datetime, invoice: Invoice) -> Decimal | None:
         """The rate of what an invoice earns from now on; ``None``: not known, or refused."""
-        if not self._by_invoice_date:
+        if not self._pin.by_invoice:
             return self._rate
         rate, wanted = self._find_rate(at, Rates(self._deal, self._terms, self._term.rate, invoice.issued_on))
         if wanted:

@@ -20,11 +20,12 @@ from rules.invoice_book import InvoiceBook
 from rules.ledger import Ledger
 from rules.money import ZERO, percent, rounded, text
 from rules.net import Net
+from rules.pins import Pin
 from rules.rates import Found, Rates
 from rules.records import Contract, Invoice, LineKind
 from rules.replay import TIME, DealReplay
 from rules.tasks import Wanted
-from rules.terms import ShareOfContract, Terms
+from rules.terms import ShareOfContract
 
 _ALL: tuple[LineKind, ...] = (
     "saas", "services", "staff_augmentation", "project", "retainer", "managed_service", "plan", "hardware", "shipping",
@@ -32,23 +33,24 @@ _ALL: tuple[LineKind, ...] = (
 _NOTHING: tuple[Decimal, ...] = (ZERO, ZERO, ZERO, ZERO)
 
 
-def share_of_contract(deal: Deal, terms: Terms, term: ShareOfContract, pinned_on: date, ledger: Ledger) -> Outcome:
+def share_of_contract(deal: Deal, pin: Pin, term: ShareOfContract, ledger: Ledger) -> Outcome:
     """Replay a deal under its pinned terms and post what its contracts earn.
 
     Units: rates are fractions; money in the contract's currency. Rounding: once per entry. Raises: nothing; a missing
     rate or value is a task.
     """
-    return _ContractReplay(deal, terms, term, pinned_on, ledger).run()
+    return _ContractReplay(deal, pin, term, ledger).run()
 
 
 class _ContractReplay(DealReplay):
     keeps_receipts = True
     adds_up_contracts = True
 
-    def __init__(self, deal: Deal, terms: Terms, term: ShareOfContract, pinned_on: date, ledger: Ledger) -> None:
-        super().__init__(deal, terms, ledger)
+    def __init__(self, deal: Deal, pin: Pin, term: ShareOfContract, ledger: Ledger) -> None:
+        super().__init__(deal, pin, ledger)
+        terms = pin.terms
         self._term = term
-        self._rates = Rates(deal, terms, term.rate, pinned_on)
+        self._rates: dict[date, Rates] = {}
         excluded = [kind for kind in _ALL if kind not in term.included_lines] if term.included_lines else ["shipping"]
         self._net = Net(terms, excluded)
         self._poster = Poster(deal, terms, ledger, term.clauses + term.rate.clauses, self._due)
@@ -201,8 +203,13 @@ class _ContractReplay(DealReplay):
             return None
         if self._term.contract_kinds and contract.kind not in self._term.contract_kinds:
             return None
-        day = self._earned_on(name, contract)
-        if day is None or self._is_off(contract, accrual, day) or self._is_unpaid_again(name, accrual):
+        pinned_on, day = self.pinned_on(name), self._earned_on(name, contract)
+        if (
+            pinned_on is None
+            or day is None
+            or self._is_off(contract, accrual, day)
+            or self._is_unpaid_again(name, accrual)
+        ):
             return None
         left = self.left_on(at)
         if left is not None and day > left and self._stops_after(contract, left):
@@ -220,7 +227,7 @@ class _ContractReplay(DealReplay):
             because = f"contract {name} has neither a value nor lines; nothing is earned until it has"
             self.want(name, Wanted("contract_value_missing", name, self._term.clauses, because))
             return None
-        rate = self._rate(name, contract, accrual, basis, day, at)
+        rate = self._rate(name, contract, accrual, basis, (pinned_on, day), at)
         if rate is None:
             return None
         if (no_fx := self._poster.exchange(accrual, contract.currency, day, at)) is not None:
@@ -263,17 +270,21 @@ class _ContractReplay(DealReplay):
         return released and self.first_receipt(name) is None
 
     def _rate(
-        self, name: str, contract: Contract, accrual: Accrual, basis: Decimal, day: date, at: datetime
+        self, name: str, contract: Contract, accrual: Accrual, basis: Decimal, days: tuple[date, date], at: datetime
     ) -> Found | None:
         if accrual.entry is not None:
             return Found(accrual.rate, "the entry it corrects")
+        pinned_on, day = days
+        rates = self._rates.get(pinned_on)
+        if rates is None:
+            rates = self._rates[pinned_on] = Rates(self.deal, self.terms, self._term.rate, pinned_on)
         value = contract.value if contract.value is not None else basis
-        found = self._rates.find(at, day, won_on=contract.signed_on, value=value, contract=name)
-        refusal = self._rates.refusal(found, at, name)
+        found = rates.find(at, day, won_on=contract.signed_on, value=value, contract=name)
+        refusal = rates.refusal(found, at, name)
         if found is None:
-            self.want(name, self._rates.missing(name))
+            self.want(name, rates.missing(name))
         elif refusal is not None:
-            self.want(name, self._rates.refused(name, refusal))
+            self.want(name, rates.refused(name, refusal))
             return None
         return found
 

@@ -20,20 +20,21 @@ from rules.invoice_book import InvoiceBook
 from rules.ledger import Ledger
 from rules.money import EXACT, ZERO, percent, rounded, text
 from rules.net import Net
+from rules.pins import Pin
 from rules.rates import Found, Rates
 from rules.records import Contract, Invoice
 from rules.replay import DealReplay
 from rules.tasks import Wanted
-from rules.terms import ShareOfInvoices, Terms
+from rules.terms import ShareOfInvoices
 
 
-def share_of_invoices(deal: Deal, terms: Terms, term: ShareOfInvoices, pinned_on: date, ledger: Ledger) -> Outcome:
+def share_of_invoices(deal: Deal, pin: Pin, term: ShareOfInvoices, ledger: Ledger) -> Outcome:
     """Replay a deal under its pinned terms and post what its invoices earn.
 
     Units: rates are fractions; money in the invoice's currency, or converted once at the rate of the day it was earned.
     Rounding: once per entry. Raises: nothing; a missing rate, or rate of exchange, is a task.
     """
-    return _InvoiceReplay(deal, terms, term, pinned_on, ledger).run()
+    return _InvoiceReplay(deal, pin, term, ledger).run()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +54,11 @@ class _Window:
 
 
 class _InvoiceReplay(DealReplay):
-    def __init__(self, deal: Deal, terms: Terms, term: ShareOfInvoices, pinned_on: date, ledger: Ledger) -> None:
-        super().__init__(deal, terms, ledger)
+    def __init__(self, deal: Deal, pin: Pin, term: ShareOfInvoices, ledger: Ledger) -> None:
+        super().__init__(deal, pin, ledger)
+        terms = pin.terms
         self._term = term
-        self._rates = Rates(deal, terms, term.rate, pinned_on)
+        self._rates = Rates(deal, terms, term.rate, pin.on)
         self._net = Net(terms, term.excluded_lines)
         self._poster = Poster(deal, terms, ledger, term.clauses + term.rate.clauses, self._due)
         self._accruals: dict[str, Accrual] = {}
@@ -183,7 +185,10 @@ class _InvoiceReplay(DealReplay):
         return Target(basis, rate.rate, currency, day, f"{because}; rate from {rate.source}")
 
     def _belongs(self, invoice: Invoice, contract: Contract | None, at: datetime) -> bool:
-        """Whether the invoice is one of the claim's, and the partner still earns on the client (CN-A13, CN-A33)."""
+        """Whether the invoice is one of the claim's under these terms, and the partner still earns on the client (CN-A13,
+        CN-A33)."""
+        if self.pin.day_of(invoice.issued_on) is None:
+            return False
         if self._term.scope == "account":
             return invoice.issued_on >= self.deal.submitted_on
         if contract is None or contract.id not in self.standing.contracts:
@@ -267,7 +272,7 @@ class _InvoiceReplay(DealReplay):
         won_on = contract.signed_on if contract else self.standing.won_on
         value = contract.value if contract else None
         rates = self._rates
-        if self.terms.values.get("terms_pin_at") == "invoice_date":
+        if self.pin.by_invoice:
             rates = Rates(self.deal, self.terms, self._term.rate, invoice.issued_on)
         found = rates.find(at, day, won_on=won_on, value=value, contract=identity)
         refusal = self._rates.refusal(found, at, identity)

@@ -158,7 +158,8 @@ class Rates:
             tier = tiers.highest(started, day, now)
         else:
             tier = tiers.on(day, now)
-        level = tiers.level(tier)
+        own = self._terms.tiers
+        level = next((each for each in own.levels if each.tier == tier), None) if own else None
         return Found(level.rate, f"tier {tier}") if level and level.rate is not None else None
 
     def _of_role(self) -> Found | None:

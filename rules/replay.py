@@ -19,9 +19,9 @@ from rules.deal import Deal, Outcome, Standing
 from rules.invoice_book import InvoiceBook
 from rules.ledger import Ledger
 from rules.money import EXACT
+from rules.pins import Pin
 from rules.records import Contract, Enrollment, FraudFinding, FxRateFact, Opportunity
 from rules.tasks import Wanted
-from rules.terms import Terms
 
 ORDER = (
     "fraud_finding", "enrollment", "contract", "opportunity", "standing", "decision", "fx_rate", "tier", "invoice",
@@ -44,9 +44,10 @@ class DealReplay(ABC):
     adds_up_contracts = False
     """Whether the rule keeps sums of a contract's invoices, which an invoice leaves when it is moved."""
 
-    def __init__(self, deal: Deal, terms: Terms, ledger: Ledger) -> None:
+    def __init__(self, deal: Deal, pin: Pin, ledger: Ledger) -> None:
         self.deal = deal
-        self.terms = terms
+        self.pin = pin
+        self.terms = pin.terms
         self.ledger = ledger
         self.calendar: Calendar = deal.program.calendar
         self.books: dict[str, InvoiceBook] = {}
@@ -58,6 +59,8 @@ class DealReplay(ABC):
         self.outcome = Outcome()
         self.contract_of: dict[str, str] = {n: c for n, c in deal.contract_of.items() if n not in deal.owners}
         """For each invoice the contract it belongs to at the instant that is replayed."""
+        self._first_issued: dict[str, date] = {}
+        """For each contract the issue date of the invoice of it that became known first."""
         self._by_contract: dict[str, list[str]] = {}
         for name in sorted(deal.invoices):
             every = {deal.contract_of.get(name), *(owner for _, owner in deal.owners.get(name, ()))}
@@ -78,6 +81,8 @@ class DealReplay(ABC):
                 self._follow(name, at, cause)
             invoice = owner or (name if kind == "invoice" else None)
             contract = self.contract_of.get(invoice) if invoice else name if kind == "contract" else None
+            if kind == "invoice" and contract is not None and fact is not None:
+                self._first_issued.setdefault(contract, fact.issued_on)
             if self.keeps_receipts and kind in ("payment", "invoice"):
                 self._note_receipt(str(invoice))
             self.evaluate(at, invoice, contract, cause)
@@ -139,6 +144,11 @@ class DealReplay(ABC):
             del self._wanted[about]
         else:
             self._wanted[about] = task
+
+    def pinned_on(self, contract: str) -> date | None:
+        """The day whose agreement a contract has under these terms; ``None``: others are for it, or it waits for its first
+        invoice (G-1)."""
+        return self.pin.day_of(self._first_issued.get(contract))
 
     @property
     def earning(self) -> bool:

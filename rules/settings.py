@@ -117,7 +117,7 @@ WHOLE_OR_NONE = (_whole_or_none, "none, or a whole number from 1")
 CATALOGUE: Mapping[str, Setting] = {
     "terms_pin_at": Setting(
         *_one_of("claim_approval", "submission", "contract_signed", "invoice_date"),
-        "The moment whose terms a deal keeps for good.",
+        "The moment whose terms a deal keeps for good; invoice_date: each invoice has the terms of its issue date.",
     ),
     "rounding": Setting(*_one_of(*ROUNDINGS), "How an amount is rounded, once per ledger entry."),
     "window_end": Setting(*_one_of("inclusive", "exclusive"), "Whether the last day of a window still counts."),

@@ -188,12 +188,27 @@ class Derivations:
             return pin_at, date_of(datetime.fromisoformat(referral.body["submitted_at"]))
         if pin_at == "contract_signed" and contract and contract.body:
             return pin_at, datetime.fromisoformat(contract.body["signed_on"]).date()
+        if pin_at == "invoice_date":
+            return pin_at, self._issued_on(row, at)
         reviews = [
             date_of(datetime.fromisoformat(review.body["at"]))
             for review in self._sources.naming("review", "referral", [row["referral"]], at)
             if review.body and review.body["outcome"] == "approved"
         ]
         return pin_at, reviews[-1] if pin_at == "claim_approval" and reviews else None
+
+    def _issued_on(self, row: Row, at: datetime | None) -> Any:
+        """The issue date of the invoice behind an entry; of the contract's first one where it earned as a whole."""
+        source, bodies = row["source"], []
+        record = self._sources.read(source["type"], source["id"], at)
+        named = record.body.get("invoice") if record and record.body else None
+        own = self._sources.read("invoice", source["id"] if source["type"] == "invoice" else named, at)
+        if own and own.body:
+            bodies = [own.body]
+        elif row["contract"]:
+            seen = self._sources.naming("invoice", "contract", [row["contract"]], at)
+            bodies = [each.body for each in seen if each.body]
+        return min((datetime.fromisoformat(body["issued_on"]).date() for body in bodies), default=None)
 
     def _corrections(self, row: Row) -> Iterator[Node]:
         for other in self._outcome["entries"]:

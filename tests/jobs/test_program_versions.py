@@ -167,3 +167,55 @@ def test_bands_that_share_an_edge_are_refused() -> None:
     text = text_of("technology-consultant").replace("sources: [decision, enrollment, bands]\n", bands, 1)
     with pytest.raises(ProgramError, match="rising from_value, each only once"):
         parse_program(text, "bands.yaml")
+
+
+def test_where_invoices_pin_each_goes_by_the_terms_in_force_on_its_issue_date() -> None:
+    """G-1 with ``terms_pin_at=invoice_date``: what is issued before the change keeps the old terms, also when it is learned of,
+    or paid, after it; a contract that earns as a whole goes by its first invoice."""
+    program = with_version(
+        "one-network", ('fixed: "0.10"', 'fixed: "0.12"'), ("excluded_lines:\n          [services,", "excluded_lines:\n          [")
+    ).changed({"terms_pin_at": "invoice_date"})  # fmt: skip
+    records = [*PARTNER, *deal("old", "2026-05-05", "2026-05-20"), *deal("new", "2026-05-06", "2026-07-01")]
+    entries = settled(program, records, "2026-09-01")["entries"]
+    assert {entry["referral"]: entry["amount"] for entry in entries} == {"r-old": "10000.00", "r-new": "12000.00"}
+    collected = program.changed({"release": "as_collected"})
+    more = [
+        {"type": "invoice", "id": f"more-{day}", "account": "a-old", "contract": "c-old", "issued_on": day, "currency": "USD",
+         "known_at": "2026-07-20T09:00:00-05:00",
+         "lines": [{"kind": "saas", "amount": "1000.00"}, {"kind": "services", "amount": "500.00"}]}
+        for day in ("2026-06-30", "2026-07-01")
+    ]  # fmt: skip
+    more += [
+        {"type": "payment", "id": f"p-{each['issued_on']}", "invoice": each["id"], "received_on": "2026-08-01",
+         "amount": "1500.00", "currency": "USD"}
+        for each in more
+    ]  # fmt: skip
+    entries = settled(collected, [*records, *more], "2026-09-01")["entries"]
+    assert {entry["source"]["id"]: entry["amount"] for entry in entries} == {
+        "y-old": "10000.00", "y-new": "12000.00", "p-2026-06-30": "100.00", "p-2026-07-01": "180.00",
+    }  # fmt: skip
+    again = settled(collected, [*records, *more], "2026-10-01")["entries"]
+    assert [each["key"] for each in again] == [each["key"] for each in entries]
+
+
+def test_where_invoices_pin_a_recurring_commission_changes_its_terms_with_its_invoices() -> None:
+    """G-1 with ``terms_pin_at=invoice_date``, for shares of invoices."""
+    program = with_version(
+        "code-ninety", ('tier: bronze, from_count: 0, rate: "0.15"', 'tier: bronze, from_count: 0, rate: "0.16"')
+    )
+    records: list[dict[str, Any]] = [
+        {"type": "partner", "id": "p1", "name": "Alder Advisers"},
+        {"type": "enrollment", "id": "e1", "partner": "p1", "program": "code-ninety", "role": "consultant", "starts_on": "2025-01-01"},
+        {"type": "account", "id": "a1", "name": "Brindle Crane Hire"},
+        {"type": "referral", "id": "r1", "program": "code-ninety", "partner": "p1", "channel": "portal", "account": "a1",
+         "submitted_at": "2026-05-05T09:00:00+05:00", "company": "Brindle Crane Hire",
+         "contact": {"name": "S", "title": "CTO", "email": "s@brindle.pk", "phone": "1"},
+         "details": {"description": "x", "estimated_value": "1", "estimated_timeline": "x", "services": ["x"], "decision_timeline": "x"}},
+        {"type": "review", "id": "v1", "referral": "r1", "at": "2026-05-06T10:00:00+05:00", "outcome": "approved", "by": "O"},
+        {"type": "contract", "id": "c1", "account": "a1", "kind": "retainer", "signed_on": "2026-05-20", "currency": "PKR"},
+        *({"type": "invoice", "id": day, "account": "a1", "contract": "c1", "issued_on": day, "currency": "PKR",
+           "lines": [{"kind": "retainer", "amount": "1000.00"}]} for day in ("2026-06-30", "2026-07-01")),
+    ]  # fmt: skip
+    for pin_at, amounts in (("claim_approval", ["150.00", "150.00"]), ("invoice_date", ["150.00", "160.00"])):
+        entries = settled(program.changed({"terms_pin_at": pin_at}), records, "2026-09-01")["entries"]
+        assert [entry["amount"] for entry in sorted(entries, key=lambda e: e["source"]["id"])] == amounts
