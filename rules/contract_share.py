@@ -19,17 +19,14 @@ from rules.first_year import FirstYear, first_year
 from rules.invoice_book import InvoiceBook
 from rules.ledger import Ledger
 from rules.money import ZERO, percent, rounded, text
-from rules.net import Net
+from rules.net import Net, all_but
 from rules.pins import Pin
 from rules.rates import Found, Rates
-from rules.records import Contract, Invoice, LineKind
+from rules.records import Contract, Invoice
 from rules.replay import TIME, DealReplay
 from rules.tasks import Wanted
 from rules.terms import ShareOfContract
 
-_ALL: tuple[LineKind, ...] = (
-    "saas", "services", "staff_augmentation", "project", "retainer", "managed_service", "plan", "hardware", "shipping",
-)  # fmt: skip
 _NOTHING: tuple[Decimal, ...] = (ZERO, ZERO, ZERO, ZERO)
 
 
@@ -51,8 +48,7 @@ class _ContractReplay(DealReplay):
         terms = pin.terms
         self._term = term
         self._rates: dict[date, Rates] = {}
-        excluded = [kind for kind in _ALL if kind not in term.included_lines] if term.included_lines else ["shipping"]
-        self._net = Net(terms, excluded)
+        self._net = Net(terms, all_but(term.included_lines) if term.included_lines else ["shipping"])
         self._poster = Poster(deal, terms, ledger, term.clauses + term.rate.clauses, self._due)
         self._accruals: dict[str, Accrual] = {}
         self._earned = str(terms.values.get("earned", term.earned))
@@ -335,8 +331,7 @@ class _ContractReplay(DealReplay):
         billed = [(b, bill) for b, bill in inside if any(line.kind in kinds for line in bill.lines)]
         span = f"first year from {year.starts_on}"
         if contract.lines:
-            own = [line for line in contract.lines if line.kind in kinds]
-            value, words = sum((year.part_of(line) for line in own), ZERO), f"{span}, lines of contract {name}"
+            value, words = year.worth(contract.lines, kinds, self._net), f"{span}, lines of contract {name}"
         elif billed:
             value = sum((self._exchanged(self._net.of(bill, ())[0], bill, contract) for _, bill in billed), ZERO)
             words = f"{span}, {len(billed)} invoices of contract {name}"

@@ -9,6 +9,7 @@ from decimal import Decimal
 
 from rules.calendar import add_months
 from rules.money import EXACT, ZERO
+from rules.net import Net
 from rules.records import Contract, ContractLine, Invoice
 
 
@@ -28,7 +29,12 @@ class FirstYear:
         day = invoice.service_from or invoice.issued_on
         return self.starts_on <= day < self.ends_before
 
-    def part_of(self, line: ContractLine) -> Decimal:
+    def worth(self, lines: Iterable[ContractLine], kinds: Collection[str], net: Net) -> Decimal:
+        """What a contract's lines of these kinds are worth in the first year, less its discounts (ON-A4, G-10)."""
+        counted = {*kinds, "discount"} if net.takes_off_discounts else kinds
+        return max(sum((self._part_of(line) for line in lines if line.kind in counted), ZERO), ZERO)
+
+    def _part_of(self, line: ContractLine) -> Decimal:
         """What of a contract line falls into the first year: by service days where it reaches past the end."""
         if line.from_ is None:
             return line.amount

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from decimal import Decimal
+from typing import get_args
 
 from rules.money import EXACT, ZERO
-from rules.records import CreditNote, Invoice
+from rules.records import CreditNote, Invoice, LineKind
 from rules.terms import Terms
+
+
+def all_but(kinds: Collection[str]) -> list[str]:
+    """Every kind of line but these; a discount is none of its own: it is taken off whatever earns (G-10)."""
+    return [kind for kind in get_args(LineKind) if kind not in kinds and kind != "discount"]
 
 
 class Net:
@@ -20,6 +26,11 @@ class Net:
         not_credited = self.excludes & {"shipping", "hardware"}
         self._no_credit_lines = frozenset({*excluded_lines, *not_credited})
         self._no_lines = self._no_credit_lines if "discount" in excludes else self._no_credit_lines | {"discount"}
+
+    @property
+    def takes_off_discounts(self) -> bool:
+        """Whether discounts, whose amounts are below zero, lower the base."""
+        return "discount" not in self._no_lines
 
     def of(self, invoice: Invoice, credits: Iterable[CreditNote]) -> tuple[Decimal, Decimal]:
         """What earns of the invoice after credits, never below zero, and its gross after credits."""

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from decimal import Decimal
-from typing import Any, get_args
+from typing import Any
 
 from jobs.report.leads import contract_value
 from jobs.report.picture import Picture
 from rules.first_year import first_year
 from rules.invoice_book import InvoiceBook
 from rules.money import ZERO
-from rules.net import Net
-from rules.records import Contract, Invoice, LineKind
+from rules.net import Net, all_but
+from rules.records import Contract, Invoice
 from rules.terms import ShareOfContract
 
 
@@ -42,9 +42,9 @@ def first_year_revenue(
     year = first_year(anchor, contract, invoices, kinds, min(receipts, default=None))
     inside = [book for book in books if book.invoice is not None and year.holds(book.invoice)]
     billed = [book for book in inside if book.invoice and any(line.kind in kinds for line in book.invoice.lines)]
-    net = Net(picture.terms, [kind for kind in get_args(LineKind) if kind not in kinds])
+    net = Net(picture.terms, all_but(kinds))
     if contract.lines:
-        value: Decimal | None = sum((year.part_of(line) for line in contract.lines if line.kind in kinds), ZERO)
+        value: Decimal | None = year.worth(contract.lines, kinds, net)
     elif billed:
         value = sum((net.of(book.invoice, ())[0] for book in billed if book.invoice), ZERO)
     else:

@@ -141,6 +141,8 @@ def test_registry_revenue_is_net_of_credits_and_comes_from_invoices_when_the_con
     assert revenue("2027-06-30", *silent, april, march, after) == "20000.00"  # the year ends on 31 March 2027
     assert revenue("2026-05-31", *silent, april, may, credit) == "19000.00"  # of 1,200 credited, 10/12 are SaaS
     assert revenue("2026-05-31", *ON, may, credit) == "119000.00"
+    less = {**april, "lines": [{"kind": "saas", "amount": "10000.00"}, {"kind": "discount", "amount": "-500.00"}]}
+    assert revenue("2026-04-30", *silent, less) == "9500.00"  # as the commission has it
 
 
 def test_registry_keeps_each_months_end_as_it_was_known_then() -> None:
