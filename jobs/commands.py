@@ -47,6 +47,7 @@ def register(app: typer.Typer) -> None:
         status,
         trace,
         run,
+        prune,
         demo,
         simulate,
         doctor,
@@ -373,6 +374,20 @@ def run(
     with installation(config) as here:
         if not run_schedules(here, once=once):
             raise typer.Exit(1)
+
+
+def prune(
+    config: Config = DEFAULT,
+    plan: Annotated[bool, typer.Option("--plan", help="Only show what would go; deletes nothing.")] = False,
+    json: Json = False,
+) -> None:
+    """Let go of operational history older than `retention` in referee.yaml; `referee run` does it once a day."""
+    from jobs.installation import installation
+    from jobs.prune import prune_history, show_pruned
+
+    with installation(config) as here:
+        found = prune_history(here, only_plan=plan)
+    _print_json(found) if json else show_pruned(found)
 
 
 def demo(

@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 from connectors.registry import names
 from jobs.problems import UserError
 from rules.program import line_of
+from sync.retention import SHORTEST_DAYS
 
 _REFERENCE = re.compile(r"\$\{(?:(?P<place>file|keyring):)?(?P<name>[^}]+)\}")
 _LENGTH = re.compile(r"^(?P<count>[1-9][0-9]*)(?P<unit>[smhd])$")
@@ -51,7 +52,7 @@ class LoopSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     times: int | None = Field(default=5, ge=2)
-    days: int = Field(default=7, ge=1)
+    days: int = Field(default=7, ge=1, lt=SHORTEST_DAYS)
 
 
 class ConnectionSettings(BaseModel):
@@ -116,6 +117,16 @@ class LogSettings(BaseModel):
     level: Literal["debug", "info", "warning", "error"] = "warning"
 
 
+class RetentionSettings(BaseModel):
+    """For how many days operational history is kept, ``null`` for ever; see ``sync.retention.Keep``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    writes: int | None = Field(default=400, ge=SHORTEST_DAYS)
+    runs: int | None = Field(default=400, ge=SHORTEST_DAYS)
+    calls: int | None = Field(default=400, ge=SHORTEST_DAYS)
+
+
 class Settings(BaseModel):
     """An installation."""
 
@@ -125,6 +136,7 @@ class Settings(BaseModel):
     programs: tuple[str, ...] = Field(min_length=1)
     connections: dict[str, ConnectionSettings]
     log: LogSettings = LogSettings()
+    retention: RetentionSettings = RetentionSettings()
     secret_keys: SecretStr | None = Field(
         default=None,
         exclude=True,
@@ -207,6 +219,7 @@ _KEYS = (
     tuple(BrakeSettings.model_fields),
     tuple(LogSettings.model_fields),
     tuple(LoopSettings.model_fields),
+    tuple(RetentionSettings.model_fields),
 )
 
 
@@ -214,6 +227,8 @@ def _keys_beside(keys: list[Any]) -> str:
     """What may stand where a key stands that does not belong there."""
     if keys[0] == "log" and len(keys) > 1:
         names = _KEYS[3]
+    elif keys[0] == "retention" and len(keys) > 1:
+        names = _KEYS[5]
     elif keys[2:3] == ["loops"] and len(keys) > 3:
         names = _KEYS[4]
     else:

@@ -12,6 +12,7 @@ import structlog
 from jobs.config import ConnectionSettings
 from jobs.installation import Installation
 from jobs.problems import UserError
+from jobs.prune import prune_daily
 from jobs.sync import sync
 
 log = structlog.get_logger("referee.schedule")
@@ -27,17 +28,22 @@ def run_schedules(here: Installation, *, once: bool = False) -> bool:
         raise UserError('run: no connection has a schedule; give one `every: 15m` or `cron: "*/15 * * * *"`')
     if once:
         done = [_run(here, name) for name in planned]
+        prune_daily(here)
         return all(done)
     from apscheduler.executors.pool import ThreadPoolExecutor
     from apscheduler.schedulers.background import BackgroundScheduler
+    from apscheduler.triggers.interval import IntervalTrigger
 
     scheduler = BackgroundScheduler(
         timezone="UTC",
-        executors={"default": ThreadPoolExecutor(max(len(planned), 1))},
+        executors={"default": ThreadPoolExecutor(len(planned) + 1)},
         job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
     )
     for name, each in planned.items():
         scheduler.add_job(_run, trigger=_trigger(each), args=[here, name], id=name, next_run_time=here.clock())
+    scheduler.add_job(
+        prune_daily, trigger=IntervalTrigger(hours=1), args=[here], id=":prune", next_run_time=here.clock()
+    )
     stopped = threading.Event()
 
     def stop(_signal: int, _frame: FrameType | None) -> None:

@@ -23,6 +23,7 @@ mapping_use = append_only(
         Column("run_id", Count, primary_key=True, autoincrement=False),
         Column("version_id", Count, nullable=False),
         Column("used_at", Instant, nullable=False),
-    )
+    ),
+    prunable=True,
 )
 Index("ix_mapping_use_version", mapping_use.c.version_id)

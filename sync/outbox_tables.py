@@ -60,7 +60,8 @@ write_event = append_only(
         Column("message", Text),
         Column("external_id", Text),
         Column("calls", Text, comment="JSON: the API calls of the run that carried it"),
-    )
+    ),
+    prunable=True,
 )
 Index("ix_write_event_intent", write_event.c.intent_id)
 
@@ -87,5 +88,6 @@ enqueued_plan = append_only(
         Column("refused", Text, nullable=False, comment="JSON list: the brakes that it ran into"),
         Column("allowed_by", Text, comment="who let it through all the same"),
         Column("enqueued_at", Instant, nullable=False),
-    )
+    ),
+    prunable=True,
 )

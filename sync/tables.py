@@ -6,9 +6,10 @@ makes the database refuse); what is *current* lives in small head tables that ca
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import (
     DDL,
@@ -44,8 +45,9 @@ metadata = MetaData(
 )
 """All tables of the service; modules that add tables put them on this object."""
 
-APPEND_ONLY: list[str] = []
-"""Names of the tables whose rows the database refuses to change or delete, in the order they were declared."""
+Verb = Literal["UPDATE", "DELETE"]
+APPEND_ONLY: dict[str, tuple[Verb, ...]] = {}
+"""Tables whose rows the database refuses to change or delete, in the order they were declared, with what it refuses."""
 
 
 def micros(at: datetime) -> int:
@@ -134,26 +136,30 @@ _REFUSE_CHANGE = (
 )
 
 
-def append_only_statements(name: str, dialect: str) -> list[str]:
+def append_only_statements(name: str, dialect: str, verbs: Sequence[Verb] = ("UPDATE", "DELETE")) -> list[str]:
     """Statements that make the database refuse to change or delete rows of a table."""
     message = f"{name} is append-only: add a new row that corrects the old one"
     if dialect == "sqlite":
         return [
             f"CREATE TRIGGER {name}_no_{verb.lower()} BEFORE {verb} ON {name} "
             f"BEGIN SELECT RAISE(ABORT, '{message}'); END"
-            for verb in ("UPDATE", "DELETE")
+            for verb in verbs
         ]
     return [
         _REFUSE_CHANGE,
-        f"CREATE TRIGGER {name}_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON {name} EXECUTE FUNCTION refuse_change()",
+        f"CREATE TRIGGER {name}_append_only BEFORE {' OR '.join(verbs)} OR TRUNCATE ON {name} EXECUTE FUNCTION refuse_change()",
     ]
 
 
-def append_only(target: Table) -> Table:
-    """Declare a table append-only: its triggers are made with it (and written out in the migrations)."""
-    APPEND_ONLY.append(target.name)
+def append_only(target: Table, *, prunable: bool = False) -> Table:
+    """Declare a table append-only: its triggers are made with it (and written out in the migrations).
+
+    ``prunable``: rows are never changed, and may go when they are old (``sync.retention``).
+    """
+    verbs: tuple[Verb, ...] = ("UPDATE",) if prunable else ("UPDATE", "DELETE")
+    APPEND_ONLY[target.name] = verbs
     for dialect in ("sqlite", "postgresql"):
-        for statement in append_only_statements(target.name, dialect):
+        for statement in append_only_statements(target.name, dialect, verbs):
             escaped = statement.replace("%", "%%")
             ddl = DDL(escaped)  # type: ignore[no-untyped-call]
             event.listen(target, "after_create", ddl.execute_if(dialect=dialect))
