@@ -235,6 +235,67 @@ def descriptions(describer: Describer, kinds: Iterable[str]) -> dict[str, Descri
     return {name: describer.describe(name) for name in names}
 
 
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """A record that something happened to, as the system says of itself: read it sooner than the next poll would.
+
+    ``kind`` is the system's own name of the object, which may be another than a mapping's (see :class:`Rereader`).
+    Without an ``external_id`` something happened to the object as a whole, without a ``kind`` to the connection. Hints
+    come twice, late, in any order or not at all: nothing but the wish to look follows from one.
+    """
+
+    kind: str = ""
+    external_id: str = ""
+    occurred_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """A request that a system made to us. ``uri`` is the address as the system called it, query included."""
+
+    method: str
+    uri: str
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """Hints of a stream, and the cursor from which listening goes on after them."""
+
+    hints: tuple[Hint, ...]
+    cursor: Cursor
+
+
+@runtime_checkable
+class Rereader(Protocol):
+    """Reads single records anew, so that what a hint tells of need not wait for the next read of changes."""
+
+    def hinted_as(self, kind: str) -> Sequence[str]:
+        """The names by which hints call this object, its own included."""
+        ...
+
+    def reread(self, query: Query, ids: Sequence[str]) -> Iterator[Record]:
+        """Yield these records as :meth:`Reader.changes` would bring them now, deleted and merged ones too.
+
+        Those that do not meet the query's filter, and those that never were, are left out.
+        """
+        ...
+
+
+@runtime_checkable
+class Listener(Protocol):
+    """A system that tells of its changes over a connection which we keep open."""
+
+    def listen(self, since: Cursor | None) -> Iterator[Heard]:
+        """Yield what is heard since the cursor (``None``: from now on), without an end; often there are no hints in it.
+
+        Events that were missed, or that carry no ids, come as a hint without an id.
+        Raises: ``ConnectorError`` kinds when the connection is lost: listen again from the last cursor, later.
+        """
+        ...
+
+
 class Connector(Reader, Writer, Describer, Protocol):
     """A system with every capability."""
 

@@ -52,3 +52,7 @@ class AnswerLost(ConnectorError):
 
 class NeedsOperator(ConnectorError):
     """A person must do something (login, permission, retired version); the connection pauses."""
+
+
+class HintRefused(ConnectorError):
+    """A request that is not from the system, is too old, or is not in its form: nothing of it is believed."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from connectors.base import Hint, Posted
 from connectors.errors import ConnectorError
 
 GROUP = "referee.connectors"
@@ -30,6 +32,10 @@ BUILTIN = {
 }
 
 
+Receive = Callable[[Posted, datetime], tuple[Hint, ...]]
+"""The hints of a request that a system made to us, at this instant (UTC). Raises: ``HintRefused``."""
+
+
 @dataclass(frozen=True)
 class Plugin:
     """A system: its settings, how to connect, the mapping it ships, its simulator, and its sources.
@@ -39,6 +45,8 @@ class Plugin:
     ``connectors.simulation.Simulator``. ``sources`` names the vendor documents that the connector follows.
     ``keeps_refresh_tokens(config)``: whether ``connect`` is also to be given ``refresh_tokens``
     (``connectors.logins.RefreshTokens``) under these settings.
+    ``receiver(config)``: what judges requests that the system makes to us, ``None`` when these settings foresee none.
+    ``listens(config)``: whether the connector's ``listen`` (``connectors.base.Listener``) is to be used.
     """
 
     name: str
@@ -48,6 +56,8 @@ class Plugin:
     simulator: Callable[..., Any] | None = None
     sources: str = ""
     keeps_refresh_tokens: Callable[[Any], bool] = lambda config: False
+    receiver: Callable[[Any], Receive | None] = lambda config: None
+    listens: Callable[[Any], bool] = lambda config: False
 
 
 class UnknownSystem(ConnectorError):

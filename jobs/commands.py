@@ -48,6 +48,7 @@ def register(app: typer.Typer) -> None:
         trace,
         run,
         prune,
+        listen,
         demo,
         simulate,
         doctor,
@@ -390,6 +391,15 @@ def prune(
     _print_json(found) if json else show_pruned(found)
 
 
+def listen(config: Config = DEFAULT) -> None:
+    """Only take in webhooks and change events, and pull early on them, until told to stop; `run` does it too."""
+    from jobs.installation import installation
+    from jobs.schedule import run_listening
+
+    with installation(config) as here:
+        run_listening(here)
+
+
 def demo(
     keep: Annotated[
         Path | None, typer.Option("--keep", help="Folder in which the demo's store and settings stay.")
@@ -422,11 +432,14 @@ def simulate(
     seed: Annotated[int, typer.Option(help="Same seed, same companies.")] = 1,
     companies: Annotated[int, typer.Option(help="How many companies to make up.")] = 1000,
     crm: Annotated[str, typer.Option(help="Whose ids an ERP's customers carry: salesforce or hubspot.")] = "salesforce",
+    webhooks: Annotated[
+        str | None, typer.Option(help="hubspot: post what changes to this address, such as http://127.0.0.1:8089/crm.")
+    ] = None,
 ) -> None:
     """Start a simulated system on this machine, to try mappings against; prints the settings to connect with."""
     from jobs.simulate import serve
 
-    serve(system, port=port, seed=seed, companies=companies, crm=crm)
+    serve(system, port=port, seed=seed, companies=companies, crm=crm, webhooks=webhooks)
 
 
 def doctor(config: Config = DEFAULT, json: Json = False) -> None:

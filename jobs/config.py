@@ -14,6 +14,7 @@ from datetime import timedelta
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
@@ -69,6 +70,7 @@ class ConnectionSettings(BaseModel):
     write_reserve: float = Field(
         0.2, ge=0, lt=1, description="part of that share which reading leaves, so that its outcome can still be written"
     )
+    hint_pause: str = Field("30s", description="least time between two early pulls that hints ask for")
     concurrency: int | None = Field(None, ge=1, description="concurrent calls over all workers")
     brakes: dict[str, BrakeSettings] = Field(default_factory=dict, description="by object")
     loops: LoopSettings = LoopSettings()
@@ -81,9 +83,9 @@ class ConnectionSettings(BaseModel):
             raise ValueError(f"a known system: {', '.join(names())}")
         return value
 
-    @field_validator("every")
+    @field_validator("every", "hint_pause")
     @classmethod
-    def _length(cls, value: str | None) -> str | None:
+    def _is_length(cls, value: str | None) -> str | None:
         if value is not None and not _LENGTH.match(value):
             raise ValueError("a whole number and s, m, h or d, such as 15m")
         return value
@@ -104,8 +106,50 @@ class ConnectionSettings(BaseModel):
     @property
     def interval(self) -> timedelta | None:
         """The interval of ``every``."""
-        match = _LENGTH.match(self.every) if self.every else None
-        return timedelta(**{_UNITS[match["unit"]]: int(match["count"])}) if match else None
+        return _length(self.every) if self.every else None
+
+    @property
+    def pause(self) -> timedelta:
+        """The interval of ``hint_pause``."""
+        return _length(self.hint_pause)
+
+
+def _length(text: str) -> timedelta:
+    match = _LENGTH.match(text)
+    assert match is not None, "checked when the settings were read"
+    return timedelta(**{_UNITS[match["unit"]]: int(match["count"])})
+
+
+class ListenSettings(BaseModel):
+    """Where webhooks are received; see ``jobs.receiver``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    address: str = Field("127.0.0.1:8089", description="host and port to listen on; a proxy in front speaks TLS")
+    public_url: str = Field(description="the address that systems call, without the connection's name")
+
+    @field_validator("address")
+    @classmethod
+    def _host_and_port(cls, value: str) -> str:
+        host, colon, port = value.rpartition(":")
+        if not (host and colon and port.isascii() and port.isdigit() and int(port) < 65_536):
+            raise ValueError("host:port, such as 127.0.0.1:8089")
+        return value
+
+    @field_validator("public_url")
+    @classmethod
+    def _is_url(cls, value: str) -> str:
+        parts = urlsplit(value)
+        at_home = parts.hostname in ("127.0.0.1", "localhost", "::1")
+        if not parts.hostname or parts.query or parts.fragment or parts.scheme not in ("https", "http"[: 4 * at_home]):
+            raise ValueError("an https address without a query, such as https://referee.example.com/hooks")
+        return value.rstrip("/")
+
+    @property
+    def bind(self) -> tuple[str, int]:
+        """Host and port of ``address``; brackets around an IPv6 host are left out."""
+        host, _, port = self.address.rpartition(":")
+        return host.strip("[]"), int(port)
 
 
 class LogSettings(BaseModel):
@@ -137,6 +181,7 @@ class Settings(BaseModel):
     connections: dict[str, ConnectionSettings]
     log: LogSettings = LogSettings()
     retention: RetentionSettings = RetentionSettings()
+    listen: ListenSettings | None = Field(default=None, description="receive webhooks as hints; off when absent")
     secret_keys: SecretStr | None = Field(
         default=None,
         exclude=True,
@@ -220,15 +265,15 @@ _KEYS = (
     tuple(LogSettings.model_fields),
     tuple(LoopSettings.model_fields),
     tuple(RetentionSettings.model_fields),
+    tuple(ListenSettings.model_fields),
 )
+_SECTIONS = {"log": 3, "retention": 5, "listen": 6}
 
 
 def _keys_beside(keys: list[Any]) -> str:
     """What may stand where a key stands that does not belong there."""
-    if keys[0] == "log" and len(keys) > 1:
-        names = _KEYS[3]
-    elif keys[0] == "retention" and len(keys) > 1:
-        names = _KEYS[5]
+    if keys[0] in _SECTIONS and len(keys) > 1:
+        names = _KEYS[_SECTIONS[keys[0]]]
     elif keys[2:3] == ["loops"] and len(keys) > 3:
         names = _KEYS[4]
     else:

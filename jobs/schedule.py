@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
@@ -11,6 +13,7 @@ import structlog
 
 from jobs.config import ConnectionSettings
 from jobs.installation import Installation
+from jobs.listening import listening
 from jobs.problems import UserError
 from jobs.prune import prune_daily
 from jobs.sync import sync
@@ -21,7 +24,8 @@ log = structlog.get_logger("referee.schedule")
 def run_schedules(here: Installation, *, once: bool = False) -> bool:
     """Run until told to stop (SIGTERM or Ctrl-C); a run in progress ends first. Returns whether no run of ``once`` failed.
 
-    Raises: ``UserError`` when no connection has a schedule.
+    Meanwhile hints are taken in, where the settings ask for it, and followed early. Raises: ``UserError`` when no
+    connection has a schedule.
     """
     planned = {name: each for name, each in here.settings.connections.items() if each.every or each.cron}
     if not planned:
@@ -44,22 +48,45 @@ def run_schedules(here: Installation, *, once: bool = False) -> bool:
     scheduler.add_job(
         prune_daily, trigger=IntervalTrigger(hours=1), args=[here], id=":prune", next_run_time=here.clock()
     )
+    with until_stopped() as stopped, listening(here):
+        scheduler.start()
+        log.info("schedules_started", connections=sorted(planned))
+        try:
+            stopped.wait()
+        finally:
+            scheduler.shutdown(wait=True)
+            log.info("schedules_stopped")
+    return True
+
+
+def run_listening(here: Installation) -> None:
+    """Only take in hints and follow them early, until told to stop; the polls are run elsewhere.
+
+    Raises: ``UserError`` when the settings name nothing to listen to.
+    """
+    with until_stopped() as stopped, listening(here) as names:
+        if not names:
+            raise UserError(
+                "listen: no connection tells of changes; add `listen` to the settings with a webhook secret for a hubspot "
+                "connection, or change_events: true to a salesforce one"
+            )
+        stopped.wait()
+
+
+@contextmanager
+def until_stopped() -> Iterator[threading.Event]:
+    """An event that SIGTERM and Ctrl-C set while the block runs."""
     stopped = threading.Event()
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
         stopped.set()
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    scheduler.start()
-    log.info("schedules_started", connections=sorted(planned))
     try:
-        stopped.wait()
+        yield stopped
     finally:
-        scheduler.shutdown(wait=True)
         for number, handler in before.items():
             signal.signal(number, handler)
-        log.info("schedules_stopped")
-    return True
 
 
 def _trigger(each: ConnectionSettings) -> Any:

@@ -17,19 +17,26 @@ CRMS = ("hubspot", "salesforce")
 _SETTLED = timedelta(hours=1)
 
 
-def serve(system: str, *, port: int, seed: int, companies: int, crm: str = "salesforce") -> None:
+def serve(
+    system: str, *, port: int, seed: int, companies: int, crm: str = "salesforce", webhooks: str | None = None
+) -> None:
     """Print the settings to connect with, then answer requests until SIGINT or SIGTERM.
 
-    ``crm``: the simulated system whose record ids an ERP's customers carry.
-    Raises: ``UserError`` for a system without a simulator, a port that is taken, or too many companies.
+    ``crm``: the simulated system whose record ids an ERP's customers carry. ``webhooks``: the address to which it posts,
+    each second, what has changed. Raises: ``UserError`` for a system without a simulator or, with ``webhooks``, one that
+    posts none, a port that is taken, or too many companies.
     """
     simulator = _simulator(system, port)
+    if webhooks is not None and not hasattr(simulator, "deliver"):
+        raise UserError(f"--webhooks: found {system}, which posts none; allowed: hubspot")
     if crm not in CRMS:
         raise UserError(f"--crm: found {crm!r}; allowed: {', '.join(CRMS)}")
     if not 0 <= companies <= LARGEST_UNIVERSE:
         raise UserError(f"--companies: found {companies:,}; allowed: 0 to {LARGEST_UNIVERSE:,}")
     print(f"making up {companies:,} companies (seed {seed}) ...", file=sys.stderr, flush=True)
     _fill(system, simulator, seed, companies, crm)
+    if webhooks is not None:
+        simulator.webhooks.waiting.clear()  # nobody is told of what was made up
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
@@ -41,7 +48,8 @@ def serve(system: str, *, port: int, seed: int, companies: int, crm: str = "sale
         ) from None
     print(f"{system} answers at {simulator.url} until Ctrl-C. In referee.yaml:\n")
     print(connection_block(system, simulator.settings()), flush=True)
-    stop.wait()
+    while not stop.wait(1.0 if webhooks else None):
+        simulator.deliver(webhooks)
     simulator.stop()
     print(f"{system}: {simulator.total_requests:,} requests answered", file=sys.stderr)
 

@@ -11,7 +11,7 @@ from jobs.installation import Installation
 from jobs.show import console, table
 from rules.money import Money
 from sync import book_tables as t
-from sync import conflicts
+from sync import conflicts, hints
 from sync.outbox import Outbox
 
 
@@ -47,11 +47,17 @@ def status_of(here: Installation) -> dict[str, Any]:
                 ],
                 "refused_count": len(refused),
                 "writes": outbox.counts(name),
+                "hints": _hints(here, name),
                 "drift": _drift(here, name),
                 "conflicts": _open_conflicts(here, name),
             }
         )
     return {"connections": connections, "programs": [_program(here, program.id) for program in here.programs]}
+
+
+def _hints(here: Installation, name: str) -> dict[str, Any]:
+    count, oldest = hints.standing(here.store, name)
+    return {"waiting": count, "since": oldest and oldest.isoformat()}
 
 
 def _drift(here: Installation, name: str) -> list[dict[str, Any]]:
@@ -114,6 +120,11 @@ def show_status(found: dict[str, Any]) -> None:
     for one in found["connections"]:
         if one["last_run"] and one["last_run"]["note"]:
             out.print(f"  {one['connection']}: {one['last_run']['note']}")
+        if one["hints"]["waiting"]:
+            since = one["hints"]["since"][:19].replace("T", " ")
+            out.print(
+                f"  {one['connection']}: {one['hints']['waiting']} hints of changes wait, the oldest since {since}"
+            )
         for change in one["drift"]:
             what = f"{change['object']}.{change['field']}: {change['kind']}: {change['found']}; {change['means']}"
             out.print(f"  {one['connection']} {what}", markup=False)

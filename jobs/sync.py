@@ -16,6 +16,7 @@ from connectors.base import Usage
 from connectors.errors import ConnectorError
 from jobs.clock import Clock
 from jobs.connections import Open
+from jobs.hinted import follow_hints
 from jobs.leasing import SECONDS, take
 from jobs.stored import Brought, bring_up_to_date, stored_outcome
 from rules.program import Program
@@ -131,6 +132,10 @@ def _pull(
     for stream in pulled.streams:
         if stream.state == "failed" and not stream.refused:
             result.failed.append(f"{each.name}: {stream.kind}: {stream.why}")
+    try:
+        follow_hints(store, each, clock)  # what is too young for the reads above
+    except ConnectorError as error:
+        log.info("hints_not_followed", connection=each.name, code=error.code)
 
 
 def _watch(store: Store, each: Open, clock: Clock) -> Drift:

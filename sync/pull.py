@@ -18,13 +18,14 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal, Protocol
 
-from connectors.base import ApiCall, Page, Query, Reader, Record
+from connectors.base import ApiCall, Page, Query, Reader, Record, Rereader
 from connectors.calls import noted
 from connectors.errors import ConnectorError, CursorExpired, NeedsOperator
 from sync.brakes import Limits, too_many_deleted, too_many_emptied
 from sync.call_notes import CallNotes
 from sync.drift import PausedMap
 from sync.errors import SyncError
+from sync.hints import Waiting
 from sync.landing import Believe, Lookups, Mapped, Mapper, PageResult, StoredLookups, Stream
 from sync.object_maps import ObjectMap as MappedObject
 from sync.payloads import storable
@@ -35,6 +36,8 @@ PAGES_AHEAD = 4
 COUNTED_WITHIN = timedelta(days=1)
 """Deletions (and fields that became empty) of this long count together for the brakes, so that small pages and many runs
 do not get past them."""
+REREAD_PART = 500
+"""Records named by hints that are read and stored together."""
 REPLAY_PART = 2000
 """Records mapped again in one transaction."""
 
@@ -73,8 +76,22 @@ class StreamResult:
     replayed: PageResult = field(default_factory=PageResult)
     why: str | None = None
     refused: bool = False
+    needs_operator: bool = False
     allowed_by: str | None = None
     emptied: dict[str, int] = field(default_factory=dict)
+
+
+@contextmanager
+def _failing(result: StreamResult) -> Iterator[None]:
+    """Note in the result what ends the reading of one stream but not the run."""
+    try:
+        yield
+    except NeedsOperator as error:
+        result.state, result.why, result.needs_operator = "failed", str(error), True
+    except NotBelieved as error:
+        result.state, result.why, result.refused = "failed", str(error), True
+    except ConnectorError as error:
+        result.state, result.why = "failed", str(error)
 
 
 class NotBelieved(SyncError):
@@ -167,15 +184,11 @@ def _pull(store: Store, connection: str, mapping: Mapping, run: _Run, hidden: Co
         if plan.kind in hidden:
             result.state, result.why = "skipped", "the connection does not see this object any more; give it access"
             continue
-        try:
+        with _failing(result):
             run.stream(plan, result)
             run.retry_waiting(mapping, plan.kind, result)
-        except NeedsOperator as error:
-            result.state, result.why, stopped = "failed", str(error), str(error)
-        except NotBelieved as error:
-            result.state, result.why, result.refused = "failed", str(error), True
-        except ConnectorError as error:
-            result.state, result.why = "failed", str(error)
+        if result.needs_operator:
+            stopped = result.why
         run.crashpoint("after_stream")
     if results:
         run.retry_waiting(mapping, None, results[-1])
@@ -184,6 +197,49 @@ def _pull(store: Store, connection: str, mapping: Mapping, run: _Run, hidden: Co
         if stream.watermark is not None and not stream.complete:
             store.set_stream(stream, complete=True)
     return PullResult(_state(results, stopped), tuple(results), stopped)
+
+
+def pull_hinted(
+    store: Store,
+    connection: str,
+    reader: Reader,
+    mapping: Mapping,
+    hints: Sequence[Waiting],
+    *,
+    now: Callable[[], datetime],
+    run_id: int,
+    paused: TMapping[str, TMapping[str, str]] | None = None,
+    limits: TMapping[str, Limits] | None = None,
+    crashpoint: Callable[[str], None] = _nothing,
+) -> tuple[PullResult, list[Waiting]]:
+    """Look at what hints name, outside the order of the streams; returns what that did and the hints that are settled.
+
+    Records are read by their ids where the connector can (``Rereader``); an object that a hint names as a whole, or whose
+    mapping has changed, is read from its watermark. Cursors of streams stay, so the next poll reads all of it once more.
+    Nothing is looked at before the first full read has ended. A hint for an object that the mapping does not read is
+    settled; one whose object fails is not. Parameters and crash points as for :func:`pull`.
+    Raises: ``LeaseLost``, ``StoreUnavailable``; ``ConnectorError`` when the system does not say what hints call an object.
+    """
+    with _by_the_page():
+        run = _Run(store, connection, reader, now, run_id, None, crashpoint, limits or {}, None, paused or {})
+        results: list[StreamResult] = []
+        left: set[Waiting] = set()
+        for plan in mapping.objects:
+            names = reader.hinted_as(plan.kind) if isinstance(reader, Rereader) else (plan.kind,)
+            named = [hint for hint in hints if hint.kind in names or not hint.kind]
+            stream = store.stream(connection, plan.kind) if named else None
+            if stream is None or not stream.complete:
+                continue
+            result = StreamResult(plan.kind)
+            results.append(result)
+            with _failing(result):
+                ids = [hint.external_id for hint in named]
+                if "" in ids or not run.reread(plan, stream, ids, result):
+                    run.stream(plan, result)
+                run.retry_waiting(mapping, plan.kind, result)
+            if result.state != "ok":
+                left.update(named)
+    return PullResult(_state(results, None), tuple(results)), [hint for hint in hints if hint not in left]
 
 
 def remap(
@@ -306,6 +362,36 @@ class _Run:
         except CursorExpired:
             self._store.set_stream(stream, cursor=None, watermark=None, reading="changes")
             raise
+
+    def reread(self, plan: ObjectMap, stream: Stream, ids: Sequence[str], result: StreamResult) -> bool:
+        """Read these records anew and store what they are now; ``False``: that cannot be done, read the stream."""
+        known = (stream.query_hash, stream.mapping_hash) == (plan.query_hash, plan.hash)
+        if not isinstance(self._reader, Rereader) or stream.since is None or stream.reading != "changes" or not known:
+            return False
+        reduced = self._reduced(plan)
+        query = plan.query if reduced is None else reduced.query
+        for start in range(0, len(ids), REREAD_PART):
+            with noted() as brought:
+                records = tuple(self._reader.reread(query, ids[start : start + REREAD_PART]))
+            page = Page(records, "", calls=len(brought))
+            self.crashpoint("after_fetch")
+            result.calls += page.calls
+            self._believe(stream, page, result)
+            if reduced is not None:
+                page = self._carried(reduced, page)
+            result.records += self._store.take(
+                stream,
+                page.records,
+                self._mapper(plan if reduced is None else reduced),
+                seen_at=self._now(),
+                run_id=self._run_id,
+                lookups=self._lookups,
+                believe=self._believing(plan, stream, result),
+                calls=self._notes.told(brought),
+            )
+            result.pages += 1
+            self.crashpoint("after_commit")
+        return True
 
     def remap(self, plan: ObjectMap, stream: Stream, result: StreamResult) -> Stream:
         """Map all stored records of a stream once more, then note the mapping. Raises: :class:`NotBelieved`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sync.book_tables
 import sync.conflict_tables
 import sync.drift_tables
+import sync.hint_tables
 import sync.kept_tokens
 import sync.link_tables
 import sync.mapping_tables

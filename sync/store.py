@@ -172,10 +172,7 @@ class Store:
         lookups = lookups if lookups is not None else StoredLookups(stream.connection)
         with self.transaction(durable=False) as database:
             landing = Landing(database, stream, mapper, lookups, seen_at, run_id, believe)
-            result = landing.land(page.records)
-            if landing.versions is not None and calls:
-                told = orjson.dumps(list(calls)).decode()
-                run_each(database, _NOTE_PAGE, [(*landing.versions, micros(seen_at), told)])
+            result = _landed(database, landing, page.records, seen_at, calls)
             if page.watermark is None:
                 run_each(database, _MOVE_CURSOR, [(page.cursor, run_id, stream.id)])
             else:
@@ -183,11 +180,25 @@ class Store:
         return result
 
     def take(
-        self, stream: Stream, records: Sequence[Record], mapper: Mapper, *, seen_at: datetime, run_id: int
+        self,
+        stream: Stream,
+        records: Sequence[Record],
+        mapper: Mapper,
+        *,
+        seen_at: datetime,
+        run_id: int,
+        lookups: StoredLookups | None = None,
+        believe: Believe | None = None,
+        calls: Sequence[Mapping[str, Any]] = (),
     ) -> PageResult:
-        """Land records that were read outside the stream's order, in one transaction; its cursor stays where it is."""
+        """Land records that were read outside the stream's order, in one transaction; its cursor stays where it is.
+
+        The rest as for :meth:`put_page`.
+        """
+        lookups = lookups if lookups is not None else StoredLookups(stream.connection)
         with self.transaction(durable=False) as database:
-            return Landing(database, stream, mapper, StoredLookups(stream.connection), seen_at, run_id).land(records)
+            landing = Landing(database, stream, mapper, lookups, seen_at, run_id, believe)
+            return _landed(database, landing, records, seen_at, calls)
 
     def live(self, stream: Stream, external_ids: Sequence[str] | None = None) -> int:
         """How many records of the stream (of these ids) are not deleted."""
@@ -345,6 +356,20 @@ class _Lookups:
     def get(self, kind: str, external_id: str) -> Mapping[str, Any] | None:
         with self._store.reading() as database:
             return last_fields(database, self._connection, kind, external_id)
+
+
+def _landed(
+    database: Connection,
+    landing: Landing,
+    records: Sequence[Record],
+    seen_at: datetime,
+    calls: Sequence[Mapping[str, Any]],
+) -> PageResult:
+    result = landing.land(records)
+    if landing.versions is not None and calls:
+        told = orjson.dumps(list(calls)).decode()
+        run_each(database, _NOTE_PAGE, [(*landing.versions, micros(seen_at), told)])
+    return result
 
 
 def _answers(records: Sequence[Record], mapped: Sequence[Mapped]) -> Mapper:

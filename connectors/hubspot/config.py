@@ -22,6 +22,9 @@ class HubSpotConfig(BaseModel):
     client_id: str | None = Field(None, description="oauth: of the app")
     client_secret: SecretStr | None = Field(None, description="oauth: of the app")
     refresh_token: SecretStr | None = Field(None, description="oauth: of this portal's installation")
+    webhook_secret: SecretStr | None = Field(
+        None, description="client secret of the app whose webhooks we receive; with oauth client_secret when absent"
+    )
     api_version: str = Field("2026-03", pattern=r"^\d{4}-\d{2}(-beta)?$", description="date-based API version")
     lag_seconds: int = Field(60, ge=0, le=3600, description="changes younger than this wait for the next run")
     settle_seconds: int = Field(

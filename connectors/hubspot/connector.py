@@ -40,6 +40,14 @@ class HubSpotConnector:
         """See :class:`~connectors.hubspot.reader.HubSpotReader`."""
         return self._reader.fetch(kind, fields, keys, key_field=key_field)
 
+    def hinted_as(self, kind: str) -> Sequence[str]:
+        """See :class:`~connectors.hubspot.describe.HubSpotDescriber`."""
+        return self._describer.hinted_as(kind)
+
+    def reread(self, query: Query, ids: Sequence[str]) -> Iterator[Record]:
+        """See :class:`~connectors.hubspot.reader.HubSpotReader`."""
+        return self._reader.reread(query, ids)
+
     def write(self, changes: Sequence[Change]) -> list[Written]:
         """See :class:`~connectors.hubspot.writer.HubSpotWriter`."""
         return self._writer.write(changes)

@@ -47,6 +47,13 @@ class HubSpotDescriber:
                 self._known[kind] = self._description(kind, found.get("results") or [])
         return self._known[kind]
 
+    def hinted_as(self, kind: str) -> tuple[str, ...]:
+        """Webhooks call a custom object by its type id."""
+        if kind in STANDARD:
+            return (kind,)
+        found = self._custom().get(kind.removeprefix("p_"))
+        return (kind, str(found["objectTypeId"])) if found and "objectTypeId" in found else (kind,)
+
     def usage(self) -> Usage:
         """Calls of today, as HubSpot counts them for service keys and private apps; it does not say for OAuth apps."""
         try:

@@ -63,8 +63,23 @@ class Objects:
         rows, _ = _results(self._http.call("POST", self._paths.objects(kind, "search"), json=body))
         return [str(row["id"]) for row in rows]
 
+    def fitting(self, kind: str, filters: Sequence[Mapping[str, Any]], ids: Sequence[str]) -> list[str]:
+        """Those of these ids that meet all filters, as far as the index knows by now."""
+        found: list[str] = []
+        for start in range(0, len(ids), MOST_INPUTS):
+            few = ids[start : start + MOST_INPUTS]
+            among = {"propertyName": "hs_object_id", "operator": "IN", "values": few}
+            found += self.found(kind, [*filters, among], limit=len(few), after_id="")
+        return found
+
     def read(
-        self, kind: str, keys: Sequence[str], properties: Sequence[str], *, key_field: str | None = None
+        self,
+        kind: str,
+        keys: Sequence[str],
+        properties: Sequence[str],
+        *,
+        key_field: str | None = None,
+        archived: bool = False,
     ) -> list[Row]:
         """The records with these ids (or values of ``key_field``) that are there, from the database."""
         rows: list[Row] = []
@@ -76,7 +91,9 @@ class Objects:
             }
             if key_field is not None:
                 body["idProperty"] = key_field
-            found, answered = _results(self._http.call("POST", self._paths.objects(kind, "batch", "read"), json=body))
+            path = self._paths.objects(kind, "batch", "read")
+            query = {"archived": "true"} if archived else None
+            found, answered = _results(self._http.call("POST", path, json=body, query=query))
             rows += found
             for error in answered.get("errors") or ():
                 if category_of(error) != "OBJECT_NOT_FOUND":

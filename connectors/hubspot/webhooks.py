@@ -11,13 +11,13 @@ import hashlib
 import hmac
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
 
-from connectors.errors import ConnectorError
+from connectors.base import Hint, Posted
+from connectors.errors import HintRefused
 from connectors.hubspot.kinds import STANDARD
 
 OLDEST = timedelta(minutes=5)
@@ -28,57 +28,45 @@ _DECODED = {
     "%2A": "*", "%2C": ",", "%3B": ";",
 }  # fmt: skip
 """Signs that HubSpot signs as they are, although the address holds them encoded."""
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
 _ENCODED = re.compile("|".join(_DECODED), re.IGNORECASE)
+_ID = re.compile(r"[0-9]{1,20}")
 _BY_TYPE_ID = {type_id: name for name, type_id in STANDARD.items()}
 _BY_WORD = {"company": "companies", "contact": "contacts", "deal": "deals", "ticket": "tickets"}
 
 
-class HintRefused(ConnectorError):
-    """A request that is not from HubSpot, is too old, or is no list of events; answer it with 401."""
+def hints(secret: str, posted: Posted, now: datetime) -> tuple[Hint, ...]:
+    """The records that a webhook request names, each once, with the time of its latest event.
 
-
-@dataclass(frozen=True, slots=True)
-class Hint:
-    """A record that something happened to: ``event`` is HubSpot's word, such as ``deletion`` or ``propertyChange``.
-
-    ``kind`` is the object's name, or its type id for a custom object (``2-1234``).
+    The kind of a hint is the object's name, or its type id for a custom object (``2-1234``). ``secret`` is the client
+    secret of the app. Raises: ``HintRefused``.
     """
-
-    kind: str
-    external_id: str
-    event: str
-    occurred_at: datetime | None
-
-
-def hints(
-    secret: str, *, method: str, uri: str, headers: Mapping[str, str], body: bytes, now: datetime
-) -> tuple[Hint, ...]:
-    """The records that a webhook request names, each with an event once.
-
-    ``uri`` is the address as HubSpot called it, scheme, host and query included (behind a proxy that is not the one
-    that arrived here); ``secret`` the client secret of the app; ``now`` in UTC.
-    Raises: :class:`HintRefused`.
-    """
-    lower = {name.lower(): value for name, value in headers.items()}
+    lower = {name.lower(): value for name, value in posted.headers.items()}
     stamp, given = lower.get("x-hubspot-request-timestamp", ""), lower.get("x-hubspot-signature-v3", "")
-    if not given or not (stamp.isascii() and stamp.isdigit() and len(stamp) <= 15):
+    if not given or not (stamp.isascii() and stamp.isdigit() and len(stamp) <= 13):
         raise HintRefused("hubspot: a webhook came without a signature of version 3 and its timestamp")
     if abs(now - datetime.fromtimestamp(int(stamp) / 1000, UTC)) > OLDEST:
         raise HintRefused(
             "hubspot: a webhook's timestamp is more than 5 minutes away; is the clock of this machine right?"
         )
-    if not hmac.compare_digest(signature(secret, method, uri, body, stamp).encode(), given.encode()):
+    if not hmac.compare_digest(
+        signature(secret, posted.method, posted.uri, posted.body, stamp).encode(), given.encode()
+    ):
         raise HintRefused(
             "hubspot: a webhook's signature does not fit; check the client secret and the address that HubSpot calls"
         )
     try:
-        events = orjson.loads(body)
+        events = orjson.loads(posted.body)
     except orjson.JSONDecodeError:
         events = None
     if not isinstance(events, list):
         raise HintRefused("hubspot: a webhook's body is no list of events")
-    found = (hint for event in events if isinstance(event, dict) for hint in _hints_of(event))
-    return tuple(dict.fromkeys(found))
+    latest: dict[tuple[str, str], Hint] = {}
+    for hint in (hint for event in events if isinstance(event, dict) for hint in _hints_of(event)):
+        before = latest.setdefault((hint.kind, hint.external_id), hint)
+        if (hint.occurred_at or _LONG_AGO) > (before.occurred_at or _LONG_AGO):
+            latest[hint.kind, hint.external_id] = hint
+    return tuple(latest.values())
 
 
 def signature(secret: str, method: str, uri: str, body: bytes, timestamp: str) -> str:
@@ -89,7 +77,7 @@ def signature(secret: str, method: str, uri: str, body: bytes, timestamp: str) -
 
 
 def _hints_of(event: Mapping[str, Any]) -> Iterator[Hint]:
-    word, _, happened = str(event.get("subscriptionType", "")).partition(".")
+    word = str(event.get("subscriptionType", "")).partition(".")[0]
     occurred = event.get("occurredAt")
     at = datetime.fromtimestamp(occurred / 1000, UTC) if isinstance(occurred, int) and 0 < occurred < 10**14 else None
     own = _kind(word, event.get("objectTypeId"))
@@ -100,8 +88,8 @@ def _hints_of(event: Mapping[str, Any]) -> Iterator[Hint]:
         kind = _kind(word if end == "from" else "", event.get(f"{end}ObjectTypeId"))
         named.append((kind, event.get(f"{end}ObjectId")))
     for kind, key in named:
-        if kind and isinstance(key, int | str) and str(key).isdigit():
-            yield Hint(kind, str(key), happened, at)
+        if kind and isinstance(key, int | str) and _ID.fullmatch(str(key)):
+            yield Hint(kind, str(key), at)
 
 
 def _kind(word: str, type_id: Any) -> str:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from connectors.hubspot.webhooks import Hint, HintRefused, hints, signature
+from connectors.base import Hint, Posted
+from connectors.errors import HintRefused
+from connectors.hubspot.webhooks import hints, signature
 from tests.connectors.hubspot_portal import OAUTH, running
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
@@ -18,18 +21,23 @@ ADDRESS = "https://referee.example/hooks/hubspot?portal=40400400"
 DELETED = {"eventId": 1, "subscriptionType": "contact.deletion", "objectId": 501, "occurredAt": 1772442000000}
 
 
-def posted(events: Any, *, at: datetime = NOW, secret: str = SECRET, address: str = ADDRESS) -> dict[str, Any]:
-    """A request as HubSpot would post it, for ``hints``."""
+def posted(events: Any, *, at: datetime = NOW, secret: str = SECRET, address: str = ADDRESS) -> Posted:
+    """A request as HubSpot would post it."""
     body, stamp = json.dumps(events).encode(), str(int(at.timestamp() * 1000))
     headers = {
         "X-HubSpot-Signature-v3": signature(secret, "POST", address, body, stamp),
         "X-HubSpot-Request-Timestamp": stamp,
     }
-    return {"method": "POST", "uri": address, "headers": headers, "body": body, "now": NOW}
+    return Posted("POST", address, headers, body)
 
 
 def test_a_signed_request_names_records() -> None:
-    assert hints(SECRET, **posted([DELETED, DELETED])) == (Hint("contacts", "501", "deletion", NOW),)
+    assert hints(SECRET, posted([DELETED, DELETED]), NOW) == (Hint("contacts", "501", NOW),)
+
+
+def test_of_several_events_of_a_record_the_latest_time_stays() -> None:
+    events = [{**DELETED, "occurredAt": DELETED["occurredAt"] + later} for later in (0, 7000, 3000)]
+    assert hints(SECRET, posted(events), NOW) == (Hint("contacts", "501", NOW + timedelta(seconds=7)),)
 
 
 @pytest.mark.parametrize(
@@ -51,7 +59,7 @@ def test_a_signed_request_names_records() -> None:
     ],
 )  # fmt: skip
 def test_every_record_that_an_event_is_about_is_named(event: dict[str, Any], named: set[tuple[str, str]]) -> None:
-    assert {(hint.kind, hint.external_id) for hint in hints(SECRET, **posted([event]))} == named
+    assert {(hint.kind, hint.external_id) for hint in hints(SECRET, posted([event]), NOW)} == named
 
 
 @pytest.mark.parametrize(
@@ -66,30 +74,39 @@ def test_every_record_that_an_event_is_about_is_named(event: dict[str, Any], nam
     ],
 )
 def test_anything_else_is_refused(change: dict[str, Any], why: str) -> None:
+    now = change.pop("now", NOW)
     with pytest.raises(HintRefused, match=why):
-        hints(SECRET, **{**posted([DELETED]), **change})
+        hints(SECRET, replace(posted([DELETED]), **change), now)
+
+
+@pytest.mark.parametrize("stamp", ["", "soon", "9" * 14, "-1", "1772442000000.5", "١٧٧٢٤٤٢٠٠٠٠٠٠"])
+def test_a_time_that_is_none_is_refused(stamp: str) -> None:
+    request = posted([DELETED])
+    headers = {**request.headers, "X-HubSpot-Request-Timestamp": stamp}
+    with pytest.raises(HintRefused):
+        hints(SECRET, replace(request, headers=headers), NOW)
 
 
 def test_another_apps_secret_does_not_fit() -> None:
     with pytest.raises(HintRefused, match="client secret"):
-        hints(SECRET, **posted([DELETED], secret="another"))
+        hints(SECRET, posted([DELETED], secret="another"), NOW)
 
 
 def test_a_body_that_is_no_list_is_refused() -> None:
     with pytest.raises(HintRefused, match="no list"):
-        hints(SECRET, **posted(DELETED))
+        hints(SECRET, posted(DELETED), NOW)
 
 
 def test_headers_are_found_in_any_case_and_five_minutes_are_not_too_old() -> None:
     request = posted([DELETED], at=NOW - timedelta(minutes=5))
-    request["headers"] = {name.lower(): value for name, value in request["headers"].items()}
-    assert len(hints(SECRET, **request)) == 1
+    request = replace(request, headers={name.lower(): value for name, value in request.headers.items()})
+    assert len(hints(SECRET, request, NOW)) == 1
 
 
 def test_signs_that_hubspot_signs_decoded_may_arrive_encoded() -> None:
     plain = "https://referee.example/hooks?note=a:b/c@d"
     request = posted([DELETED], address=plain)
-    assert hints(SECRET, **{**request, "uri": "https://referee.example/hooks?note=a%3Ab%2fc%40d"})
+    assert hints(SECRET, replace(request, uri="https://referee.example/hooks?note=a%3Ab%2fc%40d"), NOW)
 
 
 def test_what_a_portal_posts_names_every_record_that_changed() -> None:
@@ -102,8 +119,7 @@ def test_what_a_portal_posts_names_every_record_that_changed() -> None:
         left = portal.merge("deals", winner, loser)
         portal.update("commission", commission, {"state": "paid"})
         [request] = portal.webhooks.posted(ADDRESS)
-        found = hints(SECRET_OF_PORTAL, method=request.method, uri=request.uri, headers=request.headers,
-                      body=request.body, now=portal.moment)  # fmt: skip
+        found = hints(SECRET_OF_PORTAL, request, portal.moment)
         named = {(hint.kind, hint.external_id) for hint in found}
         assert named == {("deals", key) for key in (kept, gone, loser, winner, left)} | {("2-106", commission)}
         assert len(found) == len(set(found)), "events that came twice are one hint"
@@ -118,7 +134,6 @@ def test_many_events_come_in_requests_of_a_hundred() -> None:
         found = [
             hint
             for request in requests
-            for hint in hints(SECRET_OF_PORTAL, method=request.method, uri=request.uri, headers=request.headers,
-                              body=request.body, now=portal.moment)
+            for hint in hints(SECRET_OF_PORTAL, request, portal.moment)
         ]  # fmt: skip
         assert {hint.external_id for hint in found} == made

@@ -14,7 +14,7 @@ from ruamel.yaml import YAML
 
 from jobs.config import load_settings
 from tests.faults.proxy import TROUBLES, FaultProxy, Trouble, bad_network
-from tests.jobs.test_sync_hubspot import Place, placed
+from tests.jobs.hubspot_world import Place, placed
 
 RUNS: list[tuple[tuple[Trouble, ...], int]] = [(TROUBLES, 1)]
 LONG: list[tuple[tuple[Trouble, ...], int]] = [

@@ -51,7 +51,10 @@ class HubSpotSimulator(Simulator):
 
     def settings(self) -> dict[str, Any]:
         """Settings of a connection to this portal: a private app's token."""
-        return {"url": self.url, "access_token": min(self.logins.tokens), "allow_loopback": True}
+        return {
+            "url": self.url, "access_token": min(self.logins.tokens), "webhook_secret": self.webhooks.secret,
+            "allow_loopback": True,
+        }  # fmt: skip
 
     # -- seeding, as people and other programs in the portal
 
@@ -124,6 +127,10 @@ class HubSpotSimulator(Simulator):
 
         with self.lock:
             return fill(self, seed, companies)
+
+    def deliver(self, uri: str, door: str | None = None) -> list[int]:
+        """Post the webhooks that wait, as the portal does by itself; see :meth:`.webhooks.Webhooks.deliver`."""
+        return self.webhooks.deliver(uri, door)
 
     @staticmethod
     def limited(
