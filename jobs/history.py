@@ -26,6 +26,8 @@ ANSWERED = {
     "bonus_amount",
     "contract_value_missing",
     "fx_rate_missing",
+    "late_partner_invoice",
+    "negative_balance",
     "support_review",
     "mediation",
     "reallocation",
@@ -192,7 +194,7 @@ class History:
         return found
 
     def money(self) -> Money:
-        """Partner invoices and payouts by statement, as they read at the end."""
+        """Partner invoices, payouts and write-offs by statement, as they read at the end."""
         invoices: dict[str, list[Any]] = {}
         payouts: dict[str, list[Any]] = {}
         for kind, found in (("partner_invoice", invoices), ("payout", payouts)):
@@ -200,10 +202,10 @@ class History:
                 fact = last_of(timeline)
                 if fact is not None:
                     found.setdefault(fact.statement, []).append(fact)
-        return Money(invoices, payouts)
+        return Money(invoices, payouts, self._decided_balances())
 
-    def write_offs(self) -> dict[str, tuple[datetime, Decision]]:
-        """For each statement whose balance a person wrote off, when that became known, and the decision (CN-A35)."""
+    def _decided_balances(self) -> dict[str, tuple[datetime, Decision]]:
+        """For each statement whose balance below zero a person wrote off or invoiced, since when that is known (CN-A35)."""
         found: dict[str, tuple[datetime, Decision]] = {}
         for timeline in self.views["decision"].values():
             for view in timeline:

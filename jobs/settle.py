@@ -20,7 +20,6 @@ from jobs.history import History, first_of, parent_of
 from jobs.standing import (
     co_op_funds,
     settle_disputes,
-    settle_write_offs,
     shared_referrals,
     successes_of,
     tasks_of_partners,
@@ -171,7 +170,6 @@ def settle_program(program: Program, facts: Facts, as_of: date) -> Settled:
     settled.holds += standing_holds(history)
     settle_standing(history, settled)
     history.tick_off(settled.tasks[before:])
-    settle_write_offs(history, settled.ledger, settled.holds)
     settled.statements = cut(
         program, settled.ledger, settled.holds, history.views["partner"], history.money(), as_of,
         enrollments=history.enrollments,

@@ -24,7 +24,6 @@ from rules.recognition import Success, recognition_tasks
 from rules.statements import Hold, Money, Statements, cut
 from rules.tasks import Task
 from rules.tiers import Step, TierHistory
-from rules.write_off import write_off
 from sync.identity import Name, name_of
 from sync.verdicts import Claim
 
@@ -142,26 +141,6 @@ def settle_disputes(history: History, claims: Iterable[Claim], ledger: Ledger, h
     }
     disputable = Disputable(program, ledger.entries, stated_on, views["contract"], claimed)
     return disputes_of(program, views["dispute"], disputable, history.enrollments, ledger)
-
-
-def settle_write_offs(history: History, ledger: Ledger, holds: Iterable[Hold]) -> None:
-    """Post what was written off of statements that ended below zero; each may make a later one end otherwise."""
-    waiting = history.write_offs()
-    while waiting:
-        trial = _trial_cut(history, ledger, holds)
-        ended = [s for s in trial.statements if s.cut_at is not None and s.id in waiting]
-        posted = False
-        for each in ended:
-            at, decision = waiting.pop(each.id)
-            entry = write_off(
-                history.program, each.id, each.partner, each.currency, each.period_from, each.carried_forward,
-                max(at, each.cut_at or at), decision,
-            )  # fmt: skip
-            if entry is not None:
-                ledger.post(entry)
-                posted = True
-        if not posted:
-            return
 
 
 def _by_partner(history: History, kind: str) -> dict[str, dict[str, list[View[Any]]]]:

@@ -32,7 +32,6 @@ from rules.recognition import Success
 from rules.statements import Hold, Holds, Resumed, Statement, astray, cut, disputed_spans, match_money
 from rules.tasks import Task, names_task
 from rules.tiers import Mark
-from rules.write_off import write_off
 from sync.book import Book, NewFacts, entry_of, posting_body
 from sync.matching import RULESET
 from sync.prospects import Prospect, Prospects
@@ -375,8 +374,6 @@ class _Settling:
         ids = {row.id for row in [*named, *lasts]} | said | self._coming_ids(lasts, unstated)
         facts = self._book.statement_facts(ids, partners)
         history = self._history(facts)
-        if self._write_off(lasts, history):
-            unstated = self._book.unstated(partners)
         resumed = {(row.partner, row.currency): self._resume(row) for row in lasts}
         ledger = Ledger(self._program.id)
         for entry, _ in unstated:
@@ -388,6 +385,11 @@ class _Settling:
             self._program, ledger, holds, history.views["partner"], history.money(), self._today, resumed,
             history.enrollments,
         )  # fmt: skip
+        known = {entry.key for entry, _ in unstated}
+        decided = [entry for key, entry in ledger.entries.items() if key not in known]
+        self._book.add_entries([(f"write_off:{entry.partner}", entry, None) for entry in decided])
+        if decided:
+            unstated = self._book.unstated(partners)
         postings = [posting(*move) for move in ledger.moves]
         saved, journaled, tasks = [], [], list(result.tasks)
         for statement in result.statements:
@@ -426,30 +428,7 @@ class _Settling:
         owners = {task.subject for task in tasks} | {row.id for row in named} | {s.id for s in result.statements} | said
         rows = [("tasks", task.key, task.subject, task.row(self._today)) for task in tasks]
         self._book.replace_rows(owners, rows)
-        cut_now = [statement.id for statement in result.statements if statement.cut_at is not None]
-        again = {
-            s.partner for s in result.statements if s.cut_at and s.carried_forward < 0 and s.id in history.write_offs()
-        }
-        if again and self._write_off(self._book.last_statements(again), history):
-            cut_now += self._settle_statements(again, new)
-        return cut_now
-
-    def _write_off(self, lasts: Collection[Any], history: History) -> bool:
-        """Post what was written off of the statements cut last; whether anything was."""
-        decided = history.write_offs()
-        fresh: list[tuple[str, Entry, str | None]] = []
-        for head in lasts:
-            if head.id not in decided:
-                continue
-            at, decision = decided[head.id]
-            starts = date.fromisoformat(head.period_from)
-            carried = Amount.of_minor(head.carried_minor, head.currency).amount
-            at = max(at, self._calendar.start_of(self._next_period(head)))
-            entry = write_off(self._program, head.id, head.partner, head.currency, starts, carried, at, decision)
-            if entry is not None and not self._book.entries_named([entry.key]):
-                fresh.append((f"write_off:{head.partner}", entry, None))
-        self._book.add_entries(fresh)
-        return bool(fresh)
+        return [statement.id for statement in result.statements if statement.cut_at is not None]
 
     def _pay_carried(self, statements: Collection[Statement], ledger: Ledger, partners: Collection[str]) -> None:
         """Entries of statements cut in earlier runs are paid with the statement that their amount was carried into."""
@@ -533,7 +512,19 @@ class _Settling:
         carried: list[Entry] = []
         if opening or not row.payable_minor:
             carried = self._carried(row)
-        return Resumed(period, opening, tuple(carried))
+        below = replace(self._reread(row), below_for=self._below_for(row)) if opening < 0 else None
+        return Resumed(period, opening, tuple(carried), below)
+
+    def _below_for(self, row: Any) -> int:
+        """How many statements in a row up to this one carried on a balance below zero."""
+        count = 0
+        for head in reversed(self._book.statement_heads([row.partner])):
+            if head.currency != row.currency or not head.cut or head.period_from > row.period_from:
+                continue
+            if head.carried_minor >= 0:
+                break
+            count += 1
+        return count
 
     def _carried(self, row: Any) -> list[Entry]:
         """Entries of the statements whose amount was carried into the next one."""

@@ -159,7 +159,10 @@ CATALOGUE: Mapping[str, Setting] = {
         ),
         "What makes commission payable.",
     ),
-    "late_partner_invoice": Setting(*_one_of("next_run"), "When a late partner invoice is paid."),
+    "late_partner_invoice": Setting(
+        *_one_of("next_run", "on_receipt"),
+        "By when a partner invoice that came after the statement was to be paid is paid: with the next statement's payout, or at once.",
+    ),
     "partner_invoice_expiry_days": Setting(*WHOLE_OR_NONE, "Days after which a missing partner invoice is escalated."),
     "case_count": Setting(*_one_of("combined", "customer", "partner"), "Whose support cases are counted."),
     "commission_on_reallocation": Setting(
@@ -265,7 +268,12 @@ CATALOGUE: Mapping[str, Setting] = {
         *_one_of("continue_for_contract_term", "stop", "continue_lifetime"), "What a partner that left goes on earning."
     ),
     "negative_balance": Setting(
-        *_one_of("carry_forward", "invoice_partner", "write_off"), "What happens to a balance below zero."
+        *_one_of("carry_forward", "invoice_partner", "write_off"),
+        "What happens to a balance below zero: it is carried on; the partner is to be invoiced for it after some statements "
+        "in a row; or a person is asked to write it off.",
+    ),
+    "negative_balance_periods": Setting(
+        *_whole(1), "Statements in a row below zero after which invoice_partner asks to invoice the partner."
     ),
     "notice_days": Setting(*_whole(0), "Days between announcing changed terms and their start."),
     "earned": Setting(

@@ -12,15 +12,17 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Literal
 
+from rules import write_off
 from rules.calendar import Calendar, month_end
 from rules.dues import due_after, due_with_statement, period_end, period_start
 from rules.facts import View
 from rules.ledger import Entry, Ledger, Standing, State
 from rules.money import EXACT, ZERO, rounded, text
 from rules.program import Program
-from rules.records import Enrollment, Partner, PartnerInvoice, Payout
+from rules.records import Decision, Enrollment, Partner, PartnerInvoice, Payout
 from rules.tasks import Task
 from rules.terms import StatementTerms, Terms
+from rules.write_off import Below
 
 HoldKind = Literal["referral", "entry", "contract", "partner", "statement"]
 
@@ -88,6 +90,8 @@ class Statement:
     paid_at: datetime | None = None
     covers: list[Entry] = field(default_factory=list)
     """Its entries and those of earlier statements whose amount was carried into it."""
+    below_for: int = 0
+    """How many statements in a row, this one the last, carry on a balance below zero."""
 
     @property
     def id(self) -> str:
@@ -132,19 +136,23 @@ class Statements:
 
 @dataclass(frozen=True, slots=True)
 class Money:
-    """What came back about statements: partner invoices and payouts by statement id."""
+    """What came back about statements, by their ids: partner invoices, payouts, and what a person decided, since when it is
+    known, about a balance below zero."""
 
     invoices: Mapping[str, Sequence[PartnerInvoice]]
     payouts: Mapping[str, Sequence[Payout]]
+    decided: Mapping[str, tuple[datetime, Decision]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Resumed:
-    """Where a partner's statements go on: the first period not cut yet, what it opens with, and whose amounts that is."""
+    """Where a partner's statements go on: the first period not cut yet, what it opens with, whose amounts that is, and the
+    statement cut last when it ended below zero."""
 
     period_from: date
     opening: Decimal
     carried: tuple[Entry, ...] = ()
+    below: Statement | None = None
 
 
 def cut(
@@ -159,7 +167,8 @@ def cut(
 ) -> Statements:
     """Cut every statement up to a date, match invoices and payouts, and post what happened to each entry.
 
-    With ``resumed`` (by partner and currency) the ledger holds only entries that stand on no cut statement yet.
+    With ``resumed`` (by partner and currency) the ledger holds only entries that stand on no cut statement yet. What was
+    decided about a balance below zero is posted to the ledger (CN-A35).
     ``enrollments`` are each partner's, which tell when it left. Raises: nothing; an invoice that does not fit, or a
     payout without one, is a task (NT-16).
     """
@@ -173,8 +182,9 @@ def cut(
     result = Statements([], {}, [])
     for (partner, currency), entries in sorted(accounts.items()):
         cutter = _Cutter(
-            program, partner, currency, held, partners.get(partner, ()), (enrollments or {}).get(partner, {}), as_of
-        )
+            program, partner, currency, held, partners.get(partner, ()), (enrollments or {}).get(partner, {}), as_of,
+            ledger, money.decided,
+        )  # fmt: skip
         for statement in cutter.statements(entries, going_on.get((partner, currency))):
             result.statements.append(statement)
             if statement.cut_at is not None and (money.invoices or money.payouts):
@@ -189,7 +199,8 @@ class _Cutter:
 
     def __init__(
         self, program: Program, partner: str, currency: str, held: Holds, known: Sequence[View[Partner]],
-        enrollments: Mapping[str, Sequence[View[Enrollment]]], as_of: date,
+        enrollments: Mapping[str, Sequence[View[Enrollment]]], as_of: date, ledger: Ledger,
+        decided: Mapping[str, tuple[datetime, Decision]],
     ) -> None:  # fmt: skip
         self._program = program
         self._partner = partner
@@ -198,20 +209,25 @@ class _Cutter:
         self._known = known
         self._enrollments = enrollments
         self._as_of = as_of
+        self._ledger = ledger
+        self._decided = decided
         self.tasks: list[Task] = []
 
     def statements(self, entries: list[Entry], resumed: Resumed | None) -> Iterator[Statement]:
         """Period by period until nothing is left to state."""
         calendar = self._program.calendar
         waiting = [entry for entry in entries if entry.states_on is not None]
-        waiting.sort(key=lambda entry: (entry.states_on or date.max, entry.posted_at, entry.key))
+        below_for, asked = 0, None
         if resumed is not None:
             period_from, opening, carried = resumed.period_from, resumed.opening, list(resumed.carried)
-        elif waiting and waiting[0].states_on is not None:
-            day = waiting[0].states_on
-            period_from, opening, carried = period_start(self._program.on(day), day), ZERO, []
+            if resumed.below is not None:
+                below_for, asked = resumed.below.below_for, self._ask(resumed.below, waiting)
         else:
-            return
+            day = min((entry.states_on for entry in waiting if entry.states_on is not None), default=None)
+            if day is None:
+                return
+            period_from, opening, carried = period_start(self._program.on(day), day), ZERO, []
+        waiting.sort(key=_in_turn)
         kept: list[Entry] = []
         taken = 0
         while period_from <= self._as_of:
@@ -233,8 +249,13 @@ class _Cutter:
                 statement.covers = [*carried, *ripe]
                 carried = [] if statement.payable else statement.covers
                 opening = statement.carried_forward
+                below_for = below_for + 1 if opening < 0 else 0
+                statement.below_for = below_for
                 if is_cut:
-                    self._look_at_negative(statement)
+                    if asked is not None and asked.done_on is None:
+                        asked.done_on = period_to + timedelta(days=1)  # the next one asks anew
+                    asked = self._ask(statement, waiting) if opening < 0 else None
+                    waiting[taken:] = sorted(waiting[taken:], key=_in_turn)
                 yield statement
             if not kept and taken == len(waiting) and not opening:
                 return
@@ -257,26 +278,12 @@ class _Cutter:
         if minimum and values.get("final_payout_ignores_threshold") and self._has_left(period_to, seen_at):
             minimum = ZERO
         payable = balance if balance > 0 and tested >= minimum else ZERO
-        due_on, pay_by = self._deadlines(version, period_to, entries)
+        due_on, pay_by = _deadlines(self._program, version, period_to, entries)
         return Statement(
             self._program.id, self._partner, currency, period_from, period_to, due_on=due_on, pay_by=pay_by,
             entries=entries, opening=opening, withheld=rounded(EXACT.multiply(payable, rate), currency),
             payable=payable, carried_forward=balance - payable, cut_at=None,
         )  # fmt: skip
-
-    def _deadlines(self, version: Terms, period_to: date, entries: Sequence[Entry]) -> tuple[date, date]:
-        """The last day for sending a statement, and for paying it."""
-        terms, calendar = version.statements, self._program.calendar_on(period_to)
-        if terms.pay_by == "end_of_following_month":
-            pay_by = month_end(period_to + timedelta(days=1))
-        elif terms.pay_by == "first_due_entry":
-            latest = due_after(version, calendar, period_to)
-            pay_by = max(min((e.due_on for e in entries if e.due_on), default=latest), period_to + timedelta(days=1))
-        else:
-            pay_by = due_with_statement(version, period_to)
-        if terms.due_business_day is not None:
-            return calendar.business_day_after(period_to, terms.due_business_day), pay_by
-        return pay_by, pay_by
 
     def _has_left(self, period_to: date, seen_at: datetime) -> bool:
         """Whether the partner is in the program no more at the end of a period (CN-A32)."""
@@ -286,17 +293,43 @@ class _Cutter:
             fact.standing == "terminated" or (fact.ends_on is not None and fact.ends_on <= period_to) for fact in facts
         )
 
-    def _look_at_negative(self, statement: Statement) -> None:
-        """A balance below zero is carried on, or brought before a person (CN-A35)."""
-        version = self._program.on(statement.period_from)
-        how = version.values.get("negative_balance", "carry_forward")
-        if statement.carried_forward >= 0 or how == "carry_forward":
-            return
-        asked = "invoice the partner for it" if how == "invoice_partner" else "approve writing it off"
-        shown = f"{text(statement.carried_forward, self._currency)} {self._currency}"
-        because = f"the balance of statement {statement.id} is {shown}; {asked}"
-        day, clauses = statement.period_to + timedelta(days=1), version.clauses_of("negative_balance")
-        self.tasks.append(Task(self._program.id, "negative_balance", statement.id, day, None, clauses, because))
+    def _ask(self, statement: Statement, waiting: list[Entry]) -> Task | None:
+        """Bring a balance below zero before a person, where the program does; what was decided joins what waits (CN-A35)."""
+        s = statement
+        below = Below(s.id, s.partner, s.currency, s.period_from, s.period_to, s.carried_forward, s.below_for)
+        task = write_off.asked(self._program, below)
+        if task is None:
+            return None
+        self.tasks.append(task)
+        starts, decided = s.period_to + timedelta(days=1), self._decided.get(s.id)
+        calendar = self._program.calendar
+        if decided is None or decided[0] >= calendar.end_of(period_end(self._program.on(starts), starts)):
+            return task
+        at = max(decided[0], calendar.start_of(starts))
+        task.done_on = calendar.date_of(at)
+        entry = write_off.settled(self._program, below, at, decided[1])
+        if entry.key not in self._ledger.entries:
+            waiting.append(self._ledger.post(entry))
+        return task
+
+
+def _in_turn(entry: Entry) -> tuple[date, datetime, str]:
+    return entry.states_on or date.max, entry.posted_at, entry.key
+
+
+def _deadlines(program: Program, version: Terms, period_to: date, entries: Sequence[Entry]) -> tuple[date, date]:
+    """The last day for sending a statement, and for paying it."""
+    terms, calendar = version.statements, program.calendar_on(period_to)
+    if terms.pay_by == "end_of_following_month":
+        pay_by = month_end(period_to + timedelta(days=1))
+    elif terms.pay_by == "first_due_entry":
+        latest = due_after(version, calendar, period_to)
+        pay_by = max(min((e.due_on for e in entries if e.due_on), default=latest), period_to + timedelta(days=1))
+    else:
+        pay_by = due_with_statement(version, period_to)
+    if terms.due_business_day is not None:
+        return calendar.business_day_after(period_to, terms.due_business_day), pay_by
+    return pay_by, pay_by
 
 
 def _is_held(holds: Iterable[Hold], seen_at: datetime) -> bool:
@@ -341,6 +374,8 @@ def match_money(program: Program, statement: Statement, money: Money, calendar: 
             statement.paid_at = max(
                 calendar.start_of(max(payout.paid_on, matched_on)), calendar.end_of(statement.period_to)
             )
+    if needed and matched_on is not None and matched_on > statement.pay_by and "late_partner_invoice" in values:
+        tasks.append(_late(program, version, statement, matched_on))
     if payouts and needed and (matched_on is None or payouts[0].paid_on < matched_on):
         first = payouts[0]
         because = f"payout {first.id} was made before a partner invoice of {_shown(statement)} was matched"
@@ -382,6 +417,24 @@ def astray(program: Program, statements: Iterable[Statement], money: Money) -> l
 
 def _shown(statement: Statement) -> str:
     return f"{text(statement.payable, statement.currency)} {statement.currency}"
+
+
+def _late(program: Program, version: Terms, statement: Statement, received_on: date) -> Task:
+    """A partner invoice that came after the statement was to be paid: it is paid with the next run, or at once (NT-A6)."""
+    last, period_to = received_on, statement.period_to
+    if version.values["late_partner_invoice"] == "next_run":
+        last = statement.pay_by
+        while last < received_on:
+            starts = period_to + timedelta(days=1)
+            period_to = period_end(program.on(starts), starts)
+            last = _deadlines(program, program.on(starts), period_to, ())[1]
+    because = (
+        f"the partner invoice came on {received_on}, after {statement.pay_by}; statement {statement.id} over "
+        f"{_shown(statement)} is paid by {last}"
+    )
+    paid_on = program.calendar.date_of(statement.paid_at) if statement.paid_at is not None else None
+    clauses = version.clauses_of("late_partner_invoice")
+    return Task(program.id, "late_partner_invoice", statement.id, received_on, last, clauses, because, paid_on)
 
 
 def _invoice_last_day(statement: Statement, version: Terms) -> date | None:
