@@ -54,5 +54,9 @@ class NeedsOperator(ConnectorError):
     """A person must do something (login, permission, retired version); the connection pauses."""
 
 
+class RefreshRefused(NeedsOperator):
+    """The system does not take this refresh token (any more); the credentials beside it are not in question."""
+
+
 class HintRefused(ConnectorError):
     """A request that is not from the system, is too old, or is not in its form: nothing of it is believed."""

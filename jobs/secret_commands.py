@@ -14,6 +14,7 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(help="Secrets kept in the store, and the keys that seal them.", no_args_is_help=True)
     group.command("status")(secrets_status)
     group.command("rotate")(secrets_rotate)
+    group.command("set")(secrets_set)
     group.command("forget")(secrets_forget)
     group.command("key")(secrets_key)
     app.add_typer(group, name="secrets")
@@ -40,6 +41,22 @@ def secrets_rotate(config: Config = DEFAULT, json: Json = False) -> None:
     with installation(config) as here:
         count = rotate_secrets(here)
     print_json({"sealed": count}) if json else typer.echo(f"{count} sealed anew; the first key opens everything now")
+
+
+def secrets_set(
+    connection: Annotated[str, typer.Argument(help="The connection whose app was authorised anew.")],
+    config: Config = DEFAULT,
+    json: Json = False,
+) -> None:
+    """Ask for a new refresh token, without showing it, and go on with that one."""
+    from jobs.installation import installation
+    from jobs.secrets import set_secret
+
+    with installation(config) as here:
+        set_secret(
+            here, connection, typer.prompt("refresh token", hide_input=True, default="", show_default=False, err=True)
+        )
+    print_json({"set": connection}) if json else typer.echo(f"{connection}: its next login uses this token")
 
 
 def secrets_forget(

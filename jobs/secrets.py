@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from jobs.connections import seals_of
-from jobs.installation import Installation
+from connectors.registry import load
+from jobs.connections import connector_config, seals_of
+from jobs.installation import Installation, known_connection
 from jobs.problems import UserError
 from jobs.show import console, table
-from sync.kept_tokens import forget, kept, reseal
+from sync.kept_tokens import begin, forget, kept, reseal
 
 
 def secrets_status(here: Installation) -> list[dict[str, Any]]:
@@ -32,6 +33,19 @@ def forget_secret(here: Installation, connection: str) -> None:
     if not forget(here.store, connection):
         known = ", ".join(one.connection for one in kept(here.store, seals_of(here.settings))) or "none is kept"
         raise UserError(f"secrets forget: found {connection!r}; allowed: {known}")
+
+
+def set_secret(here: Installation, connection: str, token: str) -> None:
+    """Go on with a refresh token that a person got by authorising the app anew. Raises: ``UserError``."""
+    known_connection(here, connection)
+    plugin = load(here.settings.connections[connection].system)
+    config = connector_config(here.settings, connection, plugin)
+    if not plugin.keeps_refresh_tokens(config):
+        raise UserError(f"secrets set: {connection} logs in without refresh tokens; change its settings instead")
+    if not token.strip():
+        raise UserError("secrets set: found no token; allowed: the refresh token that the system gave the app")
+    configured = config.refresh_token.get_secret_value() if config.refresh_token is not None else ""
+    begin(here.store, seals_of(here.settings), connection, configured, token.strip(), at=here.clock())
 
 
 def show_secrets(found: list[dict[str, Any]]) -> None:

@@ -1,7 +1,10 @@
 """Refresh tokens that change with every use, kept sealed in the store for all processes of a connection.
 
 Whoever exchanges a token holds the connection's login alone, and the token that comes back is committed before anything
-of that answer is used. What cannot be called back: a process that dies after the answer has come and before it is kept.
+of that answer is used. That a token is on its way is noted before it is sent. Should its answer be lost, or the process
+die before it is kept, the same token is sent again: a system with a grace period, or one that does not end tokens, answers as
+before. One that has ended the token refuses it (RFC 9700, 4.14.2: it may take this for theft and end the whole grant);
+then the note says what happened, and only a person can authorise the app anew.
 """
 
 from __future__ import annotations
@@ -10,11 +13,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from hashlib import blake2b
 from math import ceil
 
 from sqlalchemy import Column, Connection, Text, select
 
-from connectors.errors import NeedsOperator, RetryLater
+from connectors.calls import noted
+from connectors.errors import NeedsOperator, RefreshRefused, RetryLater
 from sync.leases import Lease
 from sync.seals import Seals, Unreadable
 from sync.store import Store
@@ -28,6 +33,16 @@ kept_token = table(
     with_rowid=False,
 )
 
+token_exchange = table(
+    "token_exchange",
+    Column("connection", Text, primary_key=True),
+    Column("token", Text, nullable=False, comment="digest of the refresh token that was sent"),
+    Column("sent_at", Instant, nullable=False, comment="when it was first sent without a known answer"),
+    with_rowid=False,
+)
+
+_MAYBE_DONE = frozenset({500, 502, 504})
+"""Answers after which the system may have ended the token all the same."""
 _PAUSE_SECONDS = 0.1
 _LONGEST_WAIT_SECONDS = 180.0
 
@@ -81,9 +96,50 @@ class KeptTokens:
             with self._store.reading() as db:
                 kept = self._read(db)
             begun_with, value = kept if kept is not None and kept[0] == configured else (configured, configured)
-            yield KeptToken(self, begun_with, value)
+            with self._on_its_way(value):
+                yield KeptToken(self, begun_with, value)
         finally:
             self._store.release(lease)
+
+    @contextmanager
+    def _on_its_way(self, value: str) -> Iterator[None]:
+        """Note that a token is sent, until what becomes of it is known. Raises: ``NeedsOperator`` when its answer was
+        lost, and the system refuses it since."""
+        name, now = _digest(self._connection, value), self._now()
+        e = token_exchange
+        mine = e.c.connection == self._connection
+        with self._store.transaction() as db:
+            lost_at = db.scalar(select(e.c.sent_at).where(mine, e.c.token == name))
+            if lost_at is None:
+                db.execute(e.delete().where(mine))
+                db.execute(e.insert(), {"connection": self._connection, "token": name, "sent_at": now})
+        with noted() as made:
+            try:
+                yield
+            except NeedsOperator as error:
+                if lost_at is None and any(call.status is None or call.status in _MAYBE_DONE for call in made):
+                    lost_at = now
+                if lost_at is None:
+                    self._known(name)
+                elif isinstance(error, RefreshRefused):
+                    raise self._lost(lost_at) from error
+                raise
+        self._known(name)
+
+    def _known(self, name: str) -> None:
+        """What became of the token that was sent is known: nothing is on its way."""
+        e = token_exchange
+        with self._store.transaction() as db:
+            db.execute(e.delete().where(e.c.connection == self._connection, e.c.token == name))
+
+    def _lost(self, at: datetime) -> NeedsOperator:
+        return NeedsOperator(
+            f"connection {self._connection!r}: the answer to a renewal of its login was lost on {at:%Y-%m-%d at %H:%M} UTC, and "
+            "the system has ended the refresh token that was sent then. Nothing else is lost: this connection goes on "
+            f"where it stopped once the app is authorised anew and `referee secrets set {self._connection}` was given "
+            "its new refresh token; other connections go on meanwhile",
+            code="REFRESH_TOKEN_LOST",
+        )
 
     def keep(self, begun_with: str, used: str, fresh: str) -> None:
         """Seal and commit ``fresh``, the answer to ``used``."""
@@ -144,6 +200,24 @@ def kept(store: Store, seals: Seals) -> list[Sealed]:
     with store.reading() as db:
         found = db.execute(select(kept_token).order_by(kept_token.c.connection)).all()
     return [Sealed(row.connection, seals.key_of(row.sealed), row.updated_at) for row in found]
+
+
+def begin(store: Store, seals: Seals, connection: str, configured: str, token: str, *, at: datetime) -> None:
+    """Go on with a refresh token that a person has just got, in place of the one in the settings (``configured``).
+
+    Raises: ``NeedsOperator`` without keys.
+    """
+    seals.check(f"connection {connection!r} keeps its refresh token in the store")
+    sealed = seals.seal({"connection": connection, "begun_with": configured, "token": token})
+    with store.transaction() as db:
+        db.execute(kept_token.delete().where(kept_token.c.connection == connection))
+        db.execute(token_exchange.delete().where(token_exchange.c.connection == connection))
+        db.execute(kept_token.insert(), {"connection": connection, "sealed": sealed, "updated_at": at})
+
+
+def _digest(connection: str, token: str) -> str:
+    """Tells one token from another without holding it; tokens are too long to be guessed."""
+    return blake2b(token.encode(), key=connection.encode()[:64], digest_size=16).hexdigest()
 
 
 def reseal(store: Store, seals: Seals) -> int:

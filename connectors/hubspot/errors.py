@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from connectors.answers import Answer, Decision, Done, Fail, NotJson, Reauthenticate, Retry, retry_after_seconds
-from connectors.errors import ConnectorError, NeedsOperator, QuotaSpent, RecordRejected, WindowTooLarge
+from connectors.errors import ConnectorError, NeedsOperator, QuotaSpent, RecordRejected, RefreshRefused, WindowTooLarge
 
 PARK_SECONDS = 3600.0
 """How long a connection rests when the day's calls are gone and the portal's midnight is not known."""
@@ -64,6 +64,7 @@ _LOGIN = {
     "invalid_grant": "refresh_token is not of this app, or the app was uninstalled from the portal",
     "invalid_client": "client_secret does not belong to client_id",
 }
+_TOKEN_REFUSED = frozenset({"BAD_REFRESH_TOKEN", "invalid_grant"})
 
 
 class Judge:
@@ -167,7 +168,8 @@ def decide_login(answer: Answer) -> Decision:
     code = said if said in _LOGIN else category_of(body)
     advice = _LOGIN.get(code, "check client_id, client_secret and refresh_token")
     message = f"hubspot: login refused ({code or f'HTTP {answer.status}'}): {advice}"
-    return Fail(NeedsOperator(message, code=code or None, status=answer.status))
+    kind = RefreshRefused if code in _TOKEN_REFUSED else NeedsOperator
+    return Fail(kind(message, code=code or None, status=answer.status))
 
 
 # -- rows of a batch

@@ -27,10 +27,18 @@ from jobs.config import load_settings
 from jobs.connections import Open, open_connection
 from jobs.installation import installation
 from jobs.problems import UserError
-from jobs.secrets import forget_secret, rotate_secrets, secrets_status
+from jobs.secrets import forget_secret, rotate_secrets, secrets_status, set_secret
+from sync.kept_tokens import KeptToken
 from sync.store import Store
 
 FIRST = "refresh-token-of-tests"
+LISTS = """
+system: files
+objects:
+  - object: partners
+    record: partner
+    fields: {name: name}
+"""
 
 
 @dataclass
@@ -47,12 +55,15 @@ class Place:
     def config(self) -> Path:
         return self.folder / "referee.yaml"
 
-    def write_settings(self) -> None:
+    def write_settings(self, more: dict[str, Any] | None = None) -> None:
         login = {
             "auth": "oauth", "client_id": "client-of-tests", "client_secret": "secret-of-tests",
             "refresh_token": self.refresh_token, "url": self.portal.url, "allow_loopback": True,
         }  # fmt: skip
-        body = {"programs": ["next-technik"], "connections": {"crm": {"system": "hubspot", "settings": login}}}
+        body = {
+            "programs": ["next-technik"],
+            "connections": {"crm": {"system": "hubspot", "settings": login}, **(more or {})},
+        }
         with self.config.open("w", encoding="utf-8") as out:
             YAML().dump(body, out)
 
@@ -148,6 +159,96 @@ def test_a_person_who_authorises_anew_is_followed(place: Place) -> None:
     place.refresh_token = "another-one"
     place.write_settings()
     assert [place.read(), place.read()] == [1, 1]
+
+
+def token_asked(request: SimRequest) -> bool:
+    return "/oauth/" in request.path
+
+
+def test_a_lost_answer_harms_nothing_where_the_old_token_still_answers(place: Place) -> None:
+    """Within a grace period, or where tokens are not ended at all."""
+    place.read()
+    for rotates, grace in ((True, timedelta(seconds=60)), (False, timedelta(0))):
+        place.portal.logins.rotates, place.portal.logins.grace = rotates, grace
+        place.portal.faults.add(Faults.lose_answer(1, token_asked))
+        assert place.read() == 1
+    place.portal.logins.rotates = True
+    assert [place.read(), place.read()] == [1, 1]
+
+
+@pytest.mark.parametrize("died", [False, True])
+def test_a_token_whose_answer_was_lost_is_told_as_such_and_mended_with_one_command(
+    place: Place, monkeypatch: pytest.MonkeyPatch, died: bool
+) -> None:
+    monkeypatch.setenv("REFEREE_SECRET_KEYS", place.keys[0])
+    place.read()
+    if died:  # between the answer and keeping the token that came with it
+        with monkeypatch.context() as killed, pytest.raises(KeyboardInterrupt):
+            killed.setattr(KeptToken, "replace", raise_interrupt)
+            place.read()
+    else:
+        place.portal.faults.add(Faults.lose_answer(1, token_asked))
+    lost_at = f"{place.moment:%Y-%m-%d at %H:%M}"
+    with pytest.raises(NeedsOperator, match="'crm'.*was lost.*referee secrets set crm"):
+        place.read()
+    place.moment += timedelta(hours=3)
+    with pytest.raises(NeedsOperator, match=f"was lost on {lost_at} UTC.*other connections go on") as error:
+        place.read()  # is told the same later on, by another process
+    assert error.value.code == "REFRESH_TOKEN_LOST"
+    [present] = place.portal.logins.refresh_tokens
+    assert present not in everything_stored(place.folder)
+
+    runner = CliRunner()
+    place.portal.logins.refresh_tokens = {"got-by-a-person": "client-of-tests"}
+    ran = runner.invoke(app, ["secrets", "set", "crm", "--config", str(place.config)], input="got-by-a-person\n")
+    assert ran.exit_code == 0 and "got-by-a-person" not in ran.output, ran.output
+    assert [place.read(), place.read()] == [1, 1]
+    assert "got-by-a-person" not in everything_stored(place.folder)
+
+
+def test_a_token_refused_without_a_lost_answer_is_told_as_it_is(place: Place) -> None:
+    place.read()
+    place.portal.logins.refresh_tokens.clear()
+    for _ in range(2):
+        with pytest.raises(NeedsOperator, match="BAD_REFRESH_TOKEN"):
+            place.read()
+
+
+def test_a_lost_token_stops_its_own_connection_only(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REFEREE_SECRET_KEYS", place.keys[0])
+    place.read()
+    place.write_settings(
+        {
+            "lists": {
+                "system": "files",
+                "mapping": "lists.yaml",
+                "settings": {"folder": ".", "objects": {"partners": {"file": "partners.csv", "id": "id"}}},
+            }
+        }
+    )
+    (place.folder / "lists.yaml").write_text(LISTS, "utf-8")
+    (place.folder / "partners.csv").write_text("id,name\nP1,Northline\n", "utf-8")
+    place.portal.faults.add(Faults.lose_answer(1, token_asked))
+    runner = CliRunner()
+    ran = runner.invoke(app, ["sync", "--config", str(place.config)])
+    assert ran.exit_code == 1
+    with place.here() as here:
+        assert [fact["name"] for fact in here.store.facts(types=["partner"])] == ["Northline"]
+    told = runner.invoke(app, ["status", "--json", "--config", str(place.config)]).output
+    assert "referee secrets set crm" in told
+
+
+def test_only_a_connection_with_refresh_tokens_takes_one(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REFEREE_SECRET_KEYS", place.keys[0])
+    with place.here() as here:
+        with pytest.raises(UserError, match="found the connection 'erp'; allowed: crm"):
+            set_secret(here, "erp", "x")
+        with pytest.raises(UserError, match="found no token"):
+            set_secret(here, "crm", " ")
+
+
+def raise_interrupt(*_args: Any) -> None:
+    raise KeyboardInterrupt
 
 
 def test_keys_are_changed_without_losing_a_token(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,6 +28,9 @@ class Logins:
         """refresh token → client id"""
         self.rotates = False
         """each use ends a refresh token and gives the next one (HubSpot does not say that it does)"""
+        self.grace = timedelta(0)
+        """for so long a token that was ended gives its successor once more, as some systems that rotate them do"""
+        self._ended: dict[str, tuple[datetime, str]] = {}
         self.missing_scopes: set[str] = set()
         self.tokens_made = 0
         self._live: dict[str, datetime] = {}
@@ -59,14 +62,18 @@ class Logins:
             raise Refusal(400, "BAD_CLIENT_ID", "missing or unknown client id")
         if form.get("client_secret") != self.apps[client]:
             raise Refusal(400, "BAD_CLIENT_SECRET", "missing or invalid client secret")
+        ended_at, successor = self._ended.get(old, (None, ""))
+        if ended_at is not None and self._now() - ended_at < self.grace:
+            old = successor
         if self.refresh_tokens.get(old) != client:
             raise Refusal(400, "BAD_REFRESH_TOKEN", "missing or invalid refresh token")
         self.tokens_made += 1
         fresh = old
-        if self.rotates:
+        if self.rotates and old != successor:
             del self.refresh_tokens[old]
             fresh = f"{old.partition('.')[0]}.{self.tokens_made:06d}"
             self.refresh_tokens[fresh] = client
+            self._ended[old] = (self._now(), fresh)
         token = f"SIMULATED.{self._portal_id}.{self.tokens_made:06d}"
         self._live[token] = self._now() + timedelta(seconds=LIFE_SECONDS)
         return {
