@@ -73,10 +73,8 @@ def _counts_from(history: History, claim: Claim, verdict: Any, counts: str, at: 
         return None if contracts and len(gone) == len(contracts) else verdict.won_on
     if verdict.failed:
         return None
-    days = [
-        max(c.signed_on, c.commenced_on) for c in contracts if c.commenced_on is not None and c.cancelled_on is None
-    ]
-    return min(days, default=None)
+    started = [(max(c.signed_on, c.commenced_on), c.cancelled_on) for c in contracts if c.commenced_on is not None]
+    return min((day for day, gone in started if gone is None or day < gone), default=None)
 
 
 def _kept_terms(history: History, claim: Claim, won_on: date) -> Terms:

@@ -152,7 +152,9 @@ class _ContractReplay(DealReplay):
         now = _NOTHING
         self._no_fx = ""
         if book.stands and book.invoice is not None:
-            taken = book.given_back(self._net, refunds_until=self._last_refund(self._accruals.get(contract)))
+            accrual = self._accruals.get(contract)
+            released_on = accrual.released_on if accrual is not None else None
+            taken = book.given_back(self._net, released_on=released_on, refunds_until=self._last_refund(accrual))
             now = (*taken, self._billed(book))
             if own is not None:
                 now = tuple(self._exchanged(part, book.invoice, own) for part in now)
@@ -342,7 +344,7 @@ class _ContractReplay(DealReplay):
         only_credits = accrual.entry is None and self._trues_up
         taken = ZERO
         for book, bill in inside:
-            parts = book.given_back(self._net)
+            parts = book.given_back(self._net, released_on=accrual.released_on)
             taken += self._exchanged(parts[0] if only_credits else sum(parts, ZERO), bill, contract)
         return max(value - taken, ZERO), words
 

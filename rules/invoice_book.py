@@ -31,13 +31,14 @@ class InvoiceBook:
         """What was paid, less payments that were reversed."""
         return sum((p.amount if p.reverses is None else -p.amount for p in self.payments.values()), ZERO)
 
-    @property
-    def lost(self) -> Decimal:
-        """What had been collected and was reversed since, unless it was paid again (E8, E9)."""
-        peak = total = ZERO
-        for _, amount in self._flows():
-            total += amount
-            peak = max(peak, total)
+    def lost(self, since: date) -> Decimal:
+        """What had been collected and was reversed from a day on, unless it was paid again (E8, E9)."""
+        flows = self._flows()
+        peak = total = sum((amount for day, amount in flows if day < since), ZERO)
+        for day, amount in flows:
+            if day >= since:
+                total += amount
+                peak = max(peak, total)
         return max(peak - total, ZERO)
 
     @property
@@ -66,11 +67,13 @@ class InvoiceBook:
             since = (since or day) if is_full else None
         return since
 
-    def given_back(self, net_of: Net, *, refunds_until: date | None = None) -> tuple[Decimal, Decimal, Decimal]:
+    def given_back(
+        self, net_of: Net, *, released_on: date | None, refunds_until: date | None = None
+    ) -> tuple[Decimal, Decimal, Decimal]:
         """Of the net that earns: what credits took, what refunds (up to a day) took, and what reversed payments took.
 
         Money given back takes off only what it leaves short of the gross after credits: a refund that pays out a credit
-        note takes nothing off a second time (E6).
+        note takes nothing off a second time (E6). A payment reversed before the release (``None``: not yet) takes nothing.
         """
         if self.invoice is None:
             return ZERO, ZERO, ZERO
@@ -86,7 +89,7 @@ class InvoiceBook:
             after, owed = before, whole
         short = max(owed - self.collected + refunded, ZERO)
         refunded = min(refunded, short)
-        lost = min(self.lost, short - refunded)
+        lost = min(self.lost(released_on), short - refunded) if released_on is not None else ZERO
         share = before / whole if whole else ZERO
         refund_net = min(EXACT.multiply(refunded, share), after)
         lost_net = min(EXACT.multiply(lost, share), after - refund_net)

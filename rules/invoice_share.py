@@ -291,7 +291,7 @@ class _InvoiceReplay(DealReplay):
         net, _ = self._net.of(invoice, credits)
         if self._base == "gross":
             net += invoice.tax or ZERO
-        _, refunded, _ = book.given_back(self._net)
+        _, refunded, _ = book.given_back(self._net, released_on=None)
         return max(net - refunded, ZERO), self._part(invoice, window)
 
     def _instalment(self, contract: Contract) -> Decimal | None:
