@@ -343,27 +343,28 @@ def match_money(program: Program, statement: Statement, money: Money, calendar: 
     version = program.on(statement.period_from)
     terms, values = version.statements, version.values
     tasks: list[Task] = []
-    matched_on: date | None = statement.period_to
+    matched_on: date | None = None
     needed = terms.needs_partner_invoice and values.get("invoice_match") != "none"
+    tolerance = values["invoice_tolerance"] if values.get("invoice_match") == "within_tolerance" else ZERO
+    assert isinstance(tolerance, Decimal)
+    last_day = _invoice_last_day(statement, version)
+    unfit: list[PartnerInvoice] = []
+    for invoice in sorted(money.invoices.get(statement.id, ()), key=lambda i: (i.received_on, i.id)):
+        in_time = last_day is None or invoice.received_on <= last_day
+        fits = (
+            invoice.partner == statement.partner
+            and invoice.currency == statement.currency
+            and abs(invoice.amount - statement.payable) <= tolerance
+        )
+        if fits and in_time:
+            matched_on = invoice.received_on
+            statement.state = "invoiced"
+            break
+        unfit.append(invoice)
     if needed:
-        matched_on = None
-        tolerance = values["invoice_tolerance"] if values.get("invoice_match") == "within_tolerance" else ZERO
-        assert isinstance(tolerance, Decimal)
-        last_day = _invoice_last_day(statement, version)
-        unfit: list[PartnerInvoice] = []
-        for invoice in sorted(money.invoices.get(statement.id, ()), key=lambda i: (i.received_on, i.id)):
-            in_time = last_day is None or invoice.received_on <= last_day
-            fits = (
-                invoice.partner == statement.partner
-                and invoice.currency == statement.currency
-                and abs(invoice.amount - statement.payable) <= tolerance
-            )
-            if fits and in_time:
-                matched_on = invoice.received_on
-                statement.state = "invoiced"
-                break
-            unfit.append(invoice)
         tasks += _misfits(program, statement, unfit, terms, matched_on, last_day)
+    else:
+        matched_on = statement.period_to
     payouts = sorted(money.payouts.get(statement.id, ()), key=lambda payout: (payout.paid_on, payout.id))
     paid = ZERO
     for payout in payouts:
