@@ -6,6 +6,7 @@ Net of credits, refunds and reversed payments on invoices of that year, as the l
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -51,7 +52,7 @@ def first_year_revenue(
         value = contract_value(contract) if contract.kind in kinds else None
     if value is None:
         return None
-    taken = sum((sum(book.given_back(net), ZERO) for book in inside), ZERO)
+    taken = sum((sum(book.given_back(net, released_on=date.min), ZERO) for book in inside), ZERO)
     return max(value - taken, ZERO)
 
 

@@ -20,10 +20,8 @@ PLACES = Table(
 
 
 def leaderboard(picture: Picture, asked: Asked) -> dict[str, list[Row]]:
-    """The first places of each quarter that has any; a program without ``top_n`` has none unless a number is asked for."""
+    """The first places of each quarter that has any: as many as asked for, else ``top_n``, else all."""
     most = asked.top if asked.top is not None else picture.terms.values.get("top_n")
-    if not isinstance(most, int):
-        return {"places": []}
     quarters: dict[date, list[Success]] = {}
     for success in _successes(picture):
         quarters.setdefault(quarter_start(success.on), []).append(success)
@@ -32,7 +30,7 @@ def leaderboard(picture: Picture, asked: Asked) -> dict[str, list[Row]]:
         _row(picture, quarter, each)
         for quarter, successes in quarters.items()
         for each in ranked(successes, rank_by)
-        if each.rank <= most and asked.partner in (None, each.partner)
+        if (not isinstance(most, int) or each.rank <= most) and asked.partner in (None, each.partner)
     ]
     return {"places": rows}
 

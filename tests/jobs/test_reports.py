@@ -516,9 +516,10 @@ def test_leaderboard_ranks_by_successful_referrals_then_value_and_ties_share() -
     assert report("leaderboard", picture, partner="p3")["places"] == [places[2]]
 
 
-def test_a_program_without_a_number_of_places_has_a_leaderboard_only_when_asked() -> None:
+def test_a_program_without_a_number_of_places_shows_them_all() -> None:
+    """CN-74."""
     picture = settled("next-technik", NT, "2026-06-30")
-    assert report("leaderboard", picture)["places"] == []
+    assert [row["rank"] for row in report("leaderboard", picture)["places"]] == [1]
     assert [row["rank"] for row in report("leaderboard", picture, top=3)["places"]] == [1]
 
 
