@@ -7,6 +7,7 @@ carry an offset.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import fields as dataclass_fields
 from datetime import date, datetime
@@ -678,15 +679,45 @@ _ALLOWED = {
     "too_short": "at least one element",
     "union_tag_not_found": "a record type: " + ", ".join(RECORDS),
     "union_tag_invalid": "a record type: " + ", ".join(RECORDS),
-    "json_invalid": "one JSON object a line",
 }
 _CURRENCIES = ("currency", "base", "quote")
 _MONEY_FIELDS = {"amount", "tax", "value", "adjustment", "spent", "revenue"}
 
 
+_BROKEN = {
+    "EOF": "the end of the line inside an object, a list or a text that is not closed",
+    "trailing comma": "a comma before a closing bracket",
+    "trailing characters": "something after the object",
+    "key must be a string": "a name without double quotes",
+    "expected `,`": 'no comma or closing bracket where one belongs (a double quote inside a text is written \\")',
+    "expected `:`": "no colon after a name",
+    "invalid unicode": "bytes that are not UTF-8 text",
+}
+"""What a parser says of a line that is not JSON, and what that means."""
+
+
+def _not_json(said: str, line: bytes | str) -> str:
+    """Where a line stops being JSON, in words; ``said`` is what the parser told."""
+    text = line.decode("utf-8", "replace") if isinstance(line, bytes) else line
+    text = text.rstrip("\r\n")
+    meant = next((words for key, words in _BROKEN.items() if key in said), "text that is not JSON")
+    place = re.search(r"line 1 column (\d+)", said)
+    if place is None:
+        return f"{meant}: …{text[-30:]}"
+    column = max(int(place[1]), 1)
+    from_column = 1 if column <= 3 else column
+    rest = text[from_column - 1 :]
+    return f"{meant}, from column {from_column}: {rest[:30]}{'…' if len(rest) > 30 else ''}"
+
+
 def _explained(error: ValidationError, line: bytes | str) -> RecordError:
     """The first thing wrong, in words."""
     first = error.errors(include_url=False)[0]
+    if first["type"] == "json_invalid":
+        said = str(first["ctx"]["error"])
+        return RecordError(
+            "", _not_json(said, line), 'one JSON object a line, such as {"type": "partner", "id": "p1", …}'
+        )
     tags = set(RECORDS)
     path = [str(part) for part in first["loc"]]
     record = str(first["loc"][0]) if first["loc"] else ""
