@@ -86,6 +86,10 @@ class Evaluator:
         found = self.field_named(spec, last)
         shape.fields[found.name] = found.type in NUMBERS
 
+    def sees(self, spec: ObjectSpec, name: str) -> bool:
+        """Whether this user sees the field."""
+        return self._visible(spec.name, name)
+
     def field_named(self, spec: ObjectSpec, name: str) -> FieldSpec:
         """The field, whatever the case of its name. Raises: :class:`SoqlError` INVALID_FIELD when hidden or absent."""
         found = spec.fields.get(spec.folded.get(name.lower(), ""))
@@ -108,7 +112,8 @@ class Evaluator:
             )
         return found
 
-    def _path(self, spec: ObjectSpec, path: str) -> tuple[FieldSpec, Getter]:
+    def path(self, spec: ObjectSpec, path: str) -> tuple[FieldSpec, Getter]:
+        """The field at the end of a path, and how to get its value of a row. Raises: :class:`SoqlError` INVALID_FIELD."""
         *relationships, last = path.split(".")
         if not relationships:
             found = self.field_named(spec, last)
@@ -116,7 +121,7 @@ class Evaluator:
             return found, lambda row: row.get(name)
         link = self._relationship(spec, relationships[0])
         parent = self._rows.objects[link.references[0]]
-        found, inner = self._path(parent, ".".join((*relationships[1:], last)))
+        found, inner = self.path(parent, ".".join((*relationships[1:], last)))
         table = self._rows.table(parent.name)
 
         def followed(row: Row) -> Any:
@@ -131,7 +136,7 @@ class Evaluator:
         if not query.order:
             return sorted(found, key=lambda row: row["Id"])  # the vendor promises no order; ours is another than asked
         for item in reversed(query.order):
-            target, get = self._path(spec, item.field)
+            target, get = self.path(spec, item.field)
             if target.long:
                 raise SoqlError("INVALID_FIELD", f"field '{item.field}' can not be sorted in a query call")
             valued = [row for row in found if get(row) is not None]
@@ -152,7 +157,7 @@ class Evaluator:
         return _all(tests) if condition.operator == "AND" else _any(tests)
 
     def _comparison(self, spec: ObjectSpec, item: Comparison) -> Test:
-        target, get = self._path(spec, item.field)
+        target, get = self.path(spec, item.field)
         if target.long:
             raise SoqlError("INVALID_FIELD", f"field '{item.field}' can not be filtered in a query call")
         wanted = [_literal(target, item, value) for value in item.values]

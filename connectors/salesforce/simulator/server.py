@@ -1,7 +1,6 @@
 """A Salesforce org on loopback: the REST API as far as the connector (and an independent client) uses it.
 
 Order of checks as in the vendor's front end: address length, version, session, quota, then the resource.
-Bulk API 2.0 is not simulated.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ from connectors.salesforce.simulator.answers import Refusal, body_of, header_fla
 from connectors.salesforce.simulator.composite import composite
 from connectors.salesforce.simulator.describe import describe, global_describe
 from connectors.salesforce.simulator.evaluate import Evaluator
+from connectors.salesforce.simulator.jobs import Jobs
 from connectors.salesforce.simulator.oauth import Refused, Sessions
 from connectors.salesforce.simulator.objects import standard_objects
 from connectors.salesforce.simulator.paging import Pages
@@ -37,7 +37,7 @@ class SalesforceSimulator(Simulator):
     """One org. Seed it through ``insert``, ``update``, ``delete``, ``undelete``, ``merge``, ``convert_lead``.
 
     Switches: ``sessions`` (applications, users, token lifetime), ``rows.commit_delay_seconds``, ``pages``
-    (shrinking, empty pages, locator lifetime), ``rules`` (validation, duplicates, locks), ``hide``/``reveal``,
+    (shrinking, empty pages, locator lifetime), ``jobs`` (Bulk API 2.0: states, parts, failures), ``rules`` (validation, duplicates, locks), ``hide``/``reveal``,
     ``daily_requests``, ``per_app_limit``, ``faults``.
     """
 
@@ -66,6 +66,7 @@ class SalesforceSimulator(Simulator):
         self._writes = Writes(self.rows, self.visible, self.writable)
         self._evaluator = Evaluator(self.rows, self.visible)
         self.pages = Pages(self._evaluator, lambda: self.now())
+        self.jobs = Jobs(self.rows, self._evaluator, self._writes, lambda: self.now(), self._applied)
         self._records = Records(self.rows, self._writes, self._evaluator, self._applied)
 
     def settings(self) -> dict[str, Any]:
@@ -171,6 +172,8 @@ class SalesforceSimulator(Simulator):
         parts = request.segments
         if parts[:2] == ("services", "data"):
             rest = parts[3:]
+            if rest[:1] == ("jobs",):
+                return "/".join((*rest[:2], *rest[3:]))
             return "query/more" if rest[:1] == ("query",) and len(rest) > 1 else "/".join(rest[:3]) or "versions"
         return "/".join(parts)
 
@@ -238,14 +241,16 @@ class SalesforceSimulator(Simulator):
                 return SimResponse(200, self.pages.following(locator, version))
             case ("GET", "limits"):
                 left = {"Max": self.daily_requests, "Remaining": self.daily_requests - self.requests_used}
-                jobs = {"Max": 10_000, "Remaining": 10_000}
-                return SimResponse(200, {"DailyApiRequests": left, "DailyBulkV2QueryJobs": jobs})
+                return SimResponse(200, {"DailyApiRequests": left, "DailyBulkV2QueryJobs": self.jobs.left()})
             case ("GET", "sobjects"):
                 return SimResponse(200, global_describe(self.objects.values(), version))
             case (_, "sobjects", name, *rest):
                 return self._sobject(request, self._spec(name), rest, version)
             case ("POST", "composite"):
                 return SimResponse(200, composite(request, version, self._resource, self.faults))
+            case (method, "jobs", lane, *rest):
+                ask = {key: values[0] for key, values in request.query.items()}
+                return self.jobs.answer(method, lane, rest, request.body, ask)
             case (_, "composite", "sobjects", *rest):
                 return self._collection(request, rest, version)
         raise not_found()

@@ -151,13 +151,16 @@ def _text(spec: FieldSpec, text: str) -> str | None:
 
 def wire(value: Any) -> Any:
     """The value as JSON shows it: a number with a point always, in the vendor's (Java's) notation when large."""
-    if type(value) is not Decimal:
-        return value
+    return orjson.Fragment(number_text(value).encode()) if type(value) is Decimal else value
+
+
+def number_text(value: Decimal) -> str:
+    """A number as the vendor writes it, in JSON and in CSV."""
     if abs(value) >= _SCIENTIFIC_FROM:
         digits = "".join(map(str, value.as_tuple().digits)).rstrip("0") or "0"
         sign = "-" if value < 0 else ""
-        return orjson.Fragment(f"{sign}{digits[0]}.{digits[1:] or '0'}E{value.adjusted()}".encode())
+        return f"{sign}{digits[0]}.{digits[1:] or '0'}E{value.adjusted()}"
     plain = f"{value:f}"
     if "." in plain:
         plain = plain.rstrip("0")
-    return orjson.Fragment((f"{plain}0" if plain.endswith(".") else plain if "." in plain else f"{plain}.0").encode())
+    return f"{plain}0" if plain.endswith(".") else plain if "." in plain else f"{plain}.0"
