@@ -7,7 +7,7 @@ A connector implements the capabilities its system has: :class:`Reader`, :class:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -170,6 +170,8 @@ class Reader(Protocol):
     def changes(self, query: Query, *, since: Cursor | None) -> Iterator[Page]:
         """Yield pages of records changed since the cursor (``None``: everything), oldest change first.
 
+        Where a system gives many rows in an order of its own, they come so: callers go by ``modified_at``, never by the
+        order. A page may be empty: a place to go on from, while the system is at work.
         Deleted and merged records come as records with ``deleted`` (and ``merged_into``) set. A record may
         come more than once (overlap windows); the caller applies pages idempotently. Resuming from any
         yielded ``cursor`` loses nothing.
@@ -182,6 +184,10 @@ class Reader(Protocol):
     ) -> Iterator[Record]:
         """Yield the records with these ids (or external keys, with ``key_field``) that exist; for read-back and plans."""
         ...
+
+
+def no_job_started(job: str, places: Sequence[int]) -> None:
+    """Nobody keeps account of jobs."""
 
 
 @runtime_checkable
@@ -198,6 +204,35 @@ class Writer(Protocol):
 
     def write_calls(self, changes: Sequence[Change]) -> int:
         """API calls that :meth:`write` would cost for these changes."""
+        ...
+
+
+@runtime_checkable
+class JobWriter(Writer, Protocol):
+    """A writer that can also hand many changes to the system as jobs, which go on there while we are gone."""
+
+    @property
+    def most_at_once(self) -> int:
+        """Changes that one job takes."""
+        ...
+
+    def jobs_for(self, changes: Sequence[Change]) -> int:
+        """How many jobs :meth:`write` would make for these changes; 0: they go by ordinary calls."""
+        ...
+
+    def write(
+        self, changes: Sequence[Change], *, started: Callable[[str, Sequence[int]], None] = no_job_started
+    ) -> list[Written]:
+        """As :meth:`Writer.write`. ``started`` is called with a job's id and the places of its changes *before* the job
+        can carry out anything: what it does not return from is never carried out."""
+        ...
+
+    def job_results(self, job: str, changes: Sequence[Change]) -> list[Written]:
+        """What a job that was started earlier did with these changes, all of them its own.
+
+        It is waited for, and ended when it takes too long. ``unknown`` is what it does not tell of (any more).
+        Raises: ``ConnectorError`` kinds for what concerns the whole connection.
+        """
         ...
 
 

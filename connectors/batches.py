@@ -6,7 +6,7 @@ goes into a later call, and waits for the next write when the outcome of the ear
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -31,6 +31,11 @@ class Batch:
         """Two smaller batches, to find the one record for which a system refuses a whole call."""
         middle = len(self.places) // 2
         return replace(self, places=self.places[:middle]), replace(self, places=self.places[middle:])
+
+    def parts(self, size: int) -> Iterator[Batch]:
+        """Batches of at most so many changes each."""
+        for start in range(0, len(self.places), size):
+            yield replace(self, places=self.places[start : start + size])
 
 
 def batches(

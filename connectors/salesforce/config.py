@@ -33,6 +33,15 @@ class SalesforceConfig(BaseModel):
     page_size: int = Field(default=2000, ge=200, le=2000, description="rows a page, as a hint")
     write_size: int = Field(default=200, ge=1, le=200, description="records a write call")
     longest_query: int = Field(default=10_000, ge=1000, le=14_000, description="characters of a query in the address")
+    bulk_read_rows: int | None = Field(
+        default=50_000, ge=0, description="rows still to come from which a query job reads them; null: never"
+    )
+    bulk_write_rows: int | None = Field(
+        default=2_000, ge=0, description="records of one object from which a job writes them; null: never"
+    )
+    bulk_page_size: int = Field(default=20_000, ge=1, le=250_000, description="rows of a part of a query job's results")
+    bulk_read_wait_seconds: int = Field(default=3600, ge=1, le=86_400, description="how long a query job may take")
+    bulk_write_wait_seconds: int = Field(default=600, ge=1, le=840, description="how long a writing job may take")
     quota_share: float = Field(default=0.8, gt=0, le=1, description="our share of the org's daily API requests")
     covered_check: bool = Field(default=False, description="ask /updated once a read how far changes are complete")
     auto_assign: bool = Field(default=False, description="let assignment rules act on leads and cases that we write")

@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 
-from connectors.base import Change, Cursor, Description, Page, Query, Record, Usage, Written
+from connectors.base import Change, Cursor, Description, Page, Query, Record, Usage, Written, no_job_started
 from connectors.http import Budget, Http, LocalBudget, RetryPolicy
 from connectors.salesforce.auth import tokens
 from connectors.salesforce.config import SalesforceConfig
 from connectors.salesforce.describe import SalesforceDescriber, SeenUsage
 from connectors.salesforce.errors import decide_login, judge
+from connectors.salesforce.jobs import Jobs
+from connectors.salesforce.query_jobs import QueryJobs
 from connectors.salesforce.reader import SalesforceReader
 from connectors.salesforce.writer import SalesforceWriter
 
@@ -18,15 +20,18 @@ DEFAULT_POLICY = RetryPolicy()
 
 
 class SalesforceConnector:
-    """Implements :class:`connectors.base.Connector` over the REST API."""
+    """Implements :class:`connectors.base.Connector` over the REST API and, for many rows, Bulk API 2.0."""
 
     Config = SalesforceConfig
 
-    def __init__(self, config: SalesforceConfig, http: Http, seen: SeenUsage) -> None:
+    def __init__(
+        self, config: SalesforceConfig, http: Http, seen: SeenUsage, sleep: Callable[[float], None] = time.sleep
+    ) -> None:
         self.http = http
-        self._reader = SalesforceReader(config, http)
-        self._writer = SalesforceWriter(config, http)
+        jobs = Jobs(config, http, sleep)
         self._describer = SalesforceDescriber(config, http, seen)
+        self._reader = SalesforceReader(config, http, QueryJobs(config, http, self._describer, jobs))
+        self._writer = SalesforceWriter(config, http, jobs)
 
     def changes(self, query: Query, *, since: Cursor | None) -> Iterator[Page]:
         """See :class:`~connectors.salesforce.reader.SalesforceReader`."""
@@ -38,9 +43,24 @@ class SalesforceConnector:
         """See :class:`~connectors.salesforce.reader.SalesforceReader`."""
         return self._reader.fetch(kind, fields, keys, key_field=key_field)
 
-    def write(self, changes: Sequence[Change]) -> list[Written]:
+    def write(
+        self, changes: Sequence[Change], *, started: Callable[[str, Sequence[int]], None] = no_job_started
+    ) -> list[Written]:
         """See :class:`~connectors.salesforce.writer.SalesforceWriter`."""
-        return self._writer.write(changes)
+        return self._writer.write(changes, started=started)
+
+    @property
+    def most_at_once(self) -> int:
+        """See :class:`~connectors.salesforce.writer.SalesforceWriter`."""
+        return self._writer.most_at_once
+
+    def jobs_for(self, changes: Sequence[Change]) -> int:
+        """See :class:`~connectors.salesforce.writer.SalesforceWriter`."""
+        return self._writer.jobs_for(changes)
+
+    def job_results(self, job: str, changes: Sequence[Change]) -> list[Written]:
+        """See :class:`~connectors.salesforce.writer.SalesforceWriter`."""
+        return self._writer.job_results(job, changes)
 
     def write_calls(self, changes: Sequence[Change]) -> int:
         """See :class:`~connectors.salesforce.writer.SalesforceWriter`."""
@@ -86,4 +106,4 @@ def connect(
         config.url, system="salesforce", decide=judge(seen), auth=tokens(config, login), budget=budget,
         policy=policy, timeout_seconds=timeout_seconds, sleep=sleep, allow_loopback=config.allow_loopback,
     )  # fmt: skip
-    return SalesforceConnector(config, http, seen)
+    return SalesforceConnector(config, http, seen, sleep)

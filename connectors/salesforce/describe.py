@@ -6,7 +6,8 @@ re-login never runs; it is imported only when needed, because that costs a secon
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from connectors.base import Description, Field, FieldType, Usage
@@ -27,6 +28,16 @@ _TYPES: dict[str, FieldType] = {
 
 MOST_TOGETHER = 25
 """Requests in one composite request; the vendor's limit."""
+_NOT_IN_BULK = frozenset({"address", "location", "base64", "anyType", "complexvalue", "json"})
+"""Types that a query job does not give, or not in a form that says what it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """The vendor's own types of an object's fields, and the objects that each relationship leads to."""
+
+    types: Mapping[str, str]
+    parents: Mapping[str, tuple[str, ...]]
 
 
 class SeenUsage:
@@ -51,6 +62,7 @@ class SalesforceDescriber:
         self._seen = seen
         self._client: Salesforce | None = None
         self._known: dict[str, Description | None] = {}
+        self._shapes: dict[str, _Shape] = {}
 
     def kinds(self) -> list[str]:
         """Names of the objects that can be queried."""
@@ -65,7 +77,7 @@ class SalesforceDescriber:
             except NotVisible:
                 self._known[kind] = None
             else:
-                self._known[kind] = _description(found)
+                self._keep(kind, found)
         return self._known[kind]
 
     def describe_many(self, kinds: Sequence[str]) -> dict[str, Description | None]:
@@ -86,9 +98,33 @@ class SalesforceDescriber:
         answer: Any = self._http.call("POST", f"{path}/composite", json=body, idempotent=True).json()
         for kind, part in zip(kinds, answer["compositeResponse"], strict=True):
             if part["httpStatusCode"] == 200:
-                self._known[kind] = _description(part["body"])
+                self._keep(kind, part["body"])
             elif part["httpStatusCode"] == 404:
                 self._known[kind] = None
+
+    def _keep(self, kind: str, found: dict[str, Any]) -> None:
+        self._known[kind] = _description(found)
+        self._shapes[kind] = _shape(found)
+
+    def bulk_types(self, kind: str, paths: Iterable[str]) -> dict[str, str] | None:
+        """The vendor's types of these fields (``Name``, ``Owner.Name``), for reading CSV; ``None`` when one of them is
+        not known or does not come in a query job. One call for each object that is not described yet."""
+        found = {path: self._bulk_type(kind, path) for path in paths}
+        known = {path: name for path, name in found.items() if name is not None}
+        return known if len(known) == len(found) else None
+
+    def _bulk_type(self, kind: str, path: str) -> str | None:
+        self.describe(kind)
+        shape = self._shapes.get(kind)
+        if shape is None:
+            return None
+        first, _, rest = path.partition(".")
+        if not rest:
+            name = shape.types.get(first)
+            return None if name in _NOT_IN_BULK else name
+        # Several objects (an owner is a user or a queue) only where they agree on the field.
+        names = {name for parent in shape.parents.get(first, ()) if (name := self._bulk_type(parent, rest))}
+        return names.pop() if len(names) == 1 else None
 
     def usage(self) -> Usage:
         """Requests of the last 24 hours, of all programs together: as the last answer said, else asked for."""
@@ -115,6 +151,12 @@ def _description(found: dict[str, Any]) -> Description:
         str(found["name"]), str(found["label"]), fields,
         bool(found["createable"]), bool(found["updateable"]), bool(found["deletable"]),
     )  # fmt: skip
+
+
+def _shape(found: dict[str, Any]) -> _Shape:
+    fields = found["fields"]
+    parents = {str(f["relationshipName"]): tuple(map(str, f["referenceTo"])) for f in fields if f["relationshipName"]}
+    return _Shape({str(field["name"]): str(field["type"]) for field in fields}, parents)
 
 
 def _field(item: dict[str, Any]) -> Field:

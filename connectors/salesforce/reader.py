@@ -2,43 +2,61 @@
 
 A run reads ``[last - overlap, server's Date - lag)``; the ``Date`` is that of the first page, so that no call is spent
 on asking for the time. Stamps are whole seconds and are set before the commit, hence ties, lag and overlap; pages
-follow the vendor's locator and, when that is lost, the last row's position.
+follow the vendor's locator and, when that is lost, the last row's position. Where the first page says that many rows
+are still to come, a query job reads them (``query_jobs``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import TypeVar
+
+import structlog
 
 from connectors.base import Cursor, Page, Query, Record
 from connectors.errors import ConnectorError, CursorExpired, WindowTooLarge
 from connectors.http import Answer, Http
 from connectors.salesforce import soql
 from connectors.salesforce.config import SalesforceConfig
-from connectors.salesforce.cursors import Window, done, moment_of, stamp_of, window_of
+from connectors.salesforce.cursors import Window, bounds, done, moment_of, stamp_of, window_of
 from connectors.salesforce.ids import full_id
-from connectors.salesforce.rows import RowReader, Rows, Unread, merged, system_fields
+from connectors.salesforce.query_jobs import JobFailed, JobGone, QueryJobs
+from connectors.salesforce.rows import RowReader, Rows, Unread, merged, parts_of, system_fields
 
-_Row = TypeVar("_Row")
+log = structlog.get_logger(__name__)
 ORDER = ("SystemModstamp", "Id")
 MOST_KEYS = 200
 """Keys in one IN list: well inside the address limit also when keys are long."""
-ROWS_OF_PAGE = 500
-"""Rows that are handed on together: an answer of 2,000 does not stay in the processor's cache while it is stored."""
 MOST_RESTARTS = 5
 """Times that a read may restart without a single new row."""
+MOST_JOBS = 2
+"""Query jobs that one read may make: the second when the org has lost the first."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Rows of one answer. ``last``: none follow; ``to_come``: rows of further answers, on the last part of an answer."""
+
+    rows: Rows
+    last: bool
+    answer: Answer
+    to_come: int | None = None
 
 
 class SalesforceReader:
     """Implements :class:`connectors.base.Reader`."""
 
-    def __init__(self, config: SalesforceConfig, http: Http) -> None:
+    def __init__(self, config: SalesforceConfig, http: Http, query_jobs: QueryJobs) -> None:
         self._config = config
         self._http = http
+        self._query_jobs = query_jobs
 
     def changes(self, query: Query, *, since: Cursor | None) -> Iterator[Page]:
-        """Pages of changed records, oldest change first."""
+        """Pages of changed records, oldest change first; what a query job gives comes in the org's own order.
+
+        While a job is at work, pages without records say so: each is a place to go on from.
+        """
         calls = self._http.calls
         window = window_of(since, timedelta(seconds=self._config.overlap_seconds))
         if window.high is None and self._config.covered_check:
@@ -48,7 +66,7 @@ class SalesforceReader:
         while waiting:
             window = waiting.pop()
             try:
-                for rows, rest, last in self._window(query, reader, window):
+                for rows, rest, last in self._window(query, reader, window, whole=not waiting):
                     window = rest
                     assert window.high is not None  # known from the first page on
                     if left.high is None:
@@ -56,6 +74,7 @@ class SalesforceReader:
                     finished = last and not waiting
                     if window.at is not None and window.id is not None:
                         left = left.after(window.at, window.id)
+                    left = left.by(window.job)
                     cursor = done(window.high) if finished else left.text()
                     calls, before = self._http.calls, calls
                     yield Page(reader.records(rows), cursor, cursor if finished else None, calls - before)
@@ -104,14 +123,22 @@ class SalesforceReader:
         covered = moment_of(str(body["latestDateCovered"])).replace(microsecond=0)
         return min(high, stamp_of(covered))
 
-    def _window(self, query: Query, reader: RowReader, window: Window) -> Iterator[tuple[Rows, Window, bool]]:
-        """Pages of one window: rows, what is left after them (with its end), and whether they are the last."""
-        restarts = 0
+    def _window(
+        self, query: Query, reader: RowReader, window: Window, *, whole: bool
+    ) -> Iterator[tuple[Rows, Window, bool]]:
+        """Pages of one window: rows, what is left after them (with its end), and whether they are the last.
+
+        ``whole``: it is all that is left, so that a query job may read it.
+        """
+        restarts, jobs = 0, MOST_JOBS if whole else 0
         while True:
             is_open = window.high is None
             try:
-                for rows, last, answer in self._pages(query, reader, window):
-                    high = window.high or self._high(answer)
+                if window.job is not None:
+                    yield from self._query_jobs.read(query, window)
+                    return
+                for part in self._pages(query, reader, window):
+                    rows, high = part.rows, window.high or self._high(part.answer)
                     if window.high is None:
                         window = window.until(high)
                     if is_open:
@@ -119,44 +146,60 @@ class SalesforceReader:
                     position = _last_position(rows, high)
                     if position:
                         restarts, window = 0, window.after(*position)
-                    if rows or last:
-                        yield rows, window, last
-                return
+                    if rows or part.last:
+                        yield rows, window, part.last
+                    if part.to_come and jobs and (started := self._query_jobs.started(query, window, part.to_come)):
+                        jobs, window = jobs - 1, started
+                        yield [], window, False
+                        break
+                else:
+                    return
+            except JobGone as gone:
+                log.info("query_job_gone", kind=query.kind, code=gone.code)
+                jobs, window = min(jobs, 1), window.by(None)
+            except JobFailed as failed:
+                log.warning("query_job_failed", kind=query.kind, code=failed.code)
+                jobs, window = 0, window.by(None)
             except CursorExpired:
                 restarts += 1
                 if restarts > MOST_RESTARTS:
                     raise
 
-    def _pages(self, query: Query, reader: RowReader, window: Window) -> Iterator[tuple[Rows, bool, Answer]]:
-        """The rows of a window in parts: whether they are the last, and the answer that they are of."""
-        conditions = [*_bounds(window), *([soql.in_parentheses(query.where)] if query.where else [])]
+    def _pages(self, query: Query, reader: RowReader, window: Window) -> Iterator[_Part]:
+        """The rows of a window in parts."""
+        conditions = [*bounds(window), *([soql.in_parentheses(query.where)] if query.where else [])]
         used = sum(soql.encoded_length(condition) + 5 for condition in conditions)
         first, *others = self._chunks(query.kind, query.fields, used)
-        for raw, last, answer in self._follow(reader, soql.select(first, query.kind, conditions, ORDER)):
+        seen = 0
+        for raw, last, answer, total in self._follow(reader, soql.select(first, query.kind, conditions, ORDER)):
+            seen += len(raw)
             if others and raw:
                 rows = reader.rows(raw)
                 span = _span(rows)
                 found = [
                     self._all(reader, soql.select(chunk, query.kind, span, ORDER), deleted=True) for chunk in others
                 ]
-                parts = map(list, _parts(merged(rows, found)))
+                parts = map(list, parts_of(merged(rows, found)))
             else:
-                parts = map(reader.rows, _parts(raw))
+                parts = map(reader.rows, parts_of(raw))
             part = next(parts)
             for following in parts:
-                yield part, False, answer
+                yield _Part(part, False, answer)
                 part = following
-            yield part, last, answer
+            yield _Part(part, last, answer, max(total - seen, 0))
 
     # -- calls
 
-    def _follow(self, reader: RowReader, query: str, *, deleted: bool = True) -> Iterator[tuple[Unread, bool, Answer]]:
-        """Answers to one query, to the one that names no next one: an empty answer is no end."""
+    def _follow(
+        self, reader: RowReader, query: str, *, deleted: bool = True
+    ) -> Iterator[tuple[Unread, bool, Answer, int]]:
+        """Answers to one query, to the one that names no next one: an empty answer is no end. Each says how many rows
+        there are in all."""
         resource = "queryAll" if deleted else "query"
         answer = self._get(f"{self._config.version_path}/{resource}", query)
         while True:
-            rows, rest = reader.body(answer)
-            yield rows, not rest, answer
+            rows, rest, total = reader.body(answer)
+            yield rows, not rest, answer, total
             if not rest:
                 return
             answer = self._get(rest)
@@ -198,23 +241,6 @@ class SalesforceReader:
             length += cost
         if few:
             yield few
-
-
-def _parts(rows: Sequence[_Row]) -> Iterator[Sequence[_Row]]:
-    """The rows in parts of a page each; one part without any when there are none."""
-    for start in range(0, max(len(rows), 1), ROWS_OF_PAGE):
-        yield rows[start : start + ROWS_OF_PAGE]
-
-
-def _bounds(window: Window) -> list[str]:
-    conditions = [] if window.high is None else [f"SystemModstamp < {soql.instant(moment_of(window.high))}"]
-    if window.at is not None and window.id is not None:
-        at = soql.instant(moment_of(window.at))
-        after = f"(SystemModstamp = {at} AND Id > {soql.literal(window.id)})"
-        conditions.append(f"({after} OR SystemModstamp > {at})")
-    elif window.low is not None:
-        conditions.insert(0, f"SystemModstamp >= {soql.instant(moment_of(window.low))}")
-    return conditions
 
 
 def _span(rows: Rows) -> list[str]:

@@ -6,10 +6,10 @@ they are used: the whole of an answer would push itself out of the processor's c
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -19,17 +19,19 @@ from connectors.errors import ConnectorError
 from connectors.http import Answer, NotJson
 
 Rows = list[dict[str, Any]]
-
-
+_Row = TypeVar("_Row")
+ROWS_OF_PAGE = 500
+"""Rows that are handed on together: an answer of 2,000 does not stay in the processor's cache while it is stored."""
 Unread = Sequence[msgspec.Raw | dict[str, Any]]
 """Rows of an answer, most of them as they came."""
 
 
 class Body(msgspec.Struct):
-    """An answer to a query: its rows, and where the next ones are."""
+    """An answer to a query: its rows, where the next ones are, and how many there are in all."""
 
     records: list[msgspec.Raw]
     nextRecordsUrl: str | None = None
+    totalSize: int = 0
 
 
 _BODY = msgspec.json.Decoder(Body)
@@ -65,17 +67,17 @@ class RowReader:
         self._plain = frozenset(name for name in self.fields if "." not in name)
         self._kept = tuple(name for name in system_fields(self.kind) if name in self._plain)
 
-    def body(self, answer: Answer) -> tuple[Unread, str | None]:
-        """The rows of an answer, and where the next ones are. Raises: ``ConnectorError`` for anything but a page."""
+    def body(self, answer: Answer) -> tuple[Unread, str | None, int]:
+        """The rows of an answer, where the next ones are, and how many there are in all. Raises: ``ConnectorError`` for anything but a page."""
         try:
             body = _BODY.decode(answer.content)
-            return body.records, body.nextRecordsUrl
+            return body.records, body.nextRecordsUrl, body.totalSize
         except UNREADABLE:
             # Half a character in a single row is enough: the page is parsed at once, by the slower parser.
             whole = answer.json(exact=True)
         if not isinstance(whole, dict) or not isinstance(whole.get("records"), list):
             raise ConnectorError(f"salesforce: the answer about {self.kind} is not a page of rows")
-        return whole["records"], whole.get("nextRecordsUrl")
+        return whole["records"], whole.get("nextRecordsUrl"), whole.get("totalSize", 0)
 
     def rows(self, unread: Unread) -> Rows:
         """These rows as JSON, with exact numbers. Raises: :class:`~connectors.http.NotJson`."""
@@ -100,7 +102,7 @@ class RowReader:
         for row in rows:
             system = {name: row[name] for name in kept} if kept else None
             pop = row.pop
-            del row["attributes"]
+            pop("attributes", None)  # not in the results of a query job
             external_id, stamp, created, deleted = (
                 pop("Id"),
                 pop("SystemModstamp"),
@@ -131,6 +133,12 @@ def _flatten(
         for step in further:
             value = None if value is None else value.get(step)
         row[name] = value
+
+
+def parts_of(rows: Sequence[_Row]) -> Iterator[Sequence[_Row]]:
+    """The rows in parts of a page each; one part without any when there are none."""
+    for start in range(0, max(len(rows), 1), ROWS_OF_PAGE):
+        yield rows[start : start + ROWS_OF_PAGE]
 
 
 def merged(first: Rows, parts: Sequence[Rows]) -> Rows:

@@ -1,4 +1,4 @@
-"""Writes changes through the collection resources: upserts by external id, updates by id, 200 records a call.
+"""Writes changes: upserts by external id, updates by id; 200 records a call, and very many of one object as a job.
 
 Every write may be repeated: an upsert finds what it made, an update sets the same values again. A record that
 fails never fails its neighbours (``allOrNone: false``), not even when Salesforce refuses the whole request for it.
@@ -6,24 +6,29 @@ fails never fails its neighbours (``allOrNone: false``), not even when Salesforc
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
 from email.utils import format_datetime
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
 import orjson
 
-from connectors.base import Change, Written
+from connectors.base import Change, Written, no_job_started
 from connectors.batches import Batch, batches, failed, write_in_order
 from connectors.errors import AnswerLost, ConnectorError, RecordRejected, VersionConflict
 from connectors.http import Http
 from connectors.salesforce import soql
 from connectors.salesforce.config import SalesforceConfig
 from connectors.salesforce.errors import FieldNotVisible, NotVisible, row_message, row_state
+from connectors.salesforce.ingest_jobs import CALLS_OF_JOB, IngestJobs, JobNotTaken
+from connectors.salesforce.jobs import Jobs
 
+ROWS_OF_JOB = 10_000
+"""Records of one job: Salesforce works through an upload in batches of so many, and so many are read back when it is lost."""
 ASSIGNED = frozenset({"Lead", "Case"})
 """Objects whose assignment rules would act on API writes."""
 
@@ -31,25 +36,84 @@ ASSIGNED = frozenset({"Lead", "Case"})
 class SalesforceWriter:
     """Implements :class:`connectors.base.Writer`."""
 
-    def __init__(self, config: SalesforceConfig, http: Http) -> None:
+    def __init__(self, config: SalesforceConfig, http: Http, jobs: Jobs) -> None:
         self._config = config
         self._http = http
+        self._jobs = IngestJobs(config, http, jobs)
 
-    def write(self, changes: Sequence[Change]) -> list[Written]:
+    @property
+    def most_at_once(self) -> int:
+        """Records of one job; without jobs, those of a call."""
+        never = self._config.bulk_write_rows is None or self._config.save_duplicates
+        return self._config.write_size if never else ROWS_OF_JOB
+
+    def write(
+        self, changes: Sequence[Change], *, started: Callable[[str, Sequence[int]], None] = no_job_started
+    ) -> list[Written]:
         """Apply the changes and say what became of each, in order."""
         refused = {place: result for place, change in enumerate(changes) if (result := _unwritable(change))}
 
         def send(batch: Batch, results: dict[int, Written]) -> None:
-            self._apply(batch, changes, results, again=True)
+            if self._by_job(batch):
+                self._as_job(batch, changes, results, started)
+            else:
+                self._as_calls(batch, changes, results)
 
         return write_in_order(changes, self._batches(changes), refused, send)
 
     def write_calls(self, changes: Sequence[Change]) -> int:
-        """API calls that these changes cost when nothing goes wrong."""
-        return len(self._batches(changes))
+        """API calls that these changes cost when nothing goes wrong, and a job is asked about as often as is usual."""
+        count = 0
+        for batch in self._batches(changes):
+            uploads, others = self._jobs.uploads(batch, changes) if self._by_job(batch) else ([], batch)
+            count += len(uploads) * CALLS_OF_JOB + -(-len(others.places) // self._config.write_size)
+        return count
+
+    def jobs_for(self, changes: Sequence[Change]) -> int:
+        """How many jobs these changes would be written by."""
+        batches = [batch for batch in self._batches(changes) if self._by_job(batch)]
+        return sum(len(self._jobs.uploads(batch, changes)[0]) for batch in batches)
+
+    def job_results(self, job: str, changes: Sequence[Change]) -> list[Written]:
+        """What an earlier job did with these changes."""
+        return self._jobs.results_of(job, changes)
 
     def _batches(self, changes: Sequence[Change]) -> list[Batch]:
-        return batches(changes, self._config.write_size, goes_alone=_keeps_a_version)
+        return batches(changes, self.most_at_once, goes_alone=_keeps_a_version)
+
+    def _by_job(self, batch: Batch) -> bool:
+        """Whether a job carries the batch; it could not say that duplicates or assignment rules are to be let through."""
+        least = self._config.bulk_write_rows
+        special = self._config.save_duplicates or (batch.kind in ASSIGNED and self._config.auto_assign)
+        return least is not None and len(batch.places) >= least and not batch.single and not special
+
+    def _as_calls(self, batch: Batch, changes: Sequence[Change], results: dict[int, Written]) -> None:
+        for part in batch.parts(self._config.write_size):
+            self._apply(part, changes, results, again=True)
+
+    def _as_job(
+        self,
+        batch: Batch,
+        changes: Sequence[Change],
+        results: dict[int, Written],
+        started: Callable[[str, Sequence[int]], None],
+    ) -> None:
+        """The batch as one job or more; what a job cannot say, or does not take, goes by calls."""
+        uploads, others = self._jobs.uploads(batch, changes)
+        for upload in uploads:
+            some = [changes[place] for place in upload.places]
+            part = replace(batch, places=upload.places)
+            try:
+                written = self._jobs.carry_out(upload, some, partial(_note, started, upload.places))
+            except JobNotTaken:
+                self._as_calls(part, changes, results)
+                continue
+            results.update(zip(upload.places, written, strict=True))
+            raced = tuple(place for place in upload.places if results[place].code == "DUPLICATE_VALUE")
+            if raced and batch.key_field:
+                for again in replace(batch, places=raced).parts(self._config.write_size):
+                    self._apply(again, changes, results, again=False)
+        self._as_calls(others, changes, results)
 
     def _apply(self, batch: Batch, changes: Sequence[Change], results: dict[int, Written], *, again: bool) -> None:
         few = [changes[place] for place in batch.places]
@@ -135,6 +199,10 @@ class SalesforceWriter:
         if self._config.save_duplicates:
             headers["Sforce-Duplicate-Rule-Header"] = "allowSave=true"
         return headers
+
+
+def _note(started: Callable[[str, Sequence[int]], None], places: Sequence[int], job: str) -> None:
+    started(job, places)
 
 
 def _keeps_a_version(change: Change) -> bool:

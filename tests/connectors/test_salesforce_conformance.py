@@ -10,6 +10,7 @@ import pytest
 from connectors.conformance import ConnectorConformance
 from connectors.salesforce import PLUGIN
 from connectors.salesforce.connector import SalesforceConnector
+from connectors.salesforce.jobs import USUAL_POLLS
 from connectors.salesforce.simulator.schema import sync_key
 from connectors.simulation import Faults, SimRequest
 from tests.connectors.salesforce_org import CLIENT, Org, running
@@ -96,3 +97,18 @@ class TestSalesforceAccounts(TestSalesforce):
             org.pages.shrink_to = 7
             org.add_field("Account", sync_key())
             yield MergingDriver(org)
+
+
+class TestSalesforceByJobs(TestSalesforce):
+    """Once more with every further page by a query job, and every write by a job."""
+
+    @pytest.fixture
+    def edit(self) -> Iterator[OrgDriver]:
+        with running() as org:
+            org.pages.shrink_to = 4
+            org.jobs.polls, org.jobs.largest_part = USUAL_POLLS - 1, 9
+            yield OrgDriver(org)
+
+    @pytest.fixture
+    def connector(self, edit: OrgDriver) -> SalesforceConnector:
+        return edit.org.connect(write_size=10, bulk_read_rows=0, bulk_write_rows=0)
