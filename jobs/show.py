@@ -95,6 +95,10 @@ def show_plan(summary: Mapping[str, Any], items: Iterable[Any], out: Console | N
     share = "" if summary["share"] is None else f", {summary['share']:.2%} of the daily limit"
     used = "" if summary["used"] is None else f"; used so far: {summary['used']:,} of {summary['allowed']:,}"
     out.print(f"API calls to write it: {summary['calls']}{share}{used}")
+    if any(cost["jobs"] for cost in summary["costs"]):
+        for cost in summary["costs"]:
+            records = "1 record" if cost["rows"] == 1 else f"{cost['rows']:,} records"
+            out.print(f"  {cost['object']}: {records} by {cost['way']}: {cost['calls']} API calls")
     waits = [(item, clash) for item in items for clash in item.clashes if clash.taken is None]
     for item, clash in waits[:most]:
         name = f"{item.ref.object} {item.ref.key} {clash.field}"

@@ -71,7 +71,7 @@ def trace_record(here: Installation, record: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-_ORDER = ("seen", "mapped", "refused", "planned", "sent", "unanswered", "answered", "read_back", "superseded")
+_ORDER = ("seen", "mapped", "refused", "planned", "sent", "job", "unanswered", "answered", "read_back", "superseded")
 
 
 def _connections(here: Installation, prefix: str) -> list[str]:

@@ -3,6 +3,7 @@
 A row is ``pending`` → ``attempted`` (committed before anything is sent) → ``done``, ``dead`` or ``pending`` again. What
 is found ``attempted`` has no known outcome (a lost answer, a crash): it is read back by its key. If the system holds
 our values it is done, else it is sent again, which is safe because every write is an upsert on its key or an update.
+Where rows were handed over as a job of the system's own, its id was noted before it could begin, and the job is asked first.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any, Protocol
 import orjson
 from sqlalchemy import Connection, Row, bindparam, func, or_, select
 
-from connectors.base import ApiCall, Change, Reader, Record, Writer, Written
+from connectors.base import ApiCall, Change, JobWriter, Reader, Record, Writer, Written
 from connectors.calls import noted
 from connectors.errors import AnswerLost, ConnectorError, NeedsOperator, RecordRejected, RetryLater
 from sync.agreed import Agreement, agree
@@ -28,7 +29,10 @@ from sync.plan_items import Ref
 from sync.sameness import Types, plain, read_as, same, written_as
 
 _LONGEST_MESSAGE = 500
+_SLICE = 500
 NO_ANSWER = "NO_ANSWER"
+JOB = "job"
+"""The event of a write that was handed over as part of a job, whose id is the event's batch."""
 
 
 def nothing_happens(step: str) -> None:
@@ -55,7 +59,8 @@ class Transactions(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How much at once and how often: ``rows_at_once`` go to the writer together (it cuts them into its own batches);
+    """How much at once and how often: ``rows_at_once`` go to the writer together (it cuts them into its own batches), more
+    where it makes a job of them;
     a row is sent at most ``attempts`` times, with waits that double from the first to the longest. Of dead letters that
     failed alike, for a cause that lies there, one is tried again when all have rested for ``probe_seconds``."""
 
@@ -191,7 +196,7 @@ class Delivery:
             select(intent)
             .where(self._mine("pending"), or_(intent.c.next_at.is_(None), intent.c.next_at <= now))
             .order_by(intent.c.rank, intent.c.parent, intent.c.id)
-            .limit(self.pace.rows_at_once)
+            .limit(self._most_at_once())
             .with_for_update(skip_locked=True)
         )
         with self._transaction() as db:
@@ -200,10 +205,19 @@ class Delivery:
             if left is not None and rows:
                 rows = rows[: self._fitting([_change(row) for row in rows], left)]
                 self._parked = not rows
+            if len(rows) > self.pace.rows_at_once and not self._jobs_for(rows):
+                rows = rows[: self.pace.rows_at_once]
             marks = {"state": "attempted", "attempts": intent.c.attempts + 1, "updated_at": now}
             db.execute(intent.update().where(intent.c.id.in_([row.id for row in rows])).values(marks))
             self._note(db, "sent", [(row, {"batch": f"{rows[0].id}.{rows[0].attempts + 1}"}) for row in rows], now)
         return rows
+
+    def _most_at_once(self) -> int:
+        most = self.pace.rows_at_once
+        return max(most, self.writer.most_at_once) if isinstance(self.writer, JobWriter) else most
+
+    def _jobs_for(self, rows: Sequence[Row[Any]]) -> int:
+        return self.writer.jobs_for([_change(row) for row in rows]) if isinstance(self.writer, JobWriter) else 0
 
     def _note(
         self, db: Connection, event: str, rows: Sequence[tuple[Row[Any], Mapping[str, Any]]], at: datetime
@@ -237,7 +251,7 @@ class Delivery:
         stopped: NeedsOperator | RetryLater | None = None
         with noted() as made:
             try:
-                results = self._write(changes)
+                results = self._write(rows, changes)
             except (NeedsOperator, RetryLater) as error:
                 stopped = error
         if stopped is not None:
@@ -268,9 +282,17 @@ class Delivery:
         """The calls as they are kept with an event."""
         return orjson.dumps(self._notes.told(calls)).decode() if calls else None
 
-    def _write(self, changes: Sequence[Change]) -> list[Written]:
+    def _write(self, rows: Sequence[Row[Any]], changes: Sequence[Change]) -> list[Written]:
+        def started(job: str, places: Sequence[int]) -> None:
+            with self._transaction() as db:
+                self._note(db, JOB, [(rows[place], {"batch": job}) for place in places], self.clock())
+            self.crashpoint("after_job_noted")
+
         try:
-            results = self.writer.write(changes)
+            if isinstance(self.writer, JobWriter):
+                results = self.writer.write(changes, started=started)
+            else:
+                results = self.writer.write(changes)
         except AnswerLost as error:
             return [Written(change.key, "unknown", code=error.code) for change in changes]
         except RecordRejected as error:
@@ -278,7 +300,10 @@ class Delivery:
             if len(changes) == 1:
                 return [Written(changes[0].key, "rejected", code=error.code, message=str(error))]
             middle = len(changes) // 2
-            return [*self._write(changes[:middle]), *self._write(changes[middle:])]
+            return [
+                *self._write(rows[:middle], changes[:middle]),
+                *self._write(rows[middle:], changes[middle:]),
+            ]
         except (NeedsOperator, RetryLater):
             raise
         except ConnectorError as error:
@@ -313,7 +338,11 @@ class Delivery:
     def _settle(self) -> bool:
         """Read back every row whose outcome is not known; false when our share of the calls does not allow it."""
         with self.store.reading() as db:
-            rows = db.execute(select(intent).where(self._mine("attempted")).order_by(intent.c.rank, intent.c.id)).all()
+            rows = list(db.execute(select(intent).where(self._mine("attempted")).order_by(intent.c.rank, intent.c.id)))
+            jobs = self._jobs_of(db, rows) if isinstance(self.writer, JobWriter) else {}
+        for job, handed in jobs.items():
+            told = self._ask(job, handed)
+            rows = [row for row in rows if row.id not in told]
         groups: dict[tuple[str, str], list[Row[Any]]] = {}
         for row in rows:
             groups.setdefault((row.object, row.key_field), []).append(row)
@@ -325,6 +354,30 @@ class Delivery:
                     return False
                 self._settle_some(name, key_field or None, group[start : start + self.pace.rows_at_once])
         return True
+
+    def _jobs_of(self, db: Connection, rows: Sequence[Row[Any]]) -> dict[str, list[Row[Any]]]:
+        """The rows that were handed over as part of a job in their last attempt, by the job's id."""
+        last: dict[int, str | None] = {}
+        ids = [row.id for row in rows]
+        for start in range(0, len(ids), _SLICE):
+            some = write_event.c.intent_id.in_(ids[start : start + _SLICE]) & write_event.c.event.in_(("sent", JOB))
+            events = select(write_event.c.intent_id, write_event.c.event, write_event.c.batch).where(some)
+            for number, event, batch in db.execute(events.order_by(write_event.c.id)):
+                last[number] = batch if event == JOB else None
+        found: dict[str, list[Row[Any]]] = {}
+        for row in rows:
+            if (job := last.get(row.id)) is not None:
+                found.setdefault(job, []).append(row)
+        return found
+
+    def _ask(self, job: str, rows: Sequence[Row[Any]]) -> set[int]:
+        """Settle what a job tells of its rows; the ids of those. The others are to be read back."""
+        assert isinstance(self.writer, JobWriter)
+        results, now = self.writer.job_results(job, [_change(row) for row in rows]), self.clock()
+        outcomes = [self._answered(row, result, now) for row, result in zip(rows, results, strict=True)]
+        told = [outcome for outcome in outcomes if outcome is not None]
+        self._record(told, "settled", now)
+        return {outcome.row.id for outcome in told}
 
     def _settle_some(self, name: str, key_field: str | None, rows: Sequence[Row[Any]]) -> None:
         payloads = {row.id: read_as(row.payload) for row in rows}

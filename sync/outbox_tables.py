@@ -51,6 +51,7 @@ write_event = append_only(
         Column("id", Count, primary_key=True),
         Column("intent_id", Count, nullable=False),
         Column("at", Instant, nullable=False),
+        # Also: job, with a job's id as batch (sync.delivery). A column's comment is part of the database, so it stays.
         Column("event", Text, nullable=False, comment="sent, answered, read_back or unanswered"),
         Column("run_id", Count),
         Column("attempt", Count, nullable=False),

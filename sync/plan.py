@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, NamedTuple
 
-from connectors.base import Description, Reader, Usage, Writer
+from connectors.base import Change, Description, JobWriter, Reader, Usage, Writer
 from sync.brakes import Limits, tripped
 from sync.comparison import Comparison, History, ref_of
 from sync.plan_items import Item, Ref, shape_of
@@ -28,16 +28,33 @@ class Parked(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Cost:
+    """How the writes of one object and key field would go, and what they cost: ``rows`` in ``jobs`` of the system's own
+    (0: by ordinary calls), ``calls`` API calls in all."""
+
+    object: str
+    key_field: str | None
+    rows: int
+    jobs: int
+    calls: int
+
+    @property
+    def way(self) -> str:
+        """In words."""
+        return "calls" if not self.jobs else "1 bulk job" if self.jobs == 1 else f"{self.jobs} bulk jobs"
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """Everything that one run would write to one connection. The same inputs give the same plan and ``hash``.
 
-    ``calls`` are API calls to write it; ``refused`` the brakes it ran into; ``whole`` says that records which it does
+    ``costs`` say how it would be written, by object; ``refused`` the brakes it ran into; ``whole`` says that records which it does
     not name are not wanted any more, so that their waiting writes are dropped (nothing is ever deleted there).
     """
 
     connection: str
     items: tuple[Item, ...]
-    calls: int
+    costs: tuple[Cost, ...]
     usage: Usage
     refused: tuple[str, ...] = ()
     allowed_by: str | None = None
@@ -57,6 +74,11 @@ class Plan:
     def may_run(self) -> bool:
         """Whether no brake holds it, or a person let it through."""
         return not self.refused or self.allowed_by is not None
+
+    @property
+    def calls(self) -> int:
+        """API calls to write it."""
+        return sum(cost.calls for cost in self.costs)
 
     @property
     def share(self) -> float | None:
@@ -93,6 +115,7 @@ class Plan:
             "hash": self.hash,
             "objects": {name: {key: objects[name][key] for key in names} for name in sorted(objects)},
             "calls": self.calls,
+            "costs": [{**asdict(cost), "way": cost.way} for cost in self.costs],
             "used": self.usage.used,
             "allowed": self.usage.allowed,
             "share": None if self.share is None else round(self.share, 6),
@@ -153,16 +176,24 @@ def make_plan(
         Item(Ref(r.object, None, r.key), "blocked", "", reason=f"{r.field}: found {r.found}; allowed: {r.allowed}")
         for r in rejects
     ]
-    changes = [[item.change() for item in items if item.writes and _group(item) == group] for group in by_object]
+    changes: dict[tuple[str, str | None], list[Change]] = {group: [] for group in by_object}
+    for item in items:
+        if item.writes:
+            changes[_group(item)].append(item.change())
     plan = Plan(
         connection,
         tuple(items),
-        sum(writer.write_calls(some) for some in changes if some),
+        tuple(_cost(writer, *group, some) for group, some in changes.items() if some),
         usage or Usage(None, None),
         tripped(items, limits or {}, default_limits or Limits()),
         whole=whole,
     )
     return plan.allow(allow) if allow is not None else plan
+
+
+def _cost(writer: Writer, name: str, key_field: str | None, changes: Sequence[Change]) -> Cost:
+    jobs = writer.jobs_for(changes) if isinstance(writer, JobWriter) else 0
+    return Cost(name, key_field, len(changes), jobs, writer.write_calls(changes))
 
 
 def _group(item: Item) -> tuple[str, str | None]:

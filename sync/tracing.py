@@ -80,7 +80,8 @@ def trace(connection: Connection, name: str, kind: str, external_id: str) -> Tra
 
 @dataclass(frozen=True, slots=True)
 class WriteEvent:
-    """One thing that happened to a write: ``sent``, ``answered``, ``read_back`` or ``unanswered``."""
+    """One thing that happened to a write: ``sent``, ``job`` (it is part of one: ``batch`` is its id), ``answered``,
+    ``read_back`` or ``unanswered``."""
 
     at: datetime
     event: str

@@ -253,6 +253,32 @@ def test_the_plan_says_what_it_costs() -> None:
     assert plan.summary()["used"] == 50
 
 
+class JobShelf(Shelf):
+    """A shelf whose writer makes a job of four changes or more, at eight calls."""
+
+    most_at_once = 100
+
+    def jobs_for(self, changes: Sequence[Change]) -> int:
+        return int(len(changes) > 3)
+
+    def write_calls(self, changes: Sequence[Change]) -> int:
+        return 8 if self.jobs_for(changes) else super().write_calls(changes)
+
+    def job_results(self, job: str, changes: Sequence[Change]) -> list[Written]:
+        raise AssertionError("a plan asks no job")
+
+
+def test_the_plan_says_what_would_go_by_a_job_of_the_system() -> None:
+    shelf = JobShelf([Record("Account", "1", "v1", {"Tier": None})])
+    desired = [*(wanted(f"k{n}", F=n) for n in range(7)), support("1", Tier="gold")]
+    plan = make_plan(desired, shelf, {}, connection="crm", writer=shelf)
+    told = [
+        (cost["object"], cost["rows"], cost["jobs"], cost["calls"], cost["way"]) for cost in plan.summary()["costs"]
+    ]
+    assert told == [("Commission__c", 7, 1, 8, "1 bulk job"), ("Account", 1, 0, 1, "calls")]
+    assert plan.calls == 9
+
+
 @pytest.mark.parametrize(
     ("limits", "words"),
     [
