@@ -1,6 +1,6 @@
 """How fast a pull is, side by side with plain requests + orjson and with other tools, in one run.
 
-    python benchmarks/pull.py [--records 200000] [--cases raw,sqlite,postgresql,simple_salesforce,dlt,singer]
+    python benchmarks/pull.py [--records 200000] [--cases raw,sqlite,jobs,postgresql,simple_salesforce,dlt,singer]
 
 A server process hands out pre-serialised pages of invented leads the way a Salesforce org does; each contestant
 runs in a process of its own (so that its peak memory is its own) and is given the same pages. Ours does the whole
@@ -10,6 +10,8 @@ work: the real connector, the shipped mapping, hashes, versions, facts, quaranti
 from __future__ import annotations
 
 import argparse
+import csv
+import io
 import json
 import os
 import resource
@@ -30,6 +32,8 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 PAGE = 2000
+PART = 20_000
+"""Rows of a part of a query job's results."""
 BEGIN = datetime(2025, 1, 1, tzinfo=UTC)
 API = "/services/data/v62.0"
 SYSTEM_FIELDS = ("Id", "SystemModstamp", "IsDeleted", "CreatedDate", "MasterRecordId")
@@ -84,6 +88,8 @@ def serve(records: int) -> None:
             body["nextRecordsUrl"] = f"{API}/query/bench-{len(answers) + 1}"
         answers.append(json.dumps(body, separators=(",", ":")).encode())
     empty = json.dumps({"totalSize": 0, "done": True, "records": []}).encode()
+    described = json.dumps(_described()).encode()
+    parts_of_job: list[tuple[int, bytes]] = []
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -92,6 +98,15 @@ def serve(records: int) -> None:
             parts = urlsplit(self.path)
             if parts.path == "/services/data":
                 self._answer(b"[]")
+            elif parts.path.endswith("/describe"):
+                self._answer(described)
+            elif parts.path.endswith("/results"):
+                at = int(parse_qs(parts.query).get("locator", ["0"])[0])
+                rest = str(at + 1) if at + 1 < len(parts_of_job) else "null"
+                count, text = parts_of_job[at]
+                self._answer(text, {"Sforce-Locator": rest, "Sforce-NumberOfRecords": str(count)})
+            elif "/jobs/" in parts.path:
+                self._answer(_job(records - PAGE))
             elif "/query" in parts.path:
                 named = parts.path.rpartition("bench-")[2]
                 query = parse_qs(parts.query).get("q", [""])[0]
@@ -100,13 +115,18 @@ def serve(records: int) -> None:
                 self._answer(b"{}")
 
         def do_POST(self) -> None:
-            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            asked = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            if self.path.endswith("/jobs/query"):
+                parts_of_job[:] = _results(json.loads(asked)["query"], records)
+                self._answer(_job(0))
+                return
             host = f"http://{self.headers['Host']}"
             self._answer(json.dumps({"access_token": "bench", "instance_url": host, "token_type": "Bearer"}).encode())
 
-        def _answer(self, body: bytes) -> None:
+        def _answer(self, body: bytes, more: dict[str, str] | None = None) -> None:
             self.send_response(200)
-            self.send_header("Content-Type", "application/json")
+            for name, value in (more or {"Content-Type": "application/json"}).items():
+                self.send_header(name, value)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
@@ -117,6 +137,36 @@ def serve(records: int) -> None:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     print(server.server_address[1], flush=True)
     server.serve_forever()
+
+
+def _described() -> dict[str, Any]:
+    from connectors.salesforce.simulator.describe import describe
+    from connectors.salesforce.simulator.objects import standard_objects
+
+    return describe(standard_objects()["Lead"], lambda *_: True, lambda *_: True, "v62.0")
+
+
+def _job(processed: int) -> bytes:
+    job = {"id": "750", "state": "JobComplete" if processed else "UploadComplete", "numberRecordsProcessed": processed}
+    return json.dumps({**job, "createdDate": datetime.now(UTC).isoformat()}).encode()
+
+
+def _results(query: str, records: int) -> list[tuple[int, bytes]]:
+    """A job's results in parts: the asked columns of all leads behind the first page."""
+    names = query.removeprefix("SELECT ").partition(" FROM ")[0].split(",")
+    parts = []
+    for start in range(PAGE, records, PART):
+        rows = [lead(number) for number in range(start, min(start + PART, records))]
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL)
+        writer.writerow(names)
+        writer.writerows([_csv_value(row[name]) for name in names] for row in rows)
+        parts.append((len(rows), text.getvalue().encode()))
+    return parts
+
+
+def _csv_value(value: Any) -> str:
+    return "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def pages(url: str) -> Iterator[list[dict[str, Any]]]:
@@ -153,7 +203,7 @@ def raw(url: str) -> dict[str, float]:
     return figures
 
 
-def ours(url: str, store_url: str) -> dict[str, float]:
+def ours(url: str, store_url: str, *, by_jobs: bool = False) -> dict[str, float]:
     """The whole pull, and the same once more from the start with nothing changed."""
     from connectors.base import Change
     from connectors.salesforce import SalesforceConfig, connect
@@ -163,14 +213,18 @@ def ours(url: str, store_url: str) -> dict[str, float]:
 
     whole = load_mapping(ROOT / "connectors" / "salesforce" / "mapping.yaml")
     mapping = _Only(tuple(plan for plan in whole.objects if plan.kind == "Lead"))
-    config = SalesforceConfig(url=url, client_id="bench", client_secret="bench", allow_loopback=True)
+    least = SalesforceConfig.model_fields["bulk_read_rows"].default if by_jobs else None
+    config = SalesforceConfig(
+        url=url, client_id="bench", client_secret="bench", allow_loopback=True, bulk_read_rows=least,
+        bulk_write_rows=None,
+    )  # fmt: skip
     store = Store.open(store_url)
     store.migrate()
     figures: dict[str, float] = {}
     updates = [Change("Lead", None, f"00Q{number:012d}AAA", {"Referral_Status__c": "won"}) for number in range(1000)]
     figures["calls_written"] = connect(config).write_calls(updates)
     for name in ("", "again_"):
-        reader = connect(config)
+        reader = connect(config, sleep=lambda seconds: None)
         run_id = store.start_run("pull", "bench", at=datetime.now(UTC))
         with measured(figures, name):
             result = pull(store, "bench", reader, mapping, now=lambda: datetime.now(UTC), run_id=run_id)
@@ -195,6 +249,12 @@ def sqlite(url: str) -> dict[str, float]:
     """Ours, into a SQLite file."""
     with tempfile.TemporaryDirectory() as folder:
         return ours(url, f"sqlite:///{folder}/bench.db")
+
+
+def jobs(url: str) -> dict[str, float]:
+    """Ours, into a SQLite file, all but the first page as CSV of a query job (of 50,000 records and more)."""
+    with tempfile.TemporaryDirectory() as folder:
+        return ours(url, f"sqlite:///{folder}/bench.db", by_jobs=True)
 
 
 def postgresql(url: str) -> dict[str, float]:
@@ -268,6 +328,7 @@ def singer(url: str) -> dict[str, float]:
 CASES: dict[str, Callable[[str], dict[str, float]]] = {
     "raw": raw,
     "sqlite": sqlite,
+    "jobs": jobs,
     "postgresql": postgresql,
     "simple_salesforce": simple_salesforce,
     "dlt": dlt,

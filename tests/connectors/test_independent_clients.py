@@ -89,8 +89,24 @@ def test_simple_salesforce_reads_writes_and_is_refused(org: SalesforceSimulator)
     assert seen["deleted_ids"] == [seen["contact"]]
     assert [(w.object, w.action) for w in org.journal.writes()] == [
         ("Contact", "created"), ("Contact", "updated"), ("Commission__c", "created"), ("Commission__c", "updated"),
-        ("Contact", "deleted"),
+        ("Contact", "deleted"), *[("Commission__c", "created")] * 3, ("Commission__c", "updated"),
     ]  # fmt: skip
+
+    leads = {row["Id"]: row["Company"] for row in org.all_rows("Lead")}
+    assert {row["Id"]: row["Company"] for row in seen["bulk_leads"]} == leads
+    assert {(row["Owner.Name"], row["IsDeleted"]) for row in seen["bulk_leads"]} == {("Integration", "false")}
+    assert len(seen["bulk_leads"]) == len(leads)
+    assert sorted(seen["bulk_with_deleted"]) == ids(org.all_rows("Lead", deleted=True))
+    assert seen["bulk_counts"] == [4, 4, 1] and seen["bulk_left"] == []
+    assert [(row["Sync_Key__c"], row["sf__Created"]) for row in seen["bulk_done"]] == [
+        ("b-0", "true"), ("b-1", "true"), ("b-3", "true"),
+    ]  # fmt: skip
+    [failed] = seen["bulk_failed"]
+    assert failed["Sync_Key__c"] == "b-2" and failed["Because__c"] == 'a "b",\nc'
+    assert failed["sf__Error"].startswith("INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST:")
+    by_key = {row["Sync_Key__c"]: row for row in org.all_rows("Commission__c")}
+    assert seen["bulk_again"] == ["false"] and "Because__c" not in by_key["b-0"]
+    assert (str(by_key["b-1"]["Amount__c"]), by_key["b-1"]["Because__c"]) == ("1.25", 'a "b",\nc')
 
     assert seen["refused"] == {
         "gone": ["SalesforceResourceNotFound", "NOT_FOUND"],

@@ -40,8 +40,19 @@ def org(record_mode: str) -> Iterator[Org | None]:
 
 @pytest.fixture
 def connector(vcr: object) -> SalesforceConnector:
+    return connected()
+
+
+@pytest.fixture
+def by_jobs(vcr: object) -> SalesforceConnector:
+    return connected(bulk_read_rows=0, bulk_write_rows=0)
+
+
+def connected(**more: int) -> SalesforceConnector:
     address = f"http://127.0.0.1:{PORT}"
-    config = SalesforceConfig.model_validate({"url": address, "allow_loopback": True, "page_size": 200, **CLIENT})
+    config = SalesforceConfig.model_validate(
+        {"url": address, "allow_loopback": True, "page_size": 200, **CLIENT, **more}
+    )
     login = Http(config.url, system="salesforce", decide=decide_login, allow_loopback=True)
     http = Http(
         config.url, system="salesforce", decide=decide, auth=tokens(config, login), allow_loopback=True,
@@ -49,7 +60,7 @@ def connector(vcr: object) -> SalesforceConnector:
     )  # fmt: skip
     for each in (login, http):
         each.session.mount("http://", HTTPAdapter())  # the guarded one makes its own sockets, past the recorder
-    return SalesforceConnector(config, http, SeenUsage(NoBudget().observed))
+    return SalesforceConnector(config, http, SeenUsage(NoBudget().observed), sleep=lambda seconds: None)
 
 
 def seed(org: Org, count: int) -> list[str]:
@@ -114,6 +125,33 @@ def test_merged_record(org: Org | None, connector: SalesforceConnector) -> None:
         org.wait(3600)
     kept, lost = read(connector, ACCOUNTS)[0]
     assert (lost.deleted, lost.merged_into, kept.deleted) == (True, kept.external_id, False)
+
+
+def test_bulk_pages(org: Org | None, by_jobs: SalesforceConnector) -> None:
+    if org:
+        account = org.insert("Account", {"Name": "Invented"})
+        raised = {"Account__c": account, "Raised_At__c": "2026-02-01T10:00:00Z"}
+        ids = [org.insert("Customer_Concern__c", {**raised, "Mediation__c": "open"}) for _ in range(5)]
+        org.delete("Customer_Concern__c", ids[3])
+        org.wait(3600)
+        org.pages.shrink_to, org.jobs.largest_part = 2, 2
+    query = Query("Customer_Concern__c", ("Mediation__c", "Raised_At__c", "Closed_At__c"))
+    pages = list(by_jobs.changes(query, since=None))
+    assert [len(page.records) for page in pages] == [2, 0, 0, 2, 1]  # two while the job is at work
+    last = pages[-1].records[0]
+    assert (last.deleted, last.fields["Mediation__c"], last.fields["Closed_At__c"]) == (False, "open", None)
+    assert last.fields["Raised_At__c"] == "2026-02-01T10:00:00.000+0000"
+    assert [record.deleted for record in pages[3].records] == [False, True]
+
+
+def test_bulk_partial_failure(org: Org | None, by_jobs: SalesforceConnector) -> None:
+    good = Change("Commission__c", "Sync_Key__c", "k1", {"Amount__c": Decimal("12.30"), "Because__c": 'so, "that"\nis'})
+    bad = Change("Commission__c", "Sync_Key__c", "k2", {"Kind__c": "gift", "Amount__c": None})
+    results = by_jobs.write([good, bad])
+    assert [(result.state, result.created, result.code) for result in results] == [
+        ("done", True, None),
+        ("rejected", None, "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST"),
+    ]
 
 
 def test_no_cassette_holds_a_secret(vcr_cassette_dir: str) -> None:

@@ -29,6 +29,12 @@ NOT_IN_BULK = frozenset({"address", "location", "base64"})
 RUNNING = ("UploadComplete", "InProgress")
 _ENDS = {"LF": "\n", "CRLF": "\r\n"}
 _DELIMITERS = {"COMMA": ",", "SEMICOLON": ";", "TAB": "\t", "PIPE": "|", "CARET": "^", "BACKQUOTE": "`"}
+_OUTCOMES = {
+    "successfulresults": (["sf__Id", "sf__Created"], "done"),
+    "failedresults": (["sf__Id", "sf__Error"], "failed"),
+    "unprocessedrecords": ([], "left"),
+}
+"""Names of resources, in lower case: clients write them in several ways."""
 Table = list[list[str]]
 
 
@@ -103,8 +109,8 @@ class Jobs:
                 return self._part(self._job(lane, job_id), ask)
             case ("PUT", "ingest", job_id, "batches"):
                 return self._upload(self._job(lane, job_id), body)
-            case ("GET", "ingest", job_id, "successfulResults" | "failedResults" | "unprocessedrecords" as which):
-                return self._results(self._job(lane, job_id), which)
+            case ("GET", "ingest", job_id, which) if which.lower() in _OUTCOMES:
+                return self._results(self._job(lane, job_id), which.lower())
         raise not_found()
 
     def expire_all(self) -> None:
@@ -315,11 +321,8 @@ class Jobs:
     def _results(self, job: Job, which: str) -> SimResponse:
         if job.state in ("Open", *RUNNING):
             raise Refusal(400, "INVALIDJOBSTATE", f"Job {job.id} is {job.state}: there are no results")
-        head, rows = {
-            "successfulResults": (["sf__Id", "sf__Created"], job.done),
-            "failedResults": (["sf__Id", "sf__Error"], job.failed),
-            "unprocessedrecords": ([], job.left),
-        }[which]
+        head, name = _OUTCOMES[which]
+        rows: Table = getattr(job, name)
         return SimResponse(200, _csv([[*head, *job.header], *rows], job.body), {"Content-Type": "text/csv"})
 
 

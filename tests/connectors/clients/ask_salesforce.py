@@ -3,6 +3,8 @@
 Arguments: client id, client secret.
 """
 
+import csv
+import io
 import json
 import sys
 from datetime import UTC, datetime, timedelta
@@ -31,6 +33,30 @@ changed = org.Contact.updated(end - timedelta(hours=1), end)
 seen["changed_ids"] = changed["ids"]
 seen["deleted_status"] = org.Contact.delete(made)
 seen["deleted_ids"] = [row["id"] for row in org.Contact.deleted(end - timedelta(hours=1), end)["deletedRecords"]]
+
+
+def rows(text):
+    return list(csv.DictReader(io.StringIO(text, newline="")))
+
+
+in_bulk = org.bulk2.Lead
+query = "SELECT Id, Company, Owner.Name, IsDeleted FROM Lead"
+seen["bulk_leads"] = [row for part in in_bulk.query(query, max_records=7, wait=0) for row in rows(part)]
+seen["bulk_with_deleted"] = [row["Id"] for part in in_bulk.query_all(query, wait=0) for row in rows(part)]
+commissions = org.bulk2.Commission__c
+records = [{"Sync_Key__c": f"b-{n}", "Amount__c": f"{n}.25", "Because__c": 'a "b",\nc'} for n in range(4)]
+records[2]["Kind__c"] = "gift"
+for record in records:
+    record.setdefault("Kind__c", "bonus")
+(job,) = commissions.upsert(records=records, external_id_field="Sync_Key__c", wait=0)
+seen["bulk_counts"] = [job[f"numberRecords{name}"] for name in ("Total", "Processed", "Failed")]
+seen["bulk_done"] = rows(commissions.get_successful_records(job["job_id"]))
+seen["bulk_failed"] = rows(commissions.get_failed_records(job["job_id"]))
+seen["bulk_left"] = rows(commissions.get_unprocessed_records(job["job_id"]))
+(again,) = commissions.upsert(
+    records=[{"Sync_Key__c": "b-0", "Because__c": "#N/A"}], external_id_field="Sync_Key__c", wait=0
+)
+seen["bulk_again"] = [row["sf__Created"] for row in rows(commissions.get_successful_records(again["job_id"]))]
 
 refused = {}
 for name, ask in {
