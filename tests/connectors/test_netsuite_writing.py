@@ -190,6 +190,82 @@ def test_the_simulated_async_api_knows_a_key_twice() -> None:
         assert len(account.rows("customer")) == 1
 
 
+def test_a_key_is_refused_a_second_time_whatever_the_body_and_does_nothing_without_async() -> None:
+    with running() as account:
+        key = {"X-NetSuite-Idempotency-Key": "key"}
+        for _ in range(2):  # synchronous: the key protects nothing
+            assert call(account, "POST", "/record/v1/customer", json={"companyName": "C"}, headers=key).ok
+        assert len(account.rows("customer")) == 2
+        headers = {**key, "Prefer": "respond-async"}
+        first = call(account, "POST", "/record/v1/customer", json={"companyName": "D"}, headers=headers)
+        other = call(account, "POST", "/record/v1/customer", json={"companyName": "E"}, headers=headers)
+        assert (other.status_code, other.headers["Location"]) == (400, first.headers["Location"])
+        assert other.json()["o:errorDetails"][0]["o:errorCode"] == "IDEMPOTENCY_ERROR"
+        assert len(account.rows("customer")) == 3
+
+
+def test_a_batch_is_asynchronous_and_tells_of_each_record_by_its_task_only() -> None:
+    with running() as account:
+        account.jobs.polls = 2
+        headers = {"Content-Type": "application/vnd.oracle.resource+json; type=collection"}
+        body = {"items": [{"externalId": "a", "custrecord_state": "paid"}, {"externalId": "b", "no_such_field": 1}]}
+        path = f"/record/v1/{COMMISSIONS}"
+        assert call(account, "PUT", path, json=body, headers=headers).status_code == 400
+        headers["Prefer"] = "respond-async"
+        many = {"items": [{"externalId": str(n)} for n in range(101)]}
+        assert call(account, "PUT", path, json=many, headers=headers).status_code == 400
+        sent = call(account, "PUT", path, json=body, headers=headers)
+        job = sent.headers["Location"].partition("/services/rest")[2]
+        assert [call(account, "GET", job).json()["completed"] for _ in range(3)] == [False, False, True]
+        tasks = [item["id"] for item in call(account, "GET", f"{job}/task").json()["items"]]
+        progress = [call(account, "GET", f"{job}/task/{task}").json()["progress"] for task in tasks]
+        assert progress == ["succeeded", "failed"]
+        assert call(account, "GET", f"{job}/task/2/result").status_code == 400
+        assert account.journal.count_by_key() == {(COMMISSIONS, "a"): 1}
+
+
+def test_the_connector_never_creates_without_a_key_of_its_own() -> None:
+    """What idempotency keys are for, a create that a lost answer would double, does not happen here."""
+    with running() as account:
+        connector = account.connect()
+        made = connector.write([change(f"k{n}") for n in range(4)])
+        connector.write([Change(COMMISSIONS, None, str(made[0].external_id), {"custrecord_state": "paid"})])
+        written = {method for method, route in account.requests if COMMISSIONS in route} - {"GET"}
+        assert written == {"PUT", "PATCH"}
+
+
+def test_what_asynchronous_requests_would_cost_for_the_same_safety() -> None:
+    count, lost = 20, 5
+    with running() as account:
+        connector = account.connect(concurrency=1)
+        connector.write([change("warm")])
+        before = account.total_requests
+        for place in range(lost):
+            account.faults.add(Faults.lose_answer(1, is_put, after=3 * place + 2))
+        connector.write([change(f"k{n}") for n in range(count)])
+        plain = account.total_requests - before
+        assert set(account.journal.count_by_key().values()) == {1} and len(account.rows(COMMISSIONS)) == count + 1
+    with running() as account:
+        account.jobs.polls = 1
+        for place in range(lost):
+            account.faults.add(Faults.lose_answer(1, is_put, after=3 * place + 2))
+        for n in range(count):
+            headers = {"Prefer": "respond-async", "X-NetSuite-Idempotency-Key": f"key {n}"}
+            path, body = f"/record/v1/{COMMISSIONS}/eid:k{n}", {"custrecord_state": "accrued"}
+            try:
+                sent = call(account, "PUT", path, json=body, headers=headers)
+            except requests.ConnectionError:
+                sent = call(account, "PUT", path, json=body, headers=headers)
+            job = sent.headers["Location"].partition("/services/rest")[2]
+            while not call(account, "GET", job).json()["completed"]:
+                pass
+            assert call(account, "GET", f"{job}/task/1/result").status_code == 204
+        asynchronous = account.total_requests
+        assert set(account.journal.count_by_key().values()) == {1} and len(account.rows(COMMISSIONS)) == count
+    print(f"{count} records, {lost} answers lost: {plain} calls, {asynchronous} asynchronously with a key; 0 doubled")
+    assert plain < asynchronous / 3
+
+
 def test_every_request_counts_against_the_accounts_limit() -> None:
     with running() as account:
         account.concurrency_limit, account.others_running = 5, 5

@@ -70,7 +70,7 @@ class NetSuiteSimulator(Simulator):
         self._queries = Queries(self.database, self.visible, lambda: self.now())
         self._queries.date_format = date_format
         self._records = Records(self._rows, self.visible, self._applied)
-        self._jobs = AsyncJobs()
+        self.jobs = AsyncJobs()
         self._hidden: set[tuple[str, str | None]] = set()
         self._counting = threading.Lock()
         self._running = 0
@@ -391,7 +391,7 @@ class NetSuiteSimulator(Simulator):
             if request.path == TOKEN_PATH:
                 return self.logins.token(request)
             self.logins.check(request)
-            return self._jobs.around(request, self._resource)
+            return self.jobs.around(request, self._resource)
         except Refused as refused:
             return refused.response
 
