@@ -373,7 +373,10 @@ class Delivery:
     def _ask(self, job: str, rows: Sequence[Row[Any]]) -> set[int]:
         """Settle what a job tells of its rows; the ids of those. The others are to be read back."""
         assert isinstance(self.writer, JobWriter)
-        results, now = self.writer.job_results(job, [_change(row) for row in rows]), self.clock()
+        with noted() as made:
+            results = self.writer.job_results(job, [_change(row) for row in rows])
+        now = self.clock()
+        results = [replace(result, calls=tuple(made)) for result in results]
         outcomes = [self._answered(row, result, now) for row, result in zip(rows, results, strict=True)]
         told = [outcome for outcome in outcomes if outcome is not None]
         self._record(told, "settled", now)

@@ -6,12 +6,12 @@ fails never fails its neighbours (``allOrNone: false``), not even when Salesforc
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
 from email.utils import format_datetime
-from functools import partial
 from typing import Any
 from urllib.parse import quote
 
@@ -19,12 +19,13 @@ import orjson
 
 from connectors.base import Change, Written, no_job_started
 from connectors.batches import Batch, batches, failed, write_in_order
+from connectors.calls import noted
 from connectors.errors import AnswerLost, ConnectorError, RecordRejected, VersionConflict
 from connectors.http import Http
 from connectors.salesforce import soql
 from connectors.salesforce.config import SalesforceConfig
 from connectors.salesforce.errors import FieldNotVisible, NotVisible, row_message, row_state
-from connectors.salesforce.ingest_jobs import CALLS_OF_JOB, IngestJobs, JobNotTaken
+from connectors.salesforce.ingest_jobs import CALLS_OF_JOB, IngestJobs, JobNotTaken, Upload
 from connectors.salesforce.jobs import Jobs
 
 ROWS_OF_JOB = 10_000
@@ -89,7 +90,8 @@ class SalesforceWriter:
 
     def _as_calls(self, batch: Batch, changes: Sequence[Change], results: dict[int, Written]) -> None:
         for part in batch.parts(self._config.write_size):
-            self._apply(part, changes, results, again=True)
+            with _carrying(part.places, results):
+                self._apply(part, changes, results, again=True)
 
     def _as_job(
         self,
@@ -101,19 +103,30 @@ class SalesforceWriter:
         """The batch as one job or more; what a job cannot say, or does not take, goes by calls."""
         uploads, others = self._jobs.uploads(batch, changes)
         for upload in uploads:
-            some = [changes[place] for place in upload.places]
             part = replace(batch, places=upload.places)
             try:
-                written = self._jobs.carry_out(upload, some, partial(_note, started, upload.places))
+                with _carrying(upload.places, results):
+                    self._upload(part, upload, changes, results, started)
             except JobNotTaken:
                 self._as_calls(part, changes, results)
-                continue
-            results.update(zip(upload.places, written, strict=True))
-            raced = tuple(place for place in upload.places if results[place].code == "DUPLICATE_VALUE")
-            if raced and batch.key_field:
-                for again in replace(batch, places=raced).parts(self._config.write_size):
-                    self._apply(again, changes, results, again=False)
         self._as_calls(others, changes, results)
+
+    def _upload(
+        self,
+        batch: Batch,
+        upload: Upload,
+        changes: Sequence[Change],
+        results: dict[int, Written],
+        started: Callable[[str, Sequence[int]], None],
+    ) -> None:
+        """One job; its upserts that met another insert of the same key are sent once more, by calls."""
+        some = [changes[place] for place in upload.places]
+        written = self._jobs.carry_out(upload, some, lambda job: started(job, upload.places))
+        results.update(zip(upload.places, written, strict=True))
+        raced = tuple(place for place in upload.places if results[place].code == "DUPLICATE_VALUE")
+        if raced and batch.key_field:
+            for again in replace(batch, places=raced).parts(self._config.write_size):
+                self._apply(again, changes, results, again=False)
 
     def _apply(self, batch: Batch, changes: Sequence[Change], results: dict[int, Written], *, again: bool) -> None:
         few = [changes[place] for place in batch.places]
@@ -201,8 +214,13 @@ class SalesforceWriter:
         return headers
 
 
-def _note(started: Callable[[str, Sequence[int]], None], places: Sequence[int], job: str) -> None:
-    started(job, places)
+@contextmanager
+def _carrying(places: Sequence[int], results: dict[int, Written]) -> Iterator[None]:
+    """Give the results at these places the calls that are made meanwhile."""
+    with noted() as made:
+        yield
+    for place in places:
+        results[place] = replace(results[place], calls=tuple(made))
 
 
 def _keeps_a_version(change: Change) -> bool:
