@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol, runtime_checkable
 
+import msgspec
+
 Cursor = str
 """Where reading stopped: opaque text made and understood only by the connector that returned it."""
 
@@ -23,9 +25,8 @@ The record is kept, gives no facts and waits in quarantine with that reason, whi
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One object as the system holds it.
+class Record(msgspec.Struct, frozen=True):
+    """One object as the system holds it. A struct, since there is one for every row: a frozen dataclass takes 0.8 µs to make.
 
     ``version`` is the system's change token (a stamp or counter, as text). ``fields`` holds the
     system's own field names and values; money is text or ``Decimal``, never a float.

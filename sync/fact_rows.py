@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
+import msgspec
 import orjson
 from sqlalchemy import Connection
 
@@ -29,10 +30,9 @@ FROM fact_head h JOIN fact f ON f.id = h.row_id WHERE h.type = ? AND h.fact_id A
 _MOVE_HEAD = "UPDATE fact_head SET row_id = ? WHERE type = ? AND fact_id = ?"
 
 Key = tuple[str, str]
-_NO_PARENT = (None, None)
 
 
-class Source(NamedTuple):
+class Source(msgspec.Struct, frozen=True, gc=False):
     """Where facts come from: a version of a record. Instants in micros."""
 
     stream_id: int | None
@@ -44,7 +44,7 @@ class Source(NamedTuple):
     """``known_at`` of a later version, unless the one before was known later."""
 
 
-class _Head(NamedTuple):
+class _Head(msgspec.Struct, frozen=True, gc=False):
     row_id: int
     body: str
     seq: int
@@ -65,7 +65,7 @@ class Unwritable(Exception):
         self.found = found
 
 
-class Written(NamedTuple):
+class Written(msgspec.Struct, frozen=True, gc=False):
     """A fact body ready to be stored."""
 
     key: Key
@@ -130,13 +130,12 @@ class FactWriter:
 
     def state(self, fact: Written, source: Source) -> bool:
         """Take one fact; returns whether it was news."""
-        key, body, account, parent = fact
-        head = self._head(key)
-        if head is not None and head.body == body:
+        head = self._head(fact.key)
+        if head is not None and head.body == fact.body:
             return False
         if head is not None and not head.deleted:
-            self.emptied.update(set(fields_in(orjson.loads(head.body))).difference(fields_in(orjson.loads(body))))
-        self._append(key, head, source, account, parent, body, False)
+            self.emptied.update(set(fields_in(orjson.loads(head.body))).difference(fields_in(orjson.loads(fact.body))))
+        self._append(fact, head, source, False)
         return True
 
     def withdraw(self, key: Key, source: Source) -> bool:
@@ -145,7 +144,7 @@ class FactWriter:
         if head is None or head.deleted or (head.stream_id, head.external_id) != (source.stream_id, source.external_id):
             return False
         body = orjson.dumps({"deleted": True, "id": key[1], "type": key[0]}).decode()
-        self._append(key, head, source, head.account, head.parent, body, True)
+        self._append(Written(key, body, head.account, head.parent), head, source, True)
         return True
 
     def _head(self, key: Key) -> _Head | None:
@@ -156,24 +155,17 @@ class FactWriter:
         parent = None if parent_type is None else (parent_type, parent_id)
         return _Head(row_id, body, seq, known_at, stream_id, external_id, account, parent, deleted)
 
-    def _append(
-        self,
-        key: Key,
-        head: _Head | None,
-        source: Source,
-        account: str | None,
-        parent: Key | None,
-        body: str,
-        deleted: bool,
-    ) -> None:
-        stream_id, external_id, record_seq, known_at, then_known = source
+    def _append(self, fact: Written, head: _Head | None, source: Source, deleted: bool) -> None:
         if head is None:
-            previous, seq = None, 1
+            previous, seq, known_at = None, 1, source.first_known
         else:
-            previous, seq, known_at = head.row_id, head.seq + 1, max(head.known_at, then_known)
+            previous, seq, known_at = head.row_id, head.seq + 1, max(head.known_at, source.then_known)
+        key = fact.key
+        kind, identity = key
+        parent_type, parent_id = fact.parent if fact.parent is not None else (None, None)
         row = (
-            self._next, previous, *key, seq, known_at, account, *(parent or _NO_PARENT),
-            body, deleted, stream_id, external_id, record_seq, self._run_id,
+            self._next, previous, kind, identity, seq, known_at, fact.account, parent_type, parent_id,
+            fact.body, deleted, source.stream_id, source.external_id, source.record_seq, self._run_id,
         )  # fmt: skip
         self._rows.append(row)
         self._fresh[key] = row
@@ -182,8 +174,9 @@ class FactWriter:
     def flush(self) -> int:
         """Append what was news; returns how many versions that was."""
         append(self._connection, tables.fact, self._rows)
-        new = [(*key, row[0]) for key, row in self._fresh.items() if key not in self._heads]
-        moved = [(row[0], *key) for key, row in self._fresh.items() if key in self._heads]
+        held, latest = self._heads, self._fresh.values()
+        new = [(row[2], row[3], row[0]) for row in latest if not held or (row[2], row[3]) not in held]
+        moved = [(row[0], row[2], row[3]) for row in latest if held and (row[2], row[3]) in held]
         append(self._connection, tables.fact_head, new)
         run_each(self._connection, _MOVE_HEAD, moved)
         return len(self._rows)

@@ -13,6 +13,7 @@ from datetime import datetime
 from itertools import chain, repeat
 from typing import Any, NamedTuple, Protocol
 
+import msgspec
 from sqlalchemy import Connection
 
 from connectors.base import Record
@@ -39,7 +40,10 @@ from sync.payloads import (
 from sync.tables import micros
 
 RECORDS_AT_ONCE = 500
-"""Records of a page that are mapped and written together: few enough to stay in the processor's cache."""
+"""Records of a page that are looked up and written together."""
+MAPPED_AT_ONCE = 100
+"""Records that are written as JSON, hashed and mapped before the next are touched: what they hold (6 kB each) stays in
+the processor's own cache from the one to the other."""
 
 OUTLIVE_MERGES = frozenset({"referral"})
 """Facts that stay when their record is merged into another: a merge in the CRM withdraws nobody's claim."""
@@ -185,14 +189,14 @@ def last_fields(connection: Connection, name: str, kind: str, external_id: str) 
     return None
 
 
-class _Head(NamedTuple):
+class _Head(msgspec.Struct, frozen=True, gc=False):
     version_id: int
     content_hash: bytes
     modified_at: int | None
     facts: str | None
 
 
-class _Item(NamedTuple):
+class _Item(msgspec.Struct):
     """A record that brings something new, or is mapped once more."""
 
     record: Record
@@ -204,6 +208,9 @@ class _Item(NamedTuple):
     created: int | None
     modified: int | None
     """The record's instants in micros."""
+    given: Sequence[Written] = ()
+    reject: Reject | None = None
+    """What the mapping makes of the record."""
 
 
 def held_records(connection: Connection, stream: Stream, external_ids: Sequence[str]) -> list[Record]:
@@ -257,7 +264,8 @@ class Landing:
             record = record_of(self._stream.kind, row)
             head = _Head(version_id, b"", None, facts)
             items.append(_Item(record, row[0], b"", b"", head, seq, created, modified))
-        outcome = self._facts_of(items)
+        self._map(items)
+        outcome = self._state(items)
         self._believed()
         changed = [
             (facts, self._stream.id, item.external_id)
@@ -273,32 +281,39 @@ class Landing:
             row[0]: _Head(row[1], bytes(row[2]), row[3], row[4])
             for row in rows(self._connection, _HEADS, self._stream.id, ids)
         }
-        new, changed, touched, stale = [], [], [], 0
-        for record, external_id, payload in zip(records, ids, all_encoded(records), strict=True):
-            digest = content_hash(payload, record.deleted, record.merged_into)
-            head = heads.get(external_id)
-            stamp = None if record.modified_at is None else micros(record.modified_at)
-            if head is None:
-                created = None if record.created_at is None else micros(record.created_at)
-                new.append(_Item(record, external_id, payload, digest, None, 1, created, stamp))
-                continue
-            held = head.modified_at
-            if head.content_hash == digest:
-                if stamp is not None and (held is None or stamp > held):
-                    touched.append((stamp, self._stream.id, external_id))
-            elif stamp is not None and held is not None and stamp < held:
-                stale += 1
-            else:
-                created = None if record.created_at is None else micros(record.created_at)
-                changed.append(_Item(record, external_id, payload, digest, head, 0, created, stamp))
+        new: list[_Item] = []
+        changed: list[_Item] = []
+        touched: list[tuple[int, int, str]] = []
+        stale = 0
+        for at in range(0, len(records), MAPPED_AT_ONCE):
+            some = records[at : at + MAPPED_AT_ONCE]
+            mapped_new, mapped_changed = len(new), len(changed)
+            for record, external_id, payload in zip(some, ids[at:], all_encoded(some), strict=False):
+                digest = content_hash(payload, record.deleted, record.merged_into)
+                head = heads.get(external_id)
+                stamp = None if record.modified_at is None else micros(record.modified_at)
+                if head is None:
+                    created = None if record.created_at is None else micros(record.created_at)
+                    new.append(_Item(record, external_id, payload, digest, None, 1, created, stamp))
+                    continue
+                held = head.modified_at
+                if head.content_hash == digest:
+                    if stamp is not None and (held is None or stamp > held):
+                        touched.append((stamp, self._stream.id, external_id))
+                elif stamp is not None and held is not None and stamp < held:
+                    stale += 1
+                else:
+                    created = None if record.created_at is None else micros(record.created_at)
+                    changed.append(_Item(record, external_id, payload, digest, head, 0, created, stamp))
+            self._map(new[mapped_new:] + changed[mapped_changed:])
         unchanged = len(records) - len(new) - len(changed) - stale
         run_each(self._connection, _TOUCH, touched)
         if changed:
-            changed = self._numbered(changed)
+            self._number(changed)
         items = new + changed
         if not items:
             return PageResult(unchanged=unchanged, stale=stale)
-        outcome = self._facts_of(items)
+        outcome = self._state(items)
         self._append(items, outcome.standing)
         gone = [item for item in items if item.record.deleted]
         self._redirect(gone)
@@ -313,11 +328,13 @@ class Landing:
             facts=outcome.facts,
         )
 
-    def _numbered(self, changed: list[_Item]) -> list[_Item]:
-        """The items with their place in the row of versions of their record."""
+    def _number(self, changed: list[_Item]) -> None:
+        """Give the items their place in the row of versions of their record."""
         held = rows(self._connection, _VERSIONS, [item.head.version_id for item in changed if item.head])
         seqs = dict(held)
-        return [item._replace(seq=seqs[item.head.version_id] + 1) for item in changed if item.head]
+        for item in changed:
+            if item.head is not None:
+                item.seq = seqs[item.head.version_id] + 1
 
     def _append(self, items: Sequence[_Item], standing_facts: Sequence[str | None]) -> None:
         number = next_id(self._connection, tables.record_version)
@@ -371,24 +388,29 @@ class Landing:
         ended = rows(self._connection, _MERGED, self._stream.id, list(there)) if there else []
         run_each(self._connection, _UNMERGE, [(self._seen_at, self._stream.id, loser) for (loser,) in ended])
 
-    def _facts_of(self, items: Sequence[_Item]) -> _Outcome:
-        """Map the items and append what is news; rejects go to quarantine and leave earlier facts as they are."""
-        alive = [item.record for item in items if not item.record.deleted]
-        answers = iter(self._mapper(alive, self._lookups) if alive else ())
-        taken = [_taken(item.record, None if item.record.deleted else next(answers, None)) for item in items]
+    def _map(self, items: Sequence[_Item]) -> None:
+        """Note with each item what the mapping makes of it."""
+        alive = [item for item in items if not item.record.deleted]
+        if alive:
+            answers = iter(self._mapper([item.record for item in alive], self._lookups))
+            for item in alive:
+                item.given, item.reject = _taken(item.record, next(answers, None))
+
+    def _state(self, items: Sequence[_Item]) -> _Outcome:
+        """Append what is news; rejects go to quarantine and leave earlier facts as they are."""
         writer = FactWriter(self._connection, self._run_id)
         before = [stood(item.external_id, item.head.facts) if item.head and item.head.facts else [] for item in items]
-        writer.prepare(chain((fact.key for found, _ in taken for fact in found), chain.from_iterable(before)))
+        writer.prepare(chain((fact.key for item in items for fact in item.given), chain.from_iterable(before)))
         standing_facts, refused, accepted = [], [], []
-        for item, (found, reject), earlier in zip(items, taken, before, strict=True):
-            if reject is not None:
-                refused.append((item.external_id, item.seq or 1, reject))
+        for item, earlier in zip(items, before, strict=True):
+            if item.reject is not None:
+                refused.append((item.external_id, item.seq or 1, item.reject))
                 standing_facts.append(None if item.head is None else item.head.facts)
                 continue
             accepted.append(item.external_id)
             source = self._source(item)
             keys = []
-            for fact in found:
+            for fact in item.given:
                 writer.state(fact, source)
                 keys.append(fact.key)
             for key in earlier:
@@ -437,8 +459,6 @@ class _Unstorable:
 
 def _taken(record: Record, answer: Mapped | None) -> tuple[Sequence[Written], Reject | None]:
     if answer is None:
-        if record.deleted:
-            return (), None
         raise SyncError(f"mapping of {record.kind}: found fewer answers than records; allowed: one each, in order")
     if answer.external_id != record.external_id:
         raise SyncError(f"mapping of {record.kind}: found an answer for another record; allowed: one each, in order")

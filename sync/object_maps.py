@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
+
+import msgspec
 
 from connectors.base import FAULT, Query, Record
 from rules.errors import RecordError
@@ -33,7 +35,7 @@ class Reject:
     waits_for: tuple[str, str] | None = None
 
 
-class Mapped(NamedTuple):
+class Mapped(msgspec.Struct, frozen=True):
     """One record's facts, or the reason for none.
 
     No facts and no reject means that the record is deleted, is no record for us (``when``), or is read for look-ups

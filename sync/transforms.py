@@ -73,9 +73,11 @@ def upper(raw: Any) -> str | None:
 
 def url(raw: Any) -> str | None:
     """A web address with scheme and lower-case host: ``Example.com/a`` becomes ``https://example.com/a``."""
+    if type(raw) is str and len(raw) <= LONGEST_URL and _CLEAN_URL.fullmatch(raw):
+        return raw
     found = text(raw)
-    if found is None or (len(found) <= LONGEST_URL and _CLEAN_URL.fullmatch(found)):
-        return found
+    if found is None:
+        return None
     match = _URL.fullmatch(found) if len(found) <= LONGEST_URL else None
     if (
         match is None

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 from pydantic import BaseModel
 
@@ -158,7 +159,9 @@ def test_text_that_is_changed_on_its_way_is_noticed() -> None:
         def changes(self, query: Query, *, since: str | None) -> Iterator[Page]:
             for page in super().changes(query, since=since):
                 plain = [
-                    replace(r, fields={**r.fields, "name": r.fields["name"].encode("ascii", "ignore").decode()})
+                    msgspec.structs.replace(
+                        r, fields={**r.fields, "name": r.fields["name"].encode("ascii", "ignore").decode()}
+                    )
                     for r in page.records
                 ]
                 yield Page(tuple(plain), page.cursor, page.watermark)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import orjson
+from msgspec.structs import replace
 
 from connectors.base import Record
 from sync import tables
