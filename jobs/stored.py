@@ -12,6 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from functools import cached_property
 from typing import Any
 
 import orjson
@@ -31,7 +32,7 @@ from rules.program import Program
 from rules.recognition import Success
 from rules.statements import Hold, Holds, Resumed, Statement, astray, cut, disputed_spans, match_money
 from rules.tasks import Task, names_task
-from rules.tiers import Mark
+from rules.tiers import Mark, TierHistory
 from sync.book import Book, NewFacts, entry_of, posting_body
 from sync.matching import RULESET
 from sync.prospects import Prospect, Prospects
@@ -69,6 +70,7 @@ class _Settling:
         self._book = Book(db, program.id, program.calendar)
         terms = program.on(self._today)
         self._has_tiers = terms.tiers is not None
+        self._marks_read: dict[str, list[dict[str, Any]]] = {}
         self._moves_daily = bool(
             terms.tiers or terms.co_op or terms.tickets or terms.applications or terms.lead_sharing
             or any(each.every for each in terms.entitlements)
@@ -177,6 +179,7 @@ class _Settling:
                 key.removesuffix(f":{name}") for key in keys for name in prospects.by_id if key.endswith(f":{name}")
             }
             self._book.replace_rows([f"marks:{name}" for name in prospects.by_id], rows)
+        self._marks_read.clear()
         return self._book.prospects_of_partners(moved)
 
     def _history_of(self, prospects: Prospects) -> History:
@@ -206,19 +209,32 @@ class _Settling:
         history.tick_off(settled.tasks[before:])
         return settled
 
+    def _mark_rows_of(self, partner: str) -> list[dict[str, Any]]:
+        """The marks of a partner as they are stored; read once, since they stand still while money is settled."""
+        if partner not in self._marks_read:
+            self._marks_read[partner] = self._book.marks(partner)
+        return self._marks_read[partner]
+
     def _marks(self, partners: Collection[str]) -> dict[str, list[Mark]]:
-        found: dict[str, list[Mark]] = {partner: [] for partner in partners}
-        for partner in partners:
-            for row in self._book.marks(partner):
-                found[partner] += [
-                    Mark(instant(at), name, date.fromisoformat(day) if day else None) for at, name, day in row["marks"]
-                ]
-        return found
+        return {
+            partner: [
+                Mark(instant(at), name, date.fromisoformat(day) if day else None)
+                for row in self._mark_rows_of(partner)
+                for at, name, day in row["marks"]
+            ]
+            for partner in partners
+        }
+
+    @cached_property
+    def _tiers(self) -> dict[str, TierHistory]:
+        """The tiers of every partner as of today, once all marks are stored: they change by time alone, too."""
+        if not self._has_tiers:
+            return {}
+        history = self._history(self._book.enrollment_facts())
+        return tiers_of(history, self._marks(sorted(history.enrollments)))
 
     def _store_tiers(self) -> None:
-        """The tiers of every partner as of today: they change by time alone, too."""
-        history = self._history(self._book.enrollment_facts())
-        tiers = tiers_of(history, self._marks(sorted(history.enrollments)))
+        tiers = self._tiers
         seen_at = self._calendar.end_of(self._today)
         rows = [
             ("tiers", partner, "tiers", tiers[partner].row(self._program.id, partner, self._today, seen_at))
@@ -319,7 +335,7 @@ class _Settling:
         settled = Settled(self._program, self._today, ledger=Ledger(self._program.id))
         if partner not in history.enrollments:
             return settled
-        tier = tiers_of(history, self._marks([partner])).get(partner) if self._has_tiers else None
+        tier = self._tiers.get(partner)
         alone = history.of_one(partner)
         steps = {partner: tier.steps if tier else ()}
         settled.tasks += tasks_of_partners(alone, steps)
@@ -346,9 +362,9 @@ class _Settling:
     def _store_program_tasks(self) -> None:
         """Applications, shared leads and the recognition of the best."""
         history = self._history(self._book.program_facts())
-        marks = [row for partner in sorted(history.enrollments) for row in self._book.marks(partner)]
+        marks = [row for partner in sorted(history.enrollments) for row in self._mark_rows_of(partner)]
         worth = {name: Decimal(value) for row in marks for name, value in row["worth"]}
-        tiers = tiers_of(history, self._marks(sorted(history.enrollments))) if self._has_tiers else {}
+        tiers = self._tiers
         successes = [
             Success(partner, day, worth.get(referral, Decimal(0)))
             for partner, tier in sorted(tiers.items())
