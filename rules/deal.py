@@ -34,6 +34,14 @@ class Standing:
     held: bool
     won_on: date | None = None
     contracts: tuple[str, ...] = ()
+    sharers: tuple[date | None, ...] = ()
+    joined_on: date | None = None
+
+    def shares_on(self, day: date) -> int:
+        """By how many claims what is earned on a day is shared equally; 0: this one had not joined by then (OP-A10)."""
+        if self.joined_on is not None and day < self.joined_on:
+            return 0
+        return sum(since is None or since <= day for since in self.sharers) or 1
 
 
 @dataclass(frozen=True, slots=True)

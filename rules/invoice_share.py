@@ -148,7 +148,8 @@ class _InvoiceReplay(DealReplay):
             self.want(book.id, None)
             return None
         day = self._earned_on(book)
-        if day is None or not self._is_in_window(book, day, window) or self._is_bad_debt(book, at):
+        shares = self.standing.shares_on(day) if day is not None else 0
+        if day is None or not shares or not self._is_in_window(book, day, window) or self._is_bad_debt(book, at):
             self.want(book.id, None)
             return None
         if self._term.released == "fully_paid" and accrual.released_on is not None and self._paid(book.id) is None:
@@ -182,6 +183,9 @@ class _InvoiceReplay(DealReplay):
         if part.inside != part.days:
             because += f" x {part.inside} of {part.days} service days inside the window"
             basis = EXACT.divide(EXACT.multiply(net, Decimal(part.inside)), Decimal(part.days))
+        if shares > 1:
+            because += f", shared equally by {shares} claims"
+            basis = EXACT.divide(basis, Decimal(shares))
         return Target(basis, rate.rate, currency, day, f"{because}; rate from {rate.source}")
 
     def _belongs(self, invoice: Invoice, contract: Contract | None, at: datetime) -> bool:

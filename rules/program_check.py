@@ -173,6 +173,7 @@ _READ_BY: Mapping[str, tuple[Callable[[Terms], bool], str]] = {
         ("hold_on_conflict", "first_party_includes"),
         (lambda terms: terms.claims.activation == "submission", "`claims.activation: submission`"),
     ),
+    "program_conflict": (_any(ShareOfInvoices), "a commission term share_of_invoices"),
     "true_up": (_any(ShareOfContract, lambda term: term.corrections == "true_up"), "a commission term with `corrections: true_up`"),
     "rate_hard_limits": (
         lambda terms: any(rate.limits for _, rate in _rates(terms)), "a rate with `limits: true`"

@@ -314,7 +314,9 @@ CATALOGUE: Mapping[str, Setting] = {
     "affiliate_first_plan": Setting(*_one_of("starter", "any"), "The plan on which a client is to start."),
     "lookback": Setting(_period, "a length such as P1Y", "How far back activity counts as being engaged already."),
     "program_conflict": Setting(
-        *_one_of("earliest_valid", "split"), "What happens to claims by partners of two roles."
+        *_one_of("earliest_valid", "split"),
+        "Claims of partners of two roles to one client: the earliest valid one earns, or the best of each role earn its own rate "
+        "on an equal share.",
     ),
     "min_trained_staff": Setting(*_whole(0), "Trained people a partner needs."),
     "engaged_lookback": Setting(*PERIOD_OR_NONE, "How far back activity counts as being engaged already."),

@@ -10,11 +10,11 @@ OP-18..OP-20, OP-A10, G-7, G-9.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from rules.calendar import Calendar, Period
+from rules.calendar import DAY, Calendar, Period
 from rules.dues import last_day_of
 from rules.records import Review
 from rules.tasks import Wanted
@@ -35,6 +35,8 @@ class Memory:
     """Claims whose commission was approved: own sales found later change nothing for them."""
     activated: dict[str, tuple[datetime, datetime]] = field(default_factory=dict)
     """Claims that a review made active: since when, and the instant of that review."""
+    stands: dict[str, datetime] = field(default_factory=dict)
+    """Won claims that share the prospect with others: since when each earns."""
     earning: set[tuple[str, str | None]] = field(default_factory=set)
     """Won claims that met the conditions for money, each with the contract that won it then."""
 
@@ -64,17 +66,48 @@ class Line:
         line = [c for c in self.claims if not self._has_left(c)]
         expired = {c.id: why for c in line if (why := self._run_out(c)) is not None}
         line = [c for c in line if c.id not in expired]
-        awarded = self.seen.award(line)
-        standing = self._looked_at(line, awarded)
-        for number, group in enumerate(self._rounds(standing)):
-            if self._by_review(group[0]):
-                self._review(group, awarded if awarded in group else None)
-            else:
-                self._award(group, awarded if number == 0 else None)
-        owner = next((c for c in standing if self.verdicts[c.id].state in ("active", "won")), None)
+        splits = self._splits()
+        self.seen.sharing = frozenset(c.id for c in self.claims) if splits else frozenset()
+        owners: dict[str | None, tuple[Candidate, bool]] = {}
+        for role in sorted({c.intake.role or "" for c in line}) if splits else [None]:
+            part = [c for c in line if role is None or (c.intake.role or "") == role]
+            awarded = self.seen.award(part)
+            standing = self._looked_at(part, awarded)
+            for number, group in enumerate(self._rounds(standing)):
+                if self._by_review(group[0]):
+                    self._review(group, awarded if awarded in group else None)
+                else:
+                    self._award(group, awarded if number == 0 else None)
+            owner = next((c for c in standing if self.verdicts[c.id].state in ("active", "won")), None)
+            if owner is not None:
+                owners[role] = owner, owner is awarded
         for claim in self.claims:
             if claim.id in expired:
-                self._expire(claim, expired[claim.id], owner, owner is not None and owner is awarded)
+                owner, by_decision = owners.get((claim.intake.role or "") if splits else None, (None, False))
+                self._expire(claim, expired[claim.id], owner, by_decision)
+        if splits:
+            self._share()
+
+    def _splits(self) -> bool:
+        """Whether claims by partners of different roles share the prospect instead of competing for it (OP-A10)."""
+        return bool(self.claims) and self._terms[self.claims[0].id].values.get("program_conflict") == "split"
+
+    def _share(self) -> None:
+        """Say of each claim that earns how many earn beside it, and from which day on those that joined later do (OP-A10)."""
+        earn = {name: v for name, v in self.verdicts.items() if v.won_on is not None and v.approved_at is not None}
+        stands = self.memory.stands
+        for claim in self.claims:
+            if claim.id not in earn:
+                stands.pop(claim.id, None)
+        for name in earn:
+            stands.setdefault(name, self.instant)
+        first = min((stands[name] for name in earn), default=self.instant)
+        joined = {name: None if at == first else self._calendar.date_of(at) + DAY for name, at in stands.items()}
+        for name, verdict in earn.items():
+            if len(earn) > 1:
+                self.verdicts[name] = replace(
+                    verdict, joined_on=joined[name], sharers=tuple(joined[each] for each in earn)
+                )
 
     def _forget_withdrawn_approvals(self) -> None:
         """A claim whose approving review was withdrawn was never let in, unless a decision awarded it the prospect."""

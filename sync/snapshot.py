@@ -62,6 +62,8 @@ class Snapshot:
     kin: tuple[str, ...] = ()
     """Claimed accounts of the same corporate tree."""
     now: dict[str, dict[str, Any]] = field(default_factory=lambda: {kind: {} for kind in KINDS})
+    sharing: frozenset[str] = frozenset()
+    """Claims that share the prospect: what names one of them is the others', too (OP-A10)."""
 
     @property
     def calendar(self) -> Calendar:
@@ -107,7 +109,7 @@ class Snapshot:
             if contract.renews is not None and terms.claims.contracts == "first":
                 continue
             named = contract.referral or self._named_by_opportunity(contract)
-            if named == candidate.id or (named is None and contract.account in accounts):
+            if named == candidate.id or (self._is_common(named) and contract.account in accounts):
                 found.append(contract)
         return found
 
@@ -118,9 +120,12 @@ class Snapshot:
             self.calendar.date_of(o.closed_at)
             for o in self.now["opportunity"].values()
             if o.outcome == "won" and o.closed_at is not None
-            and (o.referral == candidate.id or (o.referral is None and o.account in accounts))
+            and (o.referral == candidate.id or (self._is_common(o.referral) and o.account in accounts))
         ]  # fmt: skip
         return min((day for day in days if day >= first_day), default=None)
+
+    def _is_common(self, named: str | None) -> bool:
+        return named is None or named in self.sharing
 
     def _named_by_opportunity(self, contract: Contract) -> str | None:
         opportunity = self.now["opportunity"].get(contract.opportunity) if contract.opportunity else None

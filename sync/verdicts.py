@@ -32,6 +32,10 @@ class Verdict:
     """The partner's role in the program at the submission."""
     is_upsell: bool = False
     """Whether the client was a customer before an affiliate's claim."""
+    sharers: tuple[date | None, ...] = ()
+    """For each claim that shares the prospect's money, this one included, the day from which it does; ``None``: from the first."""
+    joined_on: date | None = None
+    """The day from which this one does, when another claim earned before."""
 
 
 @dataclass(slots=True)
@@ -50,7 +54,10 @@ class Claim:
     @property
     def standings(self) -> list[Standing]:
         """What decides its money, from each instant on."""
-        return [Standing(at, v.approved_at, v.held, v.won_on, v.contracts) for at, v in self.verdicts]
+        return [
+            Standing(at, v.approved_at, v.held, v.won_on, v.contracts, v.sharers, v.joined_on)
+            for at, v in self.verdicts
+        ]
 
     def row(self, program: str) -> dict[str, Any]:
         """The claim's row of the outcome."""

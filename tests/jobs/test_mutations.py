@@ -55,7 +55,7 @@ READ_BY_NAME = {
 }  # fmt: skip
 """Settings that a term of the program names."""
 SAYS_ONLY = {
-    "Terms.recorded", "Terms.effective_to", "claim_order", "program_conflict", "quarter_min",
+    "Terms.recorded", "Terms.effective_to", "claim_order", "quarter_min",
 }  # fmt: skip
 """What is written down for people, and settings that have one value only in every program."""
 
