@@ -1,6 +1,6 @@
 """Whole syncs with a HubSpot portal through the proxy: each ends as over a good network.
 
-python -m pytest -s tests/faults/test_hubspot_through_a_bad_network.py       # -s prints the figures
+python -m pytest -s -m "" tests/faults/test_hubspot_through_a_bad_network.py       # -s prints the figures
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tests.faults.proxy import TROUBLES, FaultProxy, Trouble, bad_network
 from tests.jobs.hubspot_world import Place, placed
 
 RUNS: list[tuple[tuple[Trouble, ...], int]] = [(TROUBLES, 1)]
-LONG: list[tuple[tuple[Trouble, ...], int]] = [
+SOAK: list[tuple[tuple[Trouble, ...], int]] = [
     *(((kind,), seed) for kind in TROUBLES for seed in (1, 2)), *((TROUBLES, seed) for seed in range(2, 6))
 ]  # fmt: skip
 
@@ -59,7 +59,7 @@ def point_at(place: Place, url: str) -> None:
 
 @pytest.mark.parametrize(
     ("kinds", "seed"),
-    [*RUNS, *(pytest.param(*run, marks=pytest.mark.slow) for run in LONG)],
+    [*RUNS, *(pytest.param(*run, marks=pytest.mark.soak) for run in SOAK)],
     ids=lambda value: ("all" if len(value) > 1 else value[0]) if isinstance(value, tuple) else str(value),
 )
 def test_a_portal_behind_a_bad_network_ends_as_behind_a_good_one(

@@ -208,7 +208,7 @@ def test_what_we_write_into_tryton_is_what_we_owe(company: Company, tmp_path: Pa
         assert all(one.calls == 0 for one in synced(here, allow="the test").written.get("tryton", []))
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.soak) for seed in (2, 3))])
 def test_syncs_through_a_bad_network_owe_and_hold_the_same(company: Company, tmp_path: Path, seed: int) -> None:
     """All that a network does but deliver a request twice: without a key, Tryton takes that for two commissions."""
     kinds: tuple[Trouble, ...] = ("refuse", "cut_request", "lose", "cut_answer", "trickle")
