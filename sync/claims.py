@@ -142,8 +142,13 @@ class _Replay:
                 yield tie.at, "tie", name, View(tie.at, None)
 
     def _timers(self) -> list[datetime]:
-        """Instants at which a claim changes by the passing of time alone: its expiry and its reminders."""
-        instants = set()
+        """Instants at which a claim changes by the passing of time alone: its expiry, its reminders, a signature to come."""
+        instants = {
+            self._calendar.start_of(seen.fact.agreement_signed_on)
+            for enrollment in self._facts.enrollments.values()
+            for seen in enrollment
+            if seen.fact is not None and seen.fact.agreement_signed_on is not None
+        }
         approvals: dict[str, set[date]] = {}
         for reviews in self._facts.reviews.values():
             for seen in reviews:
@@ -233,7 +238,8 @@ class _Replay:
             referral: Referral = self._seen.now["referral"][name]
             partner = self._seen.now["partner"].get(referral.partner)
             day = self._calendar.date_of(referral.submitted_at)
-            intake = checked(referral, partner, self._enrollments_of(referral), day, self._program)
+            enrollments = self._enrollments_of(referral, referral.submitted_at)
+            intake = checked(referral, partner, enrollments, day, self._program)
             if not intake.missing and name not in self._rank_at:
                 first = self._number[name] == 1
                 self._rank_at[name] = referral.submitted_at if first else instant
@@ -257,6 +263,7 @@ class _Replay:
                     intake,
                     review,
                     approval=approved.at if approved and not failed else None,
+                    enrollments=tuple(self._enrollments_of(referral, approved.at if approved else instant)),
                     failed_checks=failed,
                     ended=ended,
                     overridden=override,
@@ -269,11 +276,12 @@ class _Replay:
         terms = self._program.on(self._calendar.date_of(referral.submitted_at))
         return terms.claims.activation == "review"
 
-    def _enrollments_of(self, referral: Referral) -> Iterator[Enrollment]:
-        """The partner's enrollments, each in the standing it had at the submission: leaving later undoes no claim."""
+    def _enrollments_of(self, referral: Referral, at: datetime) -> Iterator[Enrollment]:
+        """The partner's enrollments, each in the standing it had then: leaving later undoes no claim, and what was
+        mended after the review needs another one."""
         for name, enrollment in self._seen.now["enrollment"].items():
             if enrollment.partner == referral.partner:
-                yield standing_at(self._facts.enrollments[name], referral.submitted_at) or enrollment
+                yield standing_at(self._facts.enrollments[name], at) or enrollment
 
     def _tie_of(self, name: str, instant: datetime) -> Tie | None:
         found = None

@@ -9,7 +9,7 @@ from typing import Any
 
 from rules.calendar import Calendar
 from rules.program import Program
-from rules.records import Contract, Decision, Referral, Review
+from rules.records import Contract, Decision, Enrollment, Referral, Review
 from rules.tasks import names_task
 from rules.terms import Terms
 from sync.intake import Intake
@@ -39,6 +39,8 @@ class Candidate:
     review: Review | None
     approval: datetime | None = None
     """The instant of the review that approves the registration, where that makes a claim active."""
+    enrollments: tuple[Enrollment, ...] = ()
+    """The partner's enrollments as they read at the approving review, before it as they read now."""
     failed_checks: tuple[str, ...] = ()
     """Clauses that the approving reviewer found not to hold."""
     ended: str | None = None

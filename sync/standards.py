@@ -61,9 +61,7 @@ def warnings(claim: Candidate, terms: Terms) -> Iterator[str]:
 def _failure(
     seen: Snapshot, claim: Candidate, terms: Terms, condition: Condition, today: date, is_again: bool
 ) -> Failure | None:
-    enrollments = [e for e in seen.now["enrollment"].values() if e.partner == claim.referral.partner]
-    if condition.roles:
-        enrollments = [e for e in enrollments if e.role in condition.roles]
+    enrollments = [e for e in claim.enrollments if not condition.roles or e.role in condition.roles]
     if isinstance(condition, NotEngaged):
         why = None if is_again else _engagement(seen, claim, terms, condition)
         return Failure(condition.clauses, why) if why else None
@@ -73,7 +71,8 @@ def _failure(
             return None
         return Failure(condition.clauses, f"the partner's standing was {enrollment.standing} at the submission")
     if isinstance(condition, AgreementSigned):
-        if any(e.agreement_signed_on is not None and e.agreement_signed_on <= today for e in enrollments):
+        day = seen.calendar.date_of(claim.approval) if claim.approval else today
+        if any(e.agreement_signed_on is not None and e.agreement_signed_on <= day for e in enrollments):
             return None
         return Failure(condition.clauses, "the partner has not signed the program's contract", may_be_mended=True)
     needed = terms.values["min_trained_staff"]
