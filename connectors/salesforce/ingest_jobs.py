@@ -82,7 +82,8 @@ class IngestJobs:
             why = "UPLOAD_LOST: the records did not arrive for certain; their job was ended before it began"
             return [Written(change.key, "retry", code="UPLOAD_LOST", message=why) for change in changes]
         try:
-            self._jobs.move("ingest", job, "UploadComplete")
+            if self._jobs.move("ingest", job, "UploadComplete").state == "Open":  # it has no records after all
+                return self.results_of(job, changes)
             return self._outcome(job, changes, upload.key_field)
         except (JobNotTaken, NeedsOperator):
             raise

@@ -29,21 +29,23 @@ def writes(request: bytes) -> bool:
 
 
 @contextmanager
-def through(place: Office, kinds: tuple[Trouble, ...], chance: random.Random) -> Iterator[list[FaultProxy]]:
-    """Put a proxy in front of both systems."""
+def through(
+    place: Office, kinds: tuple[Trouble, ...], chance: random.Random, **settings: Any
+) -> Iterator[list[FaultProxy]]:
+    """Put a proxy in front of both systems; ``settings`` are those of the Salesforce connection."""
     choose = bad_network(kinds, chance, writes)
     crm, erp = place.world.crm, place.world.erp
     ports = [int(system.url.rpartition(":")[2]) for system in (crm, erp)]
     with FaultProxy(ports[0], choose) as one, FaultProxy(ports[1], choose) as other:
         for system, address in ((crm, one.url), (erp, other.url)):
             system.public_url = address
-        write_settings(place, {})
+        write_settings(place, settings)
         place.here.settings = load_settings(place.config)
         yield [one, other]
         for proxy, system in ((one, crm), (other, erp)):
             proxy.deliver_late()
             system.public_url = None
-    write_settings(place, {})
+    write_settings(place, settings)
     place.here.settings = load_settings(place.config)
 
 
@@ -94,10 +96,26 @@ SOAK: list[tuple[tuple[Trouble, ...], int]] = [
 def test_a_sync_over_a_bad_network_ends_as_over_a_good_one(
     tmp_path: Path, calm: dict[str, Any], kinds: tuple[Trouble, ...], seed: int
 ) -> None:
-    with office(tmp_path) as place:
+    end_as_over_a_good_network(tmp_path, calm, kinds, seed)
+
+
+@pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.soak) for seed in (2, 3))])
+def test_jobs_of_salesforce_over_a_bad_network_end_as_calls_over_a_good_one(
+    tmp_path: Path, calm: dict[str, Any], seed: int
+) -> None:
+    place = end_as_over_a_good_network(tmp_path, calm, TROUBLES, seed, bulk_read_rows=0, bulk_write_rows=0)
+    assert {job.lane for job in place.world.crm.jobs.made} == {"query", "ingest"}
+
+
+def end_as_over_a_good_network(
+    folder: Path, calm: dict[str, Any], kinds: tuple[Trouble, ...], seed: int, **settings: Any
+) -> Office:
+    """Sync over a network with these troubles until nothing waits; what came of it must be that of the calm day."""
+    with office(folder, **settings) as place:
+        place.world.crm.pages.shrink_to = 2 if settings else None
         place.morning(24)
         syncs = 0
-        with through(place, kinds, random.Random(seed)) as proxies:
+        with through(place, kinds, random.Random(seed), **settings) as proxies:
             whole, settled = False, 0
             while not whole:
                 syncs += 1
@@ -118,6 +136,7 @@ def test_a_sync_over_a_bad_network_ends_as_over_a_good_one(
     )
     assert trouble > 0
     assert broken == {}
+    return place
 
 
 def everything_happens(place: Office, sync: Callable[[], None]) -> None:

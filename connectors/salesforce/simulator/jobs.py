@@ -166,8 +166,8 @@ class Jobs:
             if job.polls == 0:
                 self._work(job)  # it does not wait to be asked
         elif state == "Aborted" and job.state in ("Open", *RUNNING):
-            if job.lane == "ingest" and job.state in RUNNING:
-                self._carry_out(job, self.stops_after or 0)
+            if job.lane == "ingest":
+                self._carry_out(job, self.stops_after or 0 if job.state in RUNNING else 0)
             job.state = "Aborted"
         else:
             raise Refusal(400, "INVALIDJOBSTATE", f"Job {job.id} is {job.state} and cannot become {state}")
