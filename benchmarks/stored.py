@@ -3,7 +3,8 @@
     python benchmarks/stored.py [--small 10000] [--large 1000000] [--store sqlite:////tmp/referee-benchmark]
 
 Fills two stores with invoice lines (three a invoice, 600 a customer), settles them, then states one changed invoice and
-one payment at a time and times bringing the book up to date. Prints medians and their ratio.
+one payment at a time and times bringing the book up to date. Prints medians and their ratio, and what it costs to look
+for what is to be told (all facts are replayed).
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ from typing import Any
 import orjson
 from settle import records
 
+from jobs.notification.notifications import notifications
 from jobs.stored import bring_up_to_date
+from jobs.stored_pictures import stored_pictures
 from rules.program import load_program
 from sync.store import Store
 
@@ -89,6 +92,14 @@ def changed(store: Store, run: int, rounds: int) -> list[float]:
     return took
 
 
+def looked(store: Store) -> float:
+    """Processor time of replaying everything and finding what is to be told."""
+    started = time.process_time()
+    for picture in stored_pictures(store, [load_program("next-technik")], NOW + timedelta(days=1)):
+        notifications(picture)
+    return time.process_time() - started
+
+
 def main() -> None:
     """Measure and print."""
     options = argparse.ArgumentParser()
@@ -105,6 +116,7 @@ def main() -> None:
         print(
             f"{lines:>9,} lines: one changed invoice costs {medians[-1] * 1000:.1f} ms (of {len(took)}: {min(took) * 1000:.1f} to {max(took) * 1000:.1f})"
         )
+        print(f"{lines:>9,} lines: looking for what is to be told takes {looked(store):.1f} s of processor time")
         store.close()
     print(f"ratio {medians[1] / medians[0]:.2f}")
 

@@ -161,30 +161,6 @@ def statements(
 
 
 @app.command()
-def notifications(
-    records: Records,
-    as_of: As_of,
-    program: Programs = None,
-    sets: Sets = None,
-    partner: Annotated[str | None, typer.Option("--partner", help="Only those to this partner.", metavar="ID")] = None,
-    since: Annotated[str | None, typer.Option("--since", help="Only from this day on.", metavar="DATE")] = None,
-    preview: Annotated[
-        str | None, typer.Option("--preview", help="Show this one as it is read.", metavar="KEY")
-    ] = None,
-    format: Annotated[str | None, typer.Option(help="json, csv or table; json when output is not a terminal.")] = None,
-    skip_bad: Skip_bad = False,
-    json: Annotated[bool, typer.Option("--json", help="Same as --format json.")] = False,
-) -> None:
-    """Whom the clauses say to tell what: subject and body, each with a key that stays. Nothing is sent."""
-    from jobs.notifications_file import notifications_file
-
-    notifications_file(
-        program or [], records, as_of, sets or [], partner=partner, since=since, preview=preview,
-        format="json" if json else format, skip_bad=skip_bad,
-    )  # fmt: skip
-
-
-@app.command()
 def schema(
     what: Annotated[str, typer.Argument(help="program or records")] = "program",
 ) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated, TypeVar
 
 import typer
 
-from jobs import connector_commands, mapping_commands, secret_commands
+from jobs import connector_commands, mapping_commands, notification_commands, secret_commands
 from jobs.printing import DEFAULT, Config, Json
 from jobs.printing import print_json as _print_json
 
@@ -76,6 +76,7 @@ def register(app: typer.Typer) -> None:
     conflicts.command("resolve")(conflicts_resolve)
     app.add_typer(conflicts, name="conflicts")
     secret_commands.register(app)
+    notification_commands.register(app)
 
 
 def init(
@@ -127,6 +128,7 @@ def sync(
             write=not plan_only,
             allow=allow,
             progress=progress,
+            notifier=here.notifier(),
         )
     _print_json(sync_report(result)) if json else show_sync(result, plan_only=plan_only)
     if result.refused:

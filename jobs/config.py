@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from connectors.registry import names
+from jobs.notification.settings import NotificationSettings, Preferences, SmtpSettings
 from jobs.problems import UserError
 from rules.program import line_of
 from sync.retention import SHORTEST_DAYS
@@ -182,6 +183,7 @@ class Settings(BaseModel):
     log: LogSettings = LogSettings()
     retention: RetentionSettings = RetentionSettings()
     listen: ListenSettings | None = Field(default=None, description="receive webhooks as hints; off when absent")
+    notifications: NotificationSettings | None = None
     secret_keys: SecretStr | None = Field(
         default=None,
         exclude=True,
@@ -274,6 +276,9 @@ def _keys_beside(keys: list[Any]) -> str:
     """What may stand where a key stands that does not belong there."""
     if keys[0] in _SECTIONS and len(keys) > 1:
         names = _KEYS[_SECTIONS[keys[0]]]
+    elif keys[0] == "notifications" and len(keys) > 1:
+        below: dict[str, type[BaseModel]] = {"smtp": SmtpSettings, "partners": Preferences}
+        names = tuple((below[keys[1]] if len(keys) > 2 else NotificationSettings).model_fields)
     elif keys[2:3] == ["loops"] and len(keys) > 3:
         names = _KEYS[4]
     else:
@@ -288,8 +293,11 @@ def _allowed(message: str) -> str:
 
 
 def _shown(keys: list[Any], value: Any) -> str:
-    """Values of connector settings may be secrets: only their place is told."""
-    return "a value that does not fit" if {"settings", "store", "secret_keys"} & set(keys) else repr(value)[:80]
+    """Values of connector settings may be secrets, and so may what is below a key: only their place is told."""
+    if isinstance(value, dict):
+        return "values that do not go together"
+    hidden = {"settings", "store", "secret_keys", "password"} & set(keys)
+    return "a value that does not fit" if hidden else repr(value)[:80]
 
 
 def _dotenv(path: Path) -> list[tuple[str, str]]:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from jobs.clock import Clock, wall_clock
 from jobs.config import Settings, load_settings
@@ -17,6 +18,9 @@ from jobs.problems import UserError
 from rules.program import SHIPPED, Program, load_program
 from sync.pull import Progress
 from sync.store import Store
+
+if TYPE_CHECKING:
+    from jobs.notifying import Notifier
 
 Reported = Callable[[str, Progress], None]
 
@@ -42,6 +46,13 @@ class Installation:
     def writing(self, names: Sequence[str] | None = None) -> list[Open]:
         """The connections that something is written to."""
         return [each for each in self.open(names) if each.settings.write and each.mapping.writes]
+
+    def notifier(self) -> Notifier | None:
+        """What tells people, when the settings have `notifications`."""
+        from jobs.notifying import Notifier  # mail and reports, which most commands do without
+
+        chosen = self.settings.notifications
+        return Notifier(self.settings, chosen, self.programs, self.store, self.clock) if chosen else None
 
     @contextmanager
     def progress(self, *, quiet: bool = False) -> Iterator[Reported | None]:

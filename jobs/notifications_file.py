@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from jobs.notification.notifications import notifications
 from jobs.problems import UserError
@@ -30,17 +31,24 @@ def notifications_file(
         shown = next((row for row in rows if row["key"] == preview), None)
         if shown is None:
             raise UserError(f"--preview: found {preview!r}; allowed: the key of one of the {len(rows)} notifications")
-        sys.stdout.write(f"To: {shown['to']}\nSubject: {shown['subject']}\n\n{shown['body']}")
+        show_one(shown)
     elif format == "json":
         labels = sorted(picture.program.label_on(day) for picture in pictures)
         sys.stdout.buffer.write(as_bytes({"as_of": as_of, "programs": labels, "notifications": rows}))
     elif format == "csv":
         sys.stdout.buffer.write(csv_text(COLUMNS, rows).encode())
     else:
-        from jobs.show import console, table
-
-        columns = ("on", "program", "kind", "to", "about", "subject")
-        console().print(
-            table(f"notifications ({len(rows)})", columns, [[row[name] for name in columns] for row in rows])
-        )
+        show_list(rows, ("on", "program", "kind", "to", "about", "subject"))
     sys.stdout.flush()
+
+
+def show_one(row: Mapping[str, Any]) -> None:
+    """Print a notification as it is read."""
+    sys.stdout.write(f"To: {row['to']}\nSubject: {row['subject']}\n\n{row['body']}")
+
+
+def show_list(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
+    """Print notifications as a table."""
+    from jobs.show import console, table
+
+    console().print(table(f"notifications ({len(rows)})", columns, [[row[name] for name in columns] for row in rows]))

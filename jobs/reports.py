@@ -34,6 +34,7 @@ def sync_report(result: Synced) -> dict[str, Any]:
         "failed": result.failed,
         "busy": result.busy,
         "refused": result.refused,
+        "told": asdict(result.told) if result.told is not None else None,
     }
 
 
@@ -71,6 +72,14 @@ def show_sync(result: Synced, *, plan_only: bool = False) -> None:
                 f"wrote to {name}: {done['done'] + done['settled']} records in {done['calls']} API calls; "
                 f"{done['dead']} rejected, {done['waiting']} waiting"
             )
+    if result.told is not None:
+        told = result.told
+        out.print(
+            f"notifications: {told.new} new, {told.sent} sent in {told.messages} messages, {told.failed} failed, "
+            f"{told.skipped} not to be sent"
+            + (f"; {told.waiting} waiting" if told.waiting else "")
+            + ("; another run is at it" if told.busy else "")
+        )
     for name, pulled in result.pulled.items():
         for reason in pulled.refused:
             out.print(f"[red]refused:[/] {name}: {reason}")
@@ -82,6 +91,8 @@ def show_sync(result: Synced, *, plan_only: bool = False) -> None:
         out.print("next: look at what was refused; if it is meant, run again with --allow YOUR-NAME")
     elif any(one.dead for rounds in result.written.values() for one in rounds):
         out.print("next: `referee dead-letters list` says what was rejected and why")
+    elif result.told is not None and result.told.failed:
+        out.print("next: `referee notifications --state failed` says what could not be sent and why")
     elif any(pulled.records.quarantined for pulled in result.pulled.values()):
         out.print("next: `referee status` lists the records that the mapping refused")
 

@@ -62,6 +62,8 @@ class Settled:
     """The co-op fund of each partner."""
     wakes: list[date] = field(default_factory=list)
     """Dates to come on which something changes by time alone."""
+    until: datetime | None = None
+    """The first instant that was not seen, when that is not the end of ``as_of``."""
 
     def rows(self) -> dict[str, list[dict[str, Any]]]:
         """The program's rows of the outcome, each list sorted by its first fields."""
@@ -105,12 +107,12 @@ def one_of_each(tasks: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def settle(programs: Iterable[Program], facts: Facts, as_of: date) -> list[Settled]:
     """Settle each program on its own. Raises: nothing that a valid record can cause."""
-    with _uncollected():
+    with uncollected():
         return [settle_program(program, facts, as_of) for program in programs]
 
 
 @contextmanager
-def _uncollected() -> Iterator[None]:
+def uncollected() -> Iterator[None]:
     """Settling makes no cycles; the collector would only walk millions of live facts again and again."""
     was_on = gc.isenabled()
     gc.disable()
@@ -154,11 +156,11 @@ def as_bytes(document: Mapping[str, Any]) -> bytes:
     return orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
 
 
-def settle_program(program: Program, facts: Facts, as_of: date) -> Settled:
-    """Settle one program from all facts that were true and known by the end of ``as_of``."""
-    history = History.of(program, facts, as_of)
+def settle_program(program: Program, facts: Facts, as_of: date, until: datetime | None = None) -> Settled:
+    """Settle one program from all facts that were true and known by the end of ``as_of`` (or before ``until``)."""
+    history = History.of(program, facts, as_of, until)
     history.shared_referrals = shared_referrals(history)
-    settled = Settled(program, as_of, ledger=Ledger(program.id))
+    settled = Settled(program, as_of, ledger=Ledger(program.id), until=until)
     prospects = history.prospects()
     for name in sorted(prospects.by_id):
         settle_claims(history, prospects, prospects.by_id[name], settled)

@@ -12,6 +12,7 @@ from jobs.show import console, table
 from rules.money import Money
 from sync import book_tables as t
 from sync import conflicts, hints
+from sync.notices import Notices
 from sync.outbox import Outbox
 
 
@@ -52,7 +53,21 @@ def status_of(here: Installation) -> dict[str, Any]:
                 "conflicts": _open_conflicts(here, name),
             }
         )
-    return {"connections": connections, "programs": [_program(here, program.id) for program in here.programs]}
+    return {
+        "connections": connections,
+        "programs": [_program(here, program.id) for program in here.programs],
+        "notifications": _notifications(here),
+    }
+
+
+def _notifications(here: Installation) -> dict[str, Any]:
+    """How many notifications are in which state, and what the first of those that wait or failed met."""
+    notices, chosen = Notices(here.store), here.settings.notifications
+    return {
+        "channel": chosen.channel if chosen else None,
+        "states": notices.counts(),
+        "met": notices.met(),
+    }
 
 
 def _hints(here: Installation, name: str) -> dict[str, Any]:
@@ -142,5 +157,13 @@ def show_status(found: dict[str, Any]) -> None:
             out.print("statements: " + ", ".join(f"{count} {state}" for state, count in one["statements"].items()))
         if one["open_tasks"]:
             out.print("open tasks: " + ", ".join(f"{count} {kind}" for kind, count in one["open_tasks"].items()))
+    told = found["notifications"]
+    if told["channel"] is not None or told["states"]:
+        out.print()
+        for program, states in told["states"].items():
+            counted = ", ".join(f"{count} {state}" for state, count in states.items())
+            out.print(f"notifications of {program} (channel {told['channel'] or 'none'}): {counted}")
+        for one in told["met"]:
+            out.print(f"  {one['state']} {one['key']}: {one['reason']}", markup=False)
     if any(one["last_run"] is None for one in found["connections"]):
         out.print("next: `referee sync --plan-only`")

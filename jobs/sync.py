@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -18,7 +19,9 @@ from jobs.clock import Clock
 from jobs.connections import Open
 from jobs.hinted import follow_hints
 from jobs.leasing import SECONDS, take
+from jobs.report.dashboard import lead_rows
 from jobs.stored import Brought, bring_up_to_date, stored_outcome
+from jobs.stored_pictures import stored_pictures
 from rules.program import Program
 from sync import leases, mapping_versions, runs
 from sync.delivery import Delivered
@@ -31,6 +34,9 @@ from sync.redirects import follow_redirects, restore_unmerged
 from sync.sameness import types_of
 from sync.store import Store
 from sync.write_maps import WriteReject, policies_of
+
+if TYPE_CHECKING:
+    from jobs.notifying import Notifier, Told
 
 log = structlog.get_logger("referee.sync")
 
@@ -50,6 +56,7 @@ class Synced:
     written: dict[str, list[Delivered]] = field(default_factory=dict)
     failed: list[str] = field(default_factory=list)
     busy: list[str] = field(default_factory=list)
+    told: Told | None = None
 
     @property
     def refused(self) -> list[str]:
@@ -68,8 +75,10 @@ def sync(
     allow: str | None = None,
     progress: Callable[[str, Progress], None] | None = None,
     crashpoint: Callable[[str], None] = _nothing,
+    notifier: Notifier | None = None,
 ) -> Synced:
-    """Run once over these connections. Raises: ``StoreUnavailable``, ``LeaseLost``; the rest is in the result."""
+    """Run once over these connections; at the end the ``notifier`` takes in what is new to tell, and sends it with
+    ``write``. Raises: ``StoreUnavailable``, ``LeaseLost``; the rest is in the result."""
     result = Synced()
     held = []
     for each in connections:
@@ -90,7 +99,16 @@ def sync(
     finally:
         for _, lease in held:
             store.release(lease)
+    if notifier is not None:
+        tell(notifier, result, send=write, crashpoint=crashpoint)
     return result
+
+
+def tell(notifier: Notifier, result: Synced, *, send: bool, crashpoint: Callable[[str], None] = _nothing) -> None:
+    """Take in and send what is to be told; what keeps it from being sent is among what failed."""
+    result.told = notifier.run(send=send, crashpoint=crashpoint)
+    if result.told.stopped is not None:
+        result.failed.append(f"notifications: {result.told.stopped}")
 
 
 def _pull(
@@ -191,6 +209,8 @@ def plan_for(
     days = {program.id: program.calendar.date_of(now) for program in programs}
     with store.reading() as db:
         outcome = stored_outcome(db, programs, days)
+    if any(part.rows == "leads" for part in each.mapping.writes):
+        outcome["leads"] = [row for picture in stored_pictures(store, programs, now) for row in lead_rows(picture)]
     rejects: list[WriteReject] = []
     desired = [one for part in each.mapping.writes for one in part.desired(outcome, rejects)]
     outbox = Outbox(store)

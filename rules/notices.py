@@ -100,6 +100,22 @@ def notices_of(program: str) -> Mapping[str, Notice]:
     return parse_notices(own.read_text("utf-8"), shared.read_text("utf-8"), own.name)
 
 
+def translated(notices: Mapping[str, Notice], texts: str, file: str) -> Mapping[str, Notice]:
+    """The same notices in the words of a file, a subject and a body a kind; kinds that it leaves out keep theirs.
+
+    Raises: ``ProgramError`` naming file, kind, what was found and what is allowed.
+    """
+    found = dict(notices)
+    for kind, body in _tree(texts, file).items():
+        if kind not in FIELDS:
+            raise ProgramError(f"{file}: found {kind!r}; allowed: {', '.join(FIELDS)}")
+        text = _read(Text, body, file, kind)
+        _require_known(file, kind, text.subject + text.body)
+        if kind in notices:
+            found[kind] = notices[kind].model_copy(update={"subject": text.subject, "body": text.body})
+    return found
+
+
 def parse_notices(own: str, shared: str, file: str) -> Mapping[str, Notice]:
     """Read a program's notices and the shared texts. Raises: ``ProgramError``."""
     texts = {kind: _read(Text, body, "shared.yaml", kind) for kind, body in _tree(shared, "shared.yaml").items()}

@@ -9,6 +9,7 @@ import sync.hint_tables
 import sync.kept_tokens
 import sync.link_tables
 import sync.mapping_tables
+import sync.notice_tables
 import sync.outbox_tables  # noqa: F401  (imported for its tables)
 from sync.tables import APPEND_ONLY, append_only_statements, metadata
 

@@ -45,9 +45,16 @@ ROWS: dict[str, tuple[str, tuple[str, ...]]] = {
         "account",
         ("account", "partner", "name", "email", "phone", "since", "until", "reason"),
     ),
+    "leads": (
+        "referral",
+        ("referral", "program", "partner", "company", "account", "status", "stage", "state", "submitted_on", "qualified_on",
+         "won_on", "commenced_on", "first_earned_on", "protected_until", "value", "currency", "services", "industry",
+         "contract_kinds", "tier", "contact.name", "contact.title", "contact.email", "contact.phone", "because"),
+    ),
 }  # fmt: skip
-"""Rows of the outcome that can be written: the row's own key, and its names."""
-_MONEY = {"basis", "rate", "amount", "opening", "total", "withheld", "payable", "carried_forward"}
+"""Rows of the outcome that can be written: the row's own key, and its names. ``leads`` are what a partner sees of its
+referrals (docs/reports.md, *dashboard*), for its own CRM (CN-78)."""
+_MONEY = {"basis", "rate", "amount", "opening", "total", "withheld", "payable", "carried_forward", "value"}
 _LOOSE = Shape("any")
 
 

@@ -13,7 +13,7 @@ from decimal import Decimal
 from jobs.notification.event import Event
 from jobs.report.leads import QUALIFIED, STATUSES, Lead, by_partner, statuses, told
 from jobs.report.picture import Picture, Row
-from rules.calendar import add_months, month_start, next_month
+from rules.calendar import add_months, next_month
 from rules.money import ZERO, text
 from rules.records import Decision
 from sync.verdicts import Verdict
@@ -21,6 +21,8 @@ from sync.verdicts import Verdict
 ACTIVE = ("qualified", "engaged", "proposal")
 WEEK = timedelta(days=7)
 Statuses = list[tuple[datetime, str, str]]
+Earned = dict[tuple[str, str], list[Row]]
+"""Entries by partner and the month (`YYYY-MM`) in which they were earned."""
 
 
 def claim_events(picture: Picture, own: Sequence[Lead]) -> Iterator[Event]:
@@ -32,9 +34,9 @@ def claim_events(picture: Picture, own: Sequence[Lead]) -> Iterator[Event]:
     yield from _reviews(picture)
     yield from _assignments(picture)
     yield from _conflicts(picture, own)
-    earned: dict[str, list[Row]] = {}
+    earned: Earned = {}
     for row in picture.commissions:
-        earned.setdefault(row["partner"], []).append(row)
+        earned.setdefault((row["partner"], row["earned_on"][:7]), []).append(row)
     for partner, mine in by_partner(own).items():
         yield from _weekly(picture, partner, mine, through)
         yield from _monthly(picture, partner, mine, through, earned)
@@ -152,7 +154,7 @@ def _weekly(picture: Picture, partner: str, own: Sequence[Lead], through: dict[s
 
 
 def _monthly(
-    picture: Picture, partner: str, own: Sequence[Lead], through: dict[str, Statuses], earned: dict[str, list[Row]]
+    picture: Picture, partner: str, own: Sequence[Lead], through: dict[str, Statuses], earned: Earned
 ) -> Iterator[Event]:
     """On the first of each month how many referrals are where, and what was earned in the month before (CN-55)."""
     for first in _days(picture, own, monthly=True):
@@ -162,7 +164,7 @@ def _monthly(
         fields = {
             **counts,
             "month": last_month.isoformat()[:7],
-            "earned": _earned(picture, earned.get(partner, ()), last_month),
+            "earned": _earned(picture, earned.get((partner, last_month.isoformat()[:7]), ()), last_month),
         }
         yield Event("monthly_summary", partner, partner, first, fields)
 
@@ -184,10 +186,10 @@ def _status_on(picture: Picture, through: Statuses, day: date) -> str | None:
 
 
 def _earned(picture: Picture, entries: Sequence[Row], month: date) -> str:
-    """What was earned in a month and known by its end, a currency each."""
+    """What of a month's entries was known by its end, a currency each."""
     until = picture.program.calendar.start_of(next_month(month))
     sums: dict[str, Decimal] = {}
     for row in entries:
-        if picture.posted_at[row["key"]] < until and month_start(date.fromisoformat(row["earned_on"])) == month:
+        if picture.posted_at[row["key"]] < until:
             sums[row["currency"]] = sums.get(row["currency"], ZERO) + Decimal(row["amount"])
     return ", ".join(f"{text(sums[money], money)} {money}" for money in sorted(sums)) or "nothing"

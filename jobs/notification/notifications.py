@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date
 from itertools import chain
 from typing import Any
@@ -16,15 +17,24 @@ from jobs.report.picture import Picture
 from rules.notices import Notice, notices_of
 
 
-def notifications(picture: Picture, *, since: date | None = None, partner: str | None = None) -> list[dict[str, Any]]:
-    """The program's notifications up to the picture's day, by key; of one partner only, or from a day on, when asked."""
+def notifications(
+    picture: Picture,
+    *,
+    since: date | None = None,
+    partner: str | None = None,
+    words: Mapping[str, Mapping[str, Notice]] | None = None,
+) -> list[dict[str, Any]]:
+    """The program's notifications up to the picture's day, by key; of one partner only, or from a day on, when asked.
+
+    ``words``: the notices as some partners read them, by partner's id (another language); everybody else reads ours.
+    """
     notices = notices_of(picture.program.id)
     found = {}
     own = leads(picture)
     for event in chain(
         claim_events(picture, own), deal_events(picture, own), money_events(picture), membership_events(picture)
     ):
-        notice = notices.get(event.text or event.kind)
+        notice = (words or {}).get(event.to, notices).get(event.text or event.kind)
         wanted = partner in (None, event.to) and (since is None or event.on >= since)
         if notice is not None and wanted and event.on <= picture.as_of:
             found[event.key(picture.program.id)] = _row(picture, notice, event)

@@ -49,7 +49,7 @@ def dashboard(picture: Picture, asked: Asked) -> dict[str, list[Row]]:
     own = leads(picture, asked.partner)
     return {
         "partners": partner_rows(picture, asked.partner, own),
-        "leads": [_lead_row(picture, lead, asked) for lead in own],
+        "leads": [_lead_row(picture, lead, to_partner=asked.partner is not None) for lead in own],
         "deals": [row for lead in own for row in _deal_rows(picture, lead)],
         "payouts": list(_payout_rows(picture, asked.partner)),
     }
@@ -131,7 +131,12 @@ def _per_deal(currency: str, own: Sequence[Lead], entries: Sequence[Row]) -> Row
     return {"average_deal": mean(values, currency), "commission_per_deal": mean(earned.values(), currency)}
 
 
-def _lead_row(picture: Picture, lead: Lead, asked: Asked) -> Row:
+def lead_rows(picture: Picture) -> list[Row]:
+    """Every lead as its own partner may read it."""
+    return [_lead_row(picture, lead, to_partner=True) for lead in leads(picture)]
+
+
+def _lead_row(picture: Picture, lead: Lead, *, to_partner: bool) -> Row:
     local = picture.program.calendar.date_of
     details = lead.referral.details or {}
     value = lead.value if lead.value is not None else lead.expected_value
@@ -160,7 +165,7 @@ def _lead_row(picture: Picture, lead: Lead, asked: Asked) -> Row:
         "tier": picture.tier_of(lead.claim["partner"]),
         "contact": _contact(lead),
         "details": dict(details),
-        "because": lead.claim["because"] if asked.partner is None else told(lead.verdicts[-1][1]),
+        "because": told(lead.verdicts[-1][1]) if to_partner else lead.claim["because"],
     }
 
 

@@ -33,6 +33,8 @@ class Picture:
     """The instant at which each entry of the ledger became known, by its key."""
     tiers: Mapping[str, TierHistory]
     source: Facts
+    seen_until: datetime | None = None
+    """The first instant that is not seen, when that is not the end of ``as_of``."""
     _seen: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
@@ -40,12 +42,14 @@ class Picture:
         """The picture of a settled program."""
         claims = {claim.referral: claim for claim in settled.claims}
         posted_at = {key: entry.posted_at for key, entry in settled.ledger.entries.items()}
-        return cls(settled.program, settled.as_of, settled.rows(), claims, posted_at, settled.tiers, facts)
+        return cls(
+            settled.program, settled.as_of, settled.rows(), claims, posted_at, settled.tiers, facts, settled.until
+        )
 
     @cached_property
     def until(self) -> datetime:
         """The first instant that is not seen."""
-        return self.program.calendar.end_of(self.as_of)
+        return self.seen_until or self.program.calendar.end_of(self.as_of)
 
     @cached_property
     def terms(self) -> Terms:
@@ -154,7 +158,7 @@ class Picture:
 
         How entries stand, statements, tiers, support and tasks are those of a settlement and are left out.
         """
-        until = self.program.calendar.end_of(day)
+        until = min(self.program.calendar.end_of(day), self.until)
         claims = {}
         for name, claim in self.claims.items():
             known = [(at, verdict) for at, verdict in claim.verdicts if at < until]
@@ -164,4 +168,4 @@ class Picture:
             "claims": [claims[name].row(self.program.id) for name in sorted(claims)],
             "entries": [row for row in self.rows["entries"] if self.posted_at[row["key"]] < until],
         }
-        return replace(self, as_of=day, rows=rows, claims=claims, _seen={})
+        return replace(self, as_of=day, rows=rows, claims=claims, seen_until=until, _seen={})
