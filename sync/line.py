@@ -520,10 +520,10 @@ class Line:
         if owner and (by_decision or owner.place < c.place):
             self._verdict(c, "superseded", _owned_by(owner), terms.claims.first_party_clauses)
         else:
-            clauses = tuple(
-                dict.fromkeys(clause for window, _ in windows_of(terms, c.intake.role) for clause in window.clauses)
-            )
-            self._verdict(c, "expired", why, clauses or terms.claims.expiry_clauses, **self._window(c))
+            clauses = [clause for window, _ in windows_of(terms, c.intake.role) for clause in window.clauses]
+            if not clauses or not self._won(c):  # time alone ended it; no signature came too late
+                clauses += terms.claims.expiry_clauses
+            self._verdict(c, "expired", why, tuple(dict.fromkeys(clauses)), **self._window(c))
 
 
 def windows_of(terms: Terms, role: str | None) -> Iterator[tuple[WindowTerm, Period]]:
