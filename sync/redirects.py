@@ -1,5 +1,7 @@
 """Merged accounts: what still names the account that is gone is read as naming the one that took it over.
 
+A claim to a lead that was merged away goes where the lead that is left was converted into.
+
 Systems move their own records to the surviving account; records of another system (an invoice in the ERP that knows
 the customer by the CRM's old id) are not moved by anybody. The redirect is kept for ever and chains are followed. A
 merge that is taken back (the record is undeleted) ends its redirect; what had followed is mapped once more.
@@ -15,7 +17,8 @@ import orjson
 from sqlalchemy import Connection, select
 
 from sync import tables
-from sync.fact_rows import FactWriter, Source, written
+from sync.bulk import rows
+from sync.fact_rows import FactWriter, Source, stood, written
 from sync.store import Store
 from sync.tables import micros
 
@@ -30,21 +33,22 @@ class ConnectionMap(Protocol):
 def follow_redirects(db: Connection, *, at: datetime, run_id: int) -> int:
     """Append a version to every fact that names a merged account, naming the survivor; returns how many.
 
+    The referral of a lead that was merged away goes to the account that the lead which is left was converted into.
     Idempotent: facts that name no merged account are left alone.
     """
+    count = _follow_conversions(db, at, run_id)
     survivors = surviving(db)
-    count = 0
     f, head = tables.fact, tables.fact_head
     for loser in sorted(survivors):
-        rows = db.execute(
+        found = db.execute(
             select(f).join(head, head.c.row_id == f.c.id).where(f.c.account == loser, f.c.type != "account")
         ).all()
-        rows = [row for row in rows if not row.deleted]
-        if not rows:
+        naming = [row for row in found if not row.deleted]
+        if not naming:
             continue
         writer = FactWriter(db, run_id)
-        writer.prepare([(row.type, row.fact_id) for row in rows])
-        for row in rows:
+        writer.prepare([(row.type, row.fact_id) for row in naming])
+        for row in naming:
             fact = {**orjson.loads(row.body), "account": survivors[loser]}
             source = Source(row.stream_id, row.external_id, row.record_seq, micros(at), micros(at))
             writer.state(written(fact), source)
@@ -95,14 +99,15 @@ def map_again(
     return count
 
 
-def surviving(db: Connection) -> Mapping[str, str]:
-    """For every merged record the one that is left at the end of the chain."""
-    direct = {
-        row.loser: row.winner
-        for row in db.execute(
-            select(tables.redirect.c.loser, tables.redirect.c.winner).where(tables.redirect.c.ended_at.is_(None))
-        )
-    }
+def surviving(db: Connection, kind: str = "account") -> Mapping[str, str]:
+    """For every merged record of this kind the one that is left at the end of the chain.
+
+    Ids of different objects may be equal, so records that state facts, but none of this kind, are left out.
+    """
+    direct = {}
+    for loser, winner, facts in rows(db, _REDIRECTS):
+        if facts is None or any(found == kind for found, _ in stood(winner, facts)):
+            direct[loser] = winner
     found = {}
     for loser in direct:
         seen, winner = {loser}, direct[loser]
@@ -112,3 +117,34 @@ def surviving(db: Connection) -> Mapping[str, str]:
         if winner != loser:
             found[loser] = winner
     return found
+
+
+def _follow_conversions(db: Connection, at: datetime, run_id: int) -> int:
+    """Give referrals of leads that were merged away the account of the lead that is left."""
+    ends = surviving(db, "referral")
+    wanted = sorted({*ends, *ends.values()})
+    held = {row[0]: row for row in rows(db, _REFERRALS, wanted, False)} if wanted else {}
+    writer = FactWriter(db, run_id)
+    moved = []
+    for loser, winner in ends.items():
+        if loser in held and winner in held:
+            _, body, stream_id, record_seq = held[loser]
+            fact, account = orjson.loads(body), orjson.loads(held[winner][1]).get("account")
+            if account is not None and fact.get("account") != account:
+                moved.append(
+                    ({**fact, "account": account}, Source(stream_id, loser, record_seq, micros(at), micros(at)))
+                )
+    writer.prepare([("referral", str(fact["id"])) for fact, _ in moved])
+    for fact, where in moved:
+        writer.state(written(fact), where)
+    return writer.flush()
+
+
+_REDIRECTS = """
+SELECT d.loser, d.winner, r.facts FROM redirect d
+LEFT JOIN record r ON r.stream_id = d.stream_id AND r.external_id = d.winner WHERE d.ended_at IS NULL ORDER BY d.loser
+"""
+_REFERRALS = """
+SELECT f.external_id, f.body, f.stream_id, f.record_seq FROM fact_head h JOIN fact f ON f.id = h.row_id
+WHERE h.type = 'referral' AND f.external_id AMONG ? AND f.deleted = ?
+"""

@@ -22,6 +22,7 @@ from connectors.simulation import SimRequest
 from jobs.config import load_settings
 from jobs.demo_story import World, story
 from jobs.installation import Installation, installation
+from jobs.stored import stored_outcome
 from jobs.sync import Synced, sync
 from rules.program import load_program
 from sync.outbox import Outbox
@@ -112,6 +113,13 @@ class Office:
                 twice += not changed
                 last.update({(place, key): value for key, value in write.fields.items()})
         return twice
+
+
+def outcome(place: Office) -> dict[str, Any]:
+    """What the store holds as settled, as of now."""
+    here = place.here
+    with here.store.reading() as db:
+        return stored_outcome(db, here.programs, {p.id: p.calendar.date_of(here.clock()) for p in here.programs})
 
 
 @contextmanager

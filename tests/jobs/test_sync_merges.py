@@ -7,14 +7,7 @@ from typing import Any
 
 import pytest
 
-from jobs.stored import stored_outcome
-from tests.jobs.sync_world import Office, office
-
-
-def outcome(place: Office) -> dict[str, Any]:
-    here = place.here
-    with here.store.reading() as db:
-        return stored_outcome(db, here.programs, {p.id: p.calendar.date_of(here.clock()) for p in here.programs})
+from tests.jobs.sync_world import Office, office, outcome
 
 
 @pytest.fixture

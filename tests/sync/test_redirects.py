@@ -99,3 +99,18 @@ def test_a_merge_that_is_taken_back_gives_each_account_its_own_again(store: Stor
     landed(store, "crm", CRM, replace(there["a1"], version="4", deleted=True, merged_into="a3"))
     follow(store, crm=CRM, erp=ERP)
     assert [account_of(store, f"p{n}") for n in (1, 2, 3)] == ["a3", "a3", "a3"], "merged once more"
+
+
+DEALS = load_mapping(
+    "deals.yaml", "system: memory\nobjects:\n- {object: Deal, record: contact, fields: {account: Account, name: Name}}"
+)
+
+
+def test_a_merge_of_another_object_with_the_same_ids_moves_no_account(store: Store) -> None:
+    """E42: where ids are unique within an object only, a deal's new id is no account's."""
+    landed(store, "crm", CRM, *(Record("Account", name, "1", {"Name": name}) for name in ("a1", "a2")))
+    landed(store, "erp", ERP, Record("Person", "p1", "1", {"Account": "a1", "Name": "Alex"}))
+    landed(store, "crm", DEALS, Record("Deal", "a2", "1", {"Account": "a9", "Name": "of the same number"}))
+    landed(store, "crm", DEALS, replace(Record("Deal", "a1", "2", {}), deleted=True, merged_into="a2"))
+    follow(store)
+    assert account_of(store, "p1") == "a1"
