@@ -22,5 +22,6 @@ PLUGIN = Plugin(
     connect=connect,
     mapping=Path(__file__).with_name("mapping.yaml"),
     simulator=_simulator,
+    listens=lambda config: isinstance(config, SalesforceConfig) and config.change_events,
     sources="Salesforce REST API Developer Guide, SOQL and SOSL Reference, Object Reference (API 62.0)",
 )

@@ -44,6 +44,12 @@ class SalesforceConfig(BaseModel):
     bulk_write_wait_seconds: int = Field(default=600, ge=1, le=840, description="how long a writing job may take")
     quota_share: float = Field(default=0.8, gt=0, le=1, description="our share of the org's daily API requests")
     covered_check: bool = Field(default=False, description="ask /updated once a read how far changes are complete")
+    change_events: bool = Field(
+        default=False, description="listen to Change Data Capture, and read at once what it names"
+    )
+    change_channel: str = Field(
+        default="/data/ChangeEvents", pattern=r"^/data/\w+$", description="of all selected objects, or one of your own"
+    )
     auto_assign: bool = Field(default=False, description="let assignment rules act on leads and cases that we write")
     save_duplicates: bool = Field(default=False, description="write although a duplicate rule warns")
     timeout_seconds: float = Field(default=60.0, gt=0, le=600)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 
-from connectors.base import Change, Cursor, Description, Page, Query, Record, Usage, Written, no_job_started
+from connectors.base import Change, Cursor, Description, Heard, Page, Query, Record, Usage, Written, no_job_started
 from connectors.http import Budget, Http, LocalBudget, RetryPolicy
 from connectors.salesforce.auth import tokens
 from connectors.salesforce.config import SalesforceConfig
 from connectors.salesforce.describe import SalesforceDescriber, SeenUsage
-from connectors.salesforce.errors import decide_login, judge
+from connectors.salesforce.errors import decide, decide_login, judge
+from connectors.salesforce.events import LISTEN_SECONDS, ChangeEvents
 from connectors.salesforce.jobs import Jobs
 from connectors.salesforce.query_jobs import QueryJobs
 from connectors.salesforce.reader import SalesforceReader
@@ -25,13 +26,19 @@ class SalesforceConnector:
     Config = SalesforceConfig
 
     def __init__(
-        self, config: SalesforceConfig, http: Http, seen: SeenUsage, sleep: Callable[[float], None] = time.sleep
+        self,
+        config: SalesforceConfig,
+        http: Http,
+        seen: SeenUsage,
+        sleep: Callable[[float], None] = time.sleep,
+        held: Http | None = None,
     ) -> None:
         self.http = http
         jobs = Jobs(config, http, sleep)
         self._describer = SalesforceDescriber(config, http, seen)
         self._reader = SalesforceReader(config, http, QueryJobs(config, http, self._describer, jobs))
         self._writer = SalesforceWriter(config, http, jobs)
+        self._events = ChangeEvents(config, held or http, sleep)
 
     def changes(self, query: Query, *, since: Cursor | None) -> Iterator[Page]:
         """See :class:`~connectors.salesforce.reader.SalesforceReader`."""
@@ -42,6 +49,18 @@ class SalesforceConnector:
     ) -> Iterator[Record]:
         """See :class:`~connectors.salesforce.reader.SalesforceReader`."""
         return self._reader.fetch(kind, fields, keys, key_field=key_field)
+
+    def hinted_as(self, kind: str) -> Sequence[str]:
+        """Change events call objects by their API names."""
+        return (kind,)
+
+    def reread(self, query: Query, ids: Sequence[str]) -> Iterator[Record]:
+        """See :class:`~connectors.salesforce.reader.SalesforceReader`."""
+        return self._reader.reread(query, ids)
+
+    def listen(self, since: Cursor | None) -> Iterator[Heard]:
+        """See :class:`~connectors.salesforce.events.ChangeEvents`."""
+        return self._events.listen(since)
 
     def write(
         self, changes: Sequence[Change], *, started: Callable[[str, Sequence[int]], None] = no_job_started
@@ -102,8 +121,13 @@ def connect(
         config.url, system="salesforce", decide=decide_login, policy=policy, timeout_seconds=timeout_seconds,
         sleep=sleep, allow_loopback=config.allow_loopback,
     )  # fmt: skip
+    auth = tokens(config, login)
     http = Http(
-        config.url, system="salesforce", decide=judge(seen), auth=tokens(config, login), budget=budget,
+        config.url, system="salesforce", decide=judge(seen), auth=auth, budget=budget,
         policy=policy, timeout_seconds=timeout_seconds, sleep=sleep, allow_loopback=config.allow_loopback,
     )  # fmt: skip
-    return SalesforceConnector(config, http, seen, sleep)
+    held = Http(  # change events count for no daily quota
+        config.url, system="salesforce", decide=decide, auth=auth, policy=policy,
+        timeout_seconds=(5.0, LISTEN_SECONDS), sleep=sleep, allow_loopback=config.allow_loopback,
+    )  # fmt: skip
+    return SalesforceConnector(config, http, seen, sleep, held)

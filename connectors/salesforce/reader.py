@@ -103,6 +103,19 @@ class SalesforceReader:
             ]
             yield from reader.records(merged(parts[0], parts[1:]))
 
+    def reread(self, query: Query, ids: Sequence[str]) -> Iterator[Record]:
+        """These records as they are now, deleted and merged ones too, as far as they meet the filter."""
+        reader = RowReader(query.kind, query.fields)
+        own = [soql.in_parentheses(query.where)] if query.where else []
+        used = sum(soql.encoded_length(condition) + 5 for condition in own)
+        for few in self._packed([found for key in ids if (found := full_id(key))]):
+            conditions = [f"Id IN ({','.join(map(soql.literal, few))})", *own]
+            parts = [
+                self._all(reader, soql.select(chunk, query.kind, conditions), deleted=True)
+                for chunk in self._chunks(query.kind, query.fields, soql.encoded_length(conditions[0]) + used)
+            ]
+            yield from reader.records(merged(parts[0], parts[1:]))
+
     # -- windows
 
     def _high(self, answer: Answer) -> str:

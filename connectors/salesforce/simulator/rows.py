@@ -28,9 +28,15 @@ class NotThere(Exception):
 class Rows:
     """All rows of one org, by object and id."""
 
-    def __init__(self, objects: Mapping[str, ObjectSpec], now: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        objects: Mapping[str, ObjectSpec],
+        now: Callable[[], datetime],
+        happened: Callable[[str, str, str], None],
+    ) -> None:
         self.objects = objects
         self.now = now
+        self._happened = happened
         self.commit_delay_seconds = 0.0
         self._tables: dict[str, dict[str, Row]] = {name: {} for name in objects}
         self._ids: dict[str, Iterator[str]] = {name: new_ids(spec.prefix) for name, spec in objects.items()}
@@ -241,6 +247,7 @@ class Rows:
 
     def _apply(self, name: str, record_id: str, changes: Row) -> None:
         row = self._tables[name].setdefault(record_id, {})
+        self._happened(name, record_id, _change_of(row, changes))
         if row:
             self._index(name, row, remove=True)
             if row.get("StageName") != changes.get("StageName", row.get("StageName")):
@@ -267,6 +274,15 @@ class Rows:
             row["ContractNumber"] = f"{count:08d}"
         elif name.endswith("__c"):
             row["Name"] = f"{''.join(word[0] for word in name[:-3].split('_'))}-{count:06d}"
+
+
+def _change_of(row: Row, changes: Row) -> str:
+    """What change events call a commit."""
+    if not row:
+        return "CREATE"
+    if changes.get("IsDeleted", row["IsDeleted"]) == row["IsDeleted"]:
+        return "UPDATE"
+    return "DELETE" if changes["IsDeleted"] else "UNDELETE"
 
 
 def _derive(name: str, row: Row) -> None:
