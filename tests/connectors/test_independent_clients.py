@@ -177,11 +177,13 @@ def airbyte_status(messages: Iterable[dict[str, Any]]) -> str:
     return next(str(m["connectionStatus"]["status"]) for m in messages if m["type"] == "CONNECTION_STATUS")
 
 
-def test_airbyte_source_salesforce_reads_by_rest(org: SalesforceSimulator, tmp_path: Path) -> None:
+@pytest.mark.parametrize("by_jobs", [False, True], ids=["by REST", "by query jobs"])
+def test_airbyte_source_salesforce_reads(org: SalesforceSimulator, tmp_path: Path, by_jobs: bool) -> None:
     source = program("airbyte-source-salesforce")
     for name, address in (("Account", "BillingAddress"), ("Contact", "MailingAddress"), ("Lead", "Address")):
         # Compound fields cannot be read in bulk; an object that has one, as in every real org, is read by REST.
-        org.add_field(name, FieldSpec(address, "address", "Address", createable=False, updateable=False))
+        if not by_jobs:
+            org.add_field(name, FieldSpec(address, "address", "Address", createable=False, updateable=False))
     config = saved(tmp_path / "config.json", {**REFRESH, "start_date": "2026-01-01T00:00:00Z", "stream_slice_step": "P90D"})  # fmt: skip
     catalog = saved(tmp_path / "catalog.json", airbyte_catalog(SYNCED))
 
@@ -197,6 +199,8 @@ def test_airbyte_source_salesforce_reads_by_rest(org: SalesforceSimulator, tmp_p
     leads = ids(airbyte_records(again, "Lead"))
     assert changed in leads
     assert len(leads) == len(set(leads)) < len(org.all_rows("Lead"))
+    jobs = {route: count for (_, route), count in org.requests.items() if route.startswith("jobs/query")}
+    assert (jobs.keys() == {"jobs/query", "jobs/query/results"}) if by_jobs else not jobs
 
 
 # The client ends its last window by UTC's days. With windows of two days, and a zone at most twelve hours ahead, that end
