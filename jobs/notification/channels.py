@@ -105,12 +105,15 @@ class SmtpChannel:
 
     def __enter__(self) -> Self:
         server = self._server
+        own = self._sender.rpartition("@")[2]  # asking the machine for its name may take as long as its resolver likes
         try:
             if server.security == "tls":
                 context = ssl.create_default_context()
-                self._smtp = smtplib.SMTP_SSL(server.host, server.port, timeout=server.timeout_seconds, context=context)
+                self._smtp = smtplib.SMTP_SSL(
+                    server.host, server.port, local_hostname=own, timeout=server.timeout_seconds, context=context
+                )
             else:
-                self._smtp = smtplib.SMTP(server.host, server.port, timeout=server.timeout_seconds)
+                self._smtp = smtplib.SMTP(server.host, server.port, local_hostname=own, timeout=server.timeout_seconds)
             if server.security == "starttls":
                 self._smtp.starttls(context=ssl.create_default_context())
             if server.username is not None:

@@ -13,6 +13,7 @@ from jobs.report.picture import Picture
 from rules.clocks import ACCEPTED
 from rules.lead_sharing import lead_sharing_of
 from rules.money import percent
+from rules.program import last_day_of_notice
 from rules.tiers import TierHistory
 
 
@@ -68,11 +69,11 @@ def _managers(picture: Picture) -> Iterator[Event]:
 
 
 def _terms(picture: Picture) -> Iterator[Event]:
-    """New terms are told to everybody in the program ahead of them, as the terms before them promise (TC-27)."""
+    """New terms are told to everybody in the program when they are announced, at the latest as many days ahead as the
+    terms before them promise (TC-27)."""
     versions = picture.program.versions
     for before, version in zip(versions, versions[1:], strict=False):
-        days = before.values.get("notice_days")
-        on = version.effective_from - timedelta(days=days if isinstance(days, int) else 0)
+        on = version.announced_on or last_day_of_notice(before, version.effective_from) or version.effective_from
         if on > picture.as_of:
             continue
         label = f"{picture.program.id}@{version.effective_from}"

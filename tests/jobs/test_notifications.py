@@ -278,6 +278,11 @@ def test_new_terms_are_told_to_everybody_as_many_days_ahead_as_promised() -> Non
     body["versions"].append({**body["versions"][0], "effective_from": "2026-06-01"})
     changed = Program.model_validate_json(orjson.dumps(body))
     assert told(consultant(as_of="2026-05-01", program=changed), "terms_changing") == []
+    body["versions"][-1]["announced_on"] = "2026-04-20"  # earlier than promised: told on that day
+    early = Program.model_validate_json(orjson.dumps(body))
+    assert [row["on"] for row in told(consultant(as_of="2026-05-02", program=early), "terms_changing")] == [
+        "2026-04-20"
+    ]
     (notice,) = told(consultant(as_of="2026-05-02", program=changed), "terms_changing")
     assert (notice["on"], notice["to"], notice["clauses"]) == ("2026-05-02", "p1", ["TC-27", "TC-34"])
 

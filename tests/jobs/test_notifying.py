@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 from sqlalchemy import update
@@ -338,6 +338,42 @@ def test_a_server_that_wants_a_login_it_does_not_get_stops_the_run(place: Place,
     assert "hunter2" not in told.stopped and place.states()["pending"] == 2
 
 
+def test_a_server_without_encryption_gets_nothing_when_encryption_was_asked_for(place: Place, mail: MailServer) -> None:
+    begun(place)
+    smtp = {"host": "127.0.0.1", "port": mail.port, "username": "me", "password": "hunter2-hunter2"}
+    place.settings(channel="smtp", sender="partners@vendor.example", smtp=smtp)
+    told = place.run()
+    assert told.stopped is not None and "STARTTLS" in told.stopped and set(mail.commands) <= {"EHLO", "QUIT"}
+    assert place.states()["pending"] == 2
+
+
+def test_a_lead_is_offered_to_the_next_one_within_the_day(place: Place, mail: MailServer) -> None:
+    """CN-111, CN-112: its turn begins by time alone, on a day that was looked at already."""
+    place.run()
+    place.now += timedelta(hours=1)
+    place.know(
+        {"type": "enrollment", "id": "e1", "partner": "p1", "program": "code-ninety", "role": "agency",
+         "starts_on": "2026-01-01", "tier": "silver"},
+        {"type": "enrollment", "id": "e2", "partner": "p2", "program": "code-ninety", "role": "agency",
+         "starts_on": "2026-01-01", "tier": "silver"},
+        {"type": "shared_lead", "id": "l1", "program": "code-ninety", "offered_at": "2026-01-06T14:00:00+05:00",
+         "source": "website", "company": "Client 9 Works", "offers": ["p1", "p2"]},
+    )  # fmt: skip
+
+    def offered() -> list[str]:
+        return [row["to"] for row in place.rows().values() if row["kind"] == "lead_offered"]
+
+    place.now = datetime(2026, 1, 6, 10, 0, tzinfo=UTC)  # 15:00 there
+    place.run()
+    assert offered() == ["p1"]
+    place.now = datetime(2026, 1, 7, 8, 0, tzinfo=UTC)
+    place.run()
+    assert offered() == ["p1"]
+    place.now = datetime(2026, 1, 7, 9, 30, tzinfo=UTC)
+    place.run()
+    assert sorted(offered()) == ["p1", "p2"]
+
+
 POINTS = ("before_notices_commit", "after_notices", "before_message", "after_message", "after_sent")
 
 
@@ -524,6 +560,8 @@ def row_of(**given: str) -> Row:
             "subject": "s", "body": "b", **given}  # fmt: skip
 
 
+@example(name="a" * 2000, subject="ß" * 2000, body=".\r\n.", about="\r\n")
+@settings(max_examples=40)
 @given(name=st.text(), subject=st.text(), body=st.text(), about=st.text())
 def test_nothing_that_somebody_is_called_adds_a_header_or_a_reader(
     name: str, subject: str, body: str, about: str
