@@ -20,7 +20,7 @@ from rules.records import Review
 from rules.tasks import Wanted
 from rules.terms import Terms, WindowTerm
 from sync.snapshot import Candidate, Snapshot
-from sync.standards import failures, is_upsell, money_failures, warnings
+from sync.standards import Failure, failures, is_upsell, money_failures, warnings
 from sync.verdicts import Verdict
 
 REMINDED = timedelta(days=30)
@@ -179,7 +179,7 @@ class Line:
         found = failures(self.seen, c, terms, self._today, is_again=self._won_before(c))
         if not found:
             return False
-        clauses = tuple(dict.fromkeys(clause for failure in found for clause in failure.clauses))
+        clauses = _clauses_of(found)
         because = "; ".join(failure.because for failure in found)
         waits = self._by_review(c) and c.approval is None
         state = "in_review" if waits and all(failure.may_be_mended for failure in found) else "rejected"
@@ -254,10 +254,22 @@ class Line:
         because = (
             "another partner's claim was received earlier but became known later; the vendor decides who is awarded"
         )
-        won = self._won(holder)
-        self._verdict(
-            holder, "conflict", because, terms.claims.first_party_clauses, held=True, **self._window(holder), **won
-        )
+        won, failed = self._won(holder), terms.claims.first_party_clauses
+        if won:
+            won, missed = self._earning(holder, terms, won)
+            failed += _clauses_of(missed)
+            won = {**won, "is_upsell": is_upsell(self.seen, holder, terms)}
+        self._verdict(holder, "conflict", because, failed, held=True, **self._window(holder), **won)
+
+    def _earning(
+        self, holder: Candidate, terms: Terms, won: dict[str, Any]
+    ) -> tuple[dict[str, Any], Sequence[Failure]]:
+        """What a claim won, with since when that earns, and the conditions for money that it fails (ON-2, ON-3)."""
+        deal = holder.id, won["contract"]
+        missed = money_failures(self.seen, holder, terms, won["won_on"], won["contract"])
+        if not missed:
+            self.memory.earning.add(deal)
+        return ({**won, "approved_at": won["activated_at"]}, ()) if deal in self.memory.earning else (won, missed)
 
     def _approval_of(self, c: Candidate) -> datetime | None:
         """The instant of the review that let the claim in."""
@@ -413,14 +425,9 @@ class Line:
         because = f"won: {self._what_won(facts, name, 'its opportunity')}"
         failed: tuple[str, ...] = ()
         if self._by_review(holder):
-            found = money_failures(self.seen, holder, terms, facts["won_on"], facts["contract"])
-            if not found:
-                self.memory.earning.add((holder.id, facts["contract"]))
-            if (holder.id, facts["contract"]) in self.memory.earning:
-                facts = {**facts, "approved_at": facts["activated_at"]}
-            else:
-                failed = tuple(dict.fromkeys(clause for failure in found for clause in failure.clauses))
-                because += "; " + "; ".join(failure.because for failure in found)
+            facts, missed = self._earning(holder, terms, facts)
+            failed = _clauses_of(missed)
+            because = "; ".join([because, *(failure.because for failure in missed)])
         elif facts["approved_at"] is None:
             failed = failed_checks(holder.review)
             task = f"contract {facts['contract']} was signed on {facts['won_on']}; review the referral"
@@ -524,6 +531,11 @@ class Line:
             if not clauses or not self._won(c):  # time alone ended it; no signature came too late
                 clauses += terms.claims.expiry_clauses
             self._verdict(c, "expired", why, tuple(dict.fromkeys(clauses)), **self._window(c))
+
+
+def _clauses_of(found: Sequence[Failure]) -> tuple[str, ...]:
+    """The clauses of conditions that do not hold, each once."""
+    return tuple(dict.fromkeys(clause for failure in found for clause in failure.clauses))
 
 
 def windows_of(terms: Terms, role: str | None) -> Iterator[tuple[WindowTerm, Period]]:
