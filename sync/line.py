@@ -342,6 +342,8 @@ class Line:
             why = late if earlier else "several partners claim this prospect"
             why += "; the vendor decides who is awarded"
             won = self._won(holder)
+            if won:
+                self._follow_commission(holder, terms, won)
             self._verdict(holder, "conflict", why, self._not_first(holder, newcomers, terms), held=True, **won)
             return
         held = contested and bool(terms.values.get("hold_on_conflict"))
@@ -428,13 +430,11 @@ class Line:
             facts, missed = self._earning(holder, terms, facts)
             failed = _clauses_of(missed)
             because = "; ".join([because, *(failure.because for failure in missed)])
-        elif facts["approved_at"] is None:
-            failed = failed_checks(holder.review)
-            task = f"contract {facts['contract']} was signed on {facts['won_on']}; review the referral"
-            self.wanted.append(Wanted("commission_review", holder.id, terms.claims.review_clauses, task))
-            because += "; the commission waits for its review"
         else:
-            self.memory.approved.add(holder.id)
+            self._follow_commission(holder, terms, facts)
+            if facts["approved_at"] is None:
+                failed = failed_checks(holder.review)
+                because += "; the commission waits for its review"
         fraud = sorted(
             (f for f in self.seen.now["fraud_finding"].values() if f.referral == holder.id), key=lambda f: f.id
         )
@@ -446,6 +446,14 @@ class Line:
             self.wanted.append(Wanted("fraud_review", holder.id, ("G-9",), task))
         upsell = is_upsell(self.seen, holder, terms)
         self._verdict(holder, "won", because, failed, held=held, is_upsell=upsell, **facts)
+
+    def _follow_commission(self, holder: Candidate, terms: Terms, won: dict[str, Any]) -> None:
+        """The commission of a signed contract waits for its review, or was approved for good (NT-14)."""
+        if won["approved_at"] is not None:
+            self.memory.approved.add(holder.id)
+            return
+        task = f"contract {won['contract']} was signed on {won['won_on']}; review the referral"
+        self.wanted.append(Wanted("commission_review", holder.id, terms.claims.review_clauses, task))
 
     def _want_assignment(self, holder: Candidate, terms: Terms) -> None:
         """A person says who takes over; the decision ``done`` names them as its contact (TC-8)."""
