@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Spending:
-    """Where a connection stands in its window: calls reserved by us, used by everybody, allowed."""
+    """Where a connection stands in its window: calls made or reserved by us, used by everybody, allowed."""
 
     window_start: datetime
     spent: int
@@ -69,6 +69,8 @@ class ApiBudget:
         self._reserved = 0
         self._reserved_until: datetime | None = None
         self._observed: tuple[int | None, int | None] = (None, None)
+        self._unlimited = False
+        """Whether the present block was reserved before anybody knew a limit."""
         self._kept = 0.0
 
     def take(self, calls: int = 1) -> None:
@@ -85,9 +87,13 @@ class ApiBudget:
             self._reserved -= calls
 
     def observed(self, used: int | None, allowed: int | None) -> None:
-        """Note the system's own count; it is stored with the next reservation."""
+        """Note the system's own count; it is stored with the next reservation, which comes at once when it is the first."""
         with self._lock:
             self._observed = (used, allowed)
+            if self._unlimited and allowed is not None:
+                with self._store.transaction(durable=False) as connection:
+                    run_each(connection, _GIVE_BACK, [(self._reserved, self._connection)])
+                self._reserved, self._unlimited = 0, False
 
     @contextmanager
     def keeping(self, part: float) -> Iterator[None]:
@@ -115,13 +121,15 @@ class ApiBudget:
                 run_each(connection, _LEAVE, [(self._connection, number, token)])
 
     def spending(self) -> Spending:
-        """Where the connection stands, as stored."""
+        """Where the connection stands; what this process has reserved and not made yet is not spent."""
         with self._store.reading() as connection:
             found = rows(connection, _SPENDING, self._connection)
         if not found:
             return Spending(self._now(), 0, None, self._allowed)
         start, spent, used, allowed = found[0]
-        return Spending(instant(start), spent, used, allowed)
+        with self._lock:
+            still = self._reserved if self._reserved_until is not None and self._now() < self._reserved_until else 0
+        return Spending(instant(start), spent - still, None if used is None else max(used - still, 0), allowed)
 
     def _reserve(self, calls: int, now: datetime) -> None:
         used, allowed = self._observed
@@ -140,6 +148,7 @@ class ApiBudget:
             used = None if used is None else used + (wanted or 0)  # until the system says again
             run_each(connection, _SPEND, [(start, spent, used, allowed, self._connection)])
         self._observed = (None, None)
+        self._unlimited = limit is None
         if wanted is None:
             assert limit is not None
             raise QuotaSpent(
@@ -191,6 +200,7 @@ _ENSURE = (
     "INSERT INTO api_budget (connection, window_start, spent) VALUES (?, ?, 0) ON CONFLICT (connection) DO NOTHING"
 )
 _SPEND = "UPDATE api_budget SET window_start = ?, spent = ?, used = ?, allowed = ? WHERE connection = ?"
+_GIVE_BACK = "UPDATE api_budget SET spent = spent - ? WHERE connection = ?"
 _SLOT = "INSERT INTO api_slot (connection, number, token, expires_at) VALUES (?, ?, 0, 0) ON CONFLICT (connection, number) DO NOTHING"
 _FREE = (
     "SELECT number, token FROM api_slot WHERE connection = ? AND number < ? AND expires_at <= ? ORDER BY number LIMIT 1"

@@ -171,7 +171,7 @@ def test_a_day_whose_calls_are_used_up_parks_the_rest_until_the_next_and_leaves_
         assert calm.sync().failed == []
         write_settings(short, {}, quota_share=0.5)
         short.here.settings = load_settings(short.config)
-        short.world.crm.daily_requests = 64  # a whole sync needs more than 32
+        short.world.crm.daily_requests = 36  # a whole sync needs more than 18
         most = parked = 0
         for _day in range(14):
             ran = short.sync()
@@ -182,6 +182,6 @@ def test_a_day_whose_calls_are_used_up_parks_the_rest_until_the_next_and_leaves_
             assert all("it goes on at" in why for why in ran.failed)
             short.later(hours=25)
             short.world.crm.requests_used = 0  # the org's own window has passed too
-        assert ran.failed == [] and parked and most <= 32 + LOGINS
+        assert ran.failed == [] and parked and most <= 18 + LOGINS
         assert standing(short) == standing(calm)
         assert short.doubled() == 0

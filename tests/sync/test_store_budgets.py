@@ -68,7 +68,17 @@ def test_what_others_used_counts_and_a_new_window_starts_over(store: Store) -> N
     assert caught.value.retry_after_seconds == 3600
     clock.at += timedelta(hours=1)
     budget.take()
-    assert budget.spending().spent == 10
+    assert budget.spending().spent == 1
+    other = ApiBudget(store, "crm", now=clock.now, sleep=clock.sleep)
+    assert other.spending().spent == 10, "what another process has reserved cannot be had"
+
+
+def test_a_small_limit_counts_as_soon_as_the_system_has_said_it(store: Store) -> None:
+    clock = Clock()
+    budget = ApiBudget(store, "crm", now=clock.now, sleep=clock.sleep, block=20)
+    budget.take()
+    budget.observed(used=1, allowed=8)
+    assert spend(budget) == 7
 
 
 def test_without_any_limit_calls_are_counted(store: Store) -> None:
