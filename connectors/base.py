@@ -88,6 +88,9 @@ class Field:
     length: int | None = None
     values: tuple[str, ...] = ()
     references: tuple[str, ...] = ()
+    """Objects that its value may name."""
+    relationship: str = ""
+    """The first step of dotted names that lead through it (``Owner`` for ``OwnerId``), where that is not its own name."""
     calculated: bool = False
     """A formula or roll-up: its value changes without the record's change stamp, so reading changes misses it."""
 

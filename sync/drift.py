@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection, select
 
-from connectors.base import Describer, Description, Field, Query, Record, descriptions
+from connectors.base import Describer, Description, Field, Query, Record
 from sync import tables
 from sync.drift_tables import described_field
 from sync.landing import Lookups, Mapped
@@ -25,6 +25,7 @@ from sync.mapping_check import unfit
 from sync.object_maps import Mapped as MappedRecord
 from sync.object_maps import ObjectMap, Reject
 from sync.raw_rows import Use
+from sync.related import described
 from sync.store import Store
 from sync.write_maps import WriteMap
 
@@ -86,7 +87,12 @@ def watch(
 
     Fields that are back make their object be read once more. Raises: ``ConnectorError`` kinds.
     """
-    seen = descriptions(describer, [*(plan.kind for plan in reads), *(part.object for part in writes)])
+    paths: dict[str, list[str]] = {}
+    for kind, name in _used(reads, writes):
+        paths.setdefault(kind, []).append(name)
+    for kind in (*(plan.kind for plan in reads), *(part.object for part in writes)):
+        paths.setdefault(kind, [])
+    seen = described(describer, paths)
     with store.transaction() as db:
         known = _known(db, connection)
         changes = [change for plan in reads for change in _of_reads(plan, seen[plan.kind], known)]
@@ -137,8 +143,9 @@ class PausedMap:
         """The record with the last known values of the fields that were not asked for."""
         if record.deleted or last is None:
             return record
-        kept = {name: last[name] for name in self._paused if name in last}
-        fresh = {**kept, **record.fields}
+        fresh = dict(record.fields)
+        for name in self._paused:
+            _keep(fresh, last, name)
         fields = {name: fresh[name] for name in (*last, *fresh) if name in fresh}  # in the order in which they are held
         return Record(
             record.kind, record.external_id, record.version, fields, record.deleted, record.merged_into,
@@ -153,13 +160,39 @@ class PausedMap:
     def _lacks(self, record: Record) -> str | None:
         if record.deleted:
             return None
-        return next((name for name in self._needed if name not in record.fields), None)
+        return next((name for name in self._needed if not _has(record.fields, name)), None)
 
     def _waits(self, record: Record, name: str) -> Mapped:
         allowed = (
             f"{name}, as it was: {self._paused[name]}. Mend it there or in the mapping; this record is then read again"
         )
         return MappedRecord(record.external_id, (), Reject("missing", self._needed[name], "nothing", allowed))
+
+
+def _keep(fresh: dict[str, Any], last: Mapping[str, Any], path: str) -> None:
+    """Put the last value of a field where it was and is not asked for now; of a related object beside its other fields."""
+    head, _, rest = path.partition(".")
+    name = path if path in last or not rest else head
+    if name not in last:
+        return
+    if name not in fresh:
+        fresh[name] = last[name]
+        return
+    now, before = fresh[name], last[name]
+    if rest and name == head and isinstance(now, Mapping) and isinstance(before, Mapping):
+        inner = dict(now)
+        _keep(inner, before, rest)
+        fresh[name] = {key: inner[key] for key in (*before, *inner) if key in inner}
+
+
+def _has(fields: Mapping[str, Any], path: str) -> bool:
+    """Whether a record came with this field; a related object that is not there has all of its fields."""
+    head, _, rest = path.partition(".")
+    if path in fields or not rest:
+        return path in fields
+    if head not in fields:
+        return False
+    return _has(fields[head], rest) if isinstance(fields[head], Mapping) else True
 
 
 def _of_reads(plan: ObjectMap, seen: Description | None, known: Mapping[tuple[str, str], _Known]) -> Iterator[Change]:
@@ -230,12 +263,12 @@ def _remember(
     seen: Mapping[str, Description | None],
     known: Mapping[tuple[str, str], _Known],
 ) -> None:
-    """Keep the fields that are described for the first time. Paths into related objects and lists are not described."""
+    """Keep the fields that are described for the first time. Paths into lists are not described."""
     new: dict[tuple[str, str], Field] = {}
     for kind, name in _used(reads, writes):
         description = seen[kind]
         found = description.fields.get(name) if description is not None else None
-        if found is not None and found.readable and "." not in name and (kind, name) not in known:
+        if found is not None and found.readable and (kind, name) not in known:
             new[kind, name] = found
     if new:
         db.execute(

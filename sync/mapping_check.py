@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from connectors.base import Describer, Description, Field, Problem, descriptions
+from connectors.base import Describer, Description, Field, Problem
 from sync.mapping import Mapping, ObjectMap
 from sync.raw_rows import Use
+from sync.related import Seen, described, leads_on
 from sync.write_maps import WriteField, WriteMap
 from sync.yaml_nodes import Node, did_you_mean
 
@@ -50,7 +51,13 @@ def check(mapping: Mapping, describer: Describer) -> list[Problem]:
     kinds: list[str] | None = None
     found: list[Problem] = []
     parts: tuple[ObjectMap | WriteMap, ...] = (*mapping.objects, *mapping.writes)
-    known = descriptions(describer, map(_object_of, parts))
+    paths: dict[str, list[str]] = {_object_of(part): [] for part in parts}
+    for read in mapping.objects:
+        paths[read.kind] += [use.path for use in read.uses]
+        for lookup in read.lookups:
+            if lookup.object in paths:
+                paths[lookup.object].append(lookup.get)
+    known = described(describer, paths)
     for part in parts:
         kind = _object_of(part)
         description = known[kind]
@@ -59,14 +66,14 @@ def check(mapping: Mapping, describer: Describer) -> list[Problem]:
             allowed = "an object that this connection can see"
             found.append(_problem(part.place, f"object {kind!r}", allowed, did_you_mean(kind, kinds)))
         elif isinstance(part, ObjectMap):
-            found += _reads(part, description)
+            found += _reads(part, description, known)
         else:
             found += _writes(part, description)
     for read in mapping.objects:
         for lookup in read.lookups:
             seen = known.get(lookup.object)
             if seen is not None:
-                found += _exists(lookup.place, lookup.get, seen)[1]
+                found += _exists(lookup.place, lookup.get, seen, known)[1]
     return list(dict.fromkeys(found))
 
 
@@ -79,14 +86,17 @@ def _problem(place: Node, found: str, allowed: str, hint: str = "", *, warning: 
     return Problem(where, found, allowed, hint, "warning" if warning else "error")
 
 
-def _exists(place: Node, path: str, seen: Description) -> tuple[Field | None, list[Problem]]:
-    """The described field, or what is wrong. A dotted name may reach into what is not described here."""
+def _exists(place: Node, path: str, seen: Description, known: Seen) -> tuple[Field | None, list[Problem]]:
+    """The described field, or what is wrong. A dotted name may reach into a list, which is not described."""
     field = seen.fields.get(path)
     if field is not None:
         if field.readable:
             return field, []
         return field, [_problem(place, f"{seen.kind}.{path}", "a field that this connection may read")]
     head = path.split(".")[0]
+    if "." in path and leads_on(known, seen.kind, path):
+        allowed = "a field of the related object that this connection can see (it or its object may be hidden)"
+        return None, [_problem(place, f"unknown field {path!r}", allowed)]
     if "." in path and head in seen.fields:
         return None, []
     if "." in path:
@@ -98,9 +108,9 @@ def _exists(place: Node, path: str, seen: Description) -> tuple[Field | None, li
     return None, [_problem(place, f"unknown field {path!r}", allowed, did_you_mean(path, seen.fields))]
 
 
-def _reads(part: ObjectMap, seen: Description) -> Iterator[Problem]:
+def _reads(part: ObjectMap, seen: Description, known: Seen) -> Iterator[Problem]:
     for use in part.uses:
-        field, problems = _exists(use.place, use.path, seen)
+        field, problems = _exists(use.place, use.path, seen, known)
         yield from problems
         if field is not None and field.calculated:
             yield _problem(
@@ -167,7 +177,7 @@ def _writes(part: WriteMap, seen: Description) -> Iterator[Problem]:
 
 
 def _key(part: WriteMap, name: str, seen: Description) -> Iterator[Problem]:
-    field, problems = _exists(part.place, name, seen)
+    field, problems = _exists(part.place, name, seen, {})
     yield from problems
     if field is None:
         return

@@ -175,5 +175,6 @@ def _field(item: dict[str, Any]) -> Field:
         length=int(item["length"]) or None,
         values=tuple(str(value["value"]) for value in item["picklistValues"] if value["active"]),
         references=tuple(map(str, item["referenceTo"])),
+        relationship=str(item["relationshipName"] or ""),
         calculated=bool(item["calculated"]),
     )

@@ -151,6 +151,35 @@ def test_what_people_note_in_a_lead_is_read_by_name(company: Company, world: Wor
     assert sales[str(world["sale"])].fields["opportunity"] == str(world["lead"])
 
 
+def test_the_contact_of_a_lead_is_an_address_or_a_number_by_its_kind(company: Company, world: World) -> None:
+    from connectors.tryton import PLUGIN
+
+    assert PLUGIN.mapping is not None
+    [plan] = [one for one in load_mapping(PLUGIN.mapping).objects if one.kind == "sale.opportunity"]
+    office, contacts = company.office(), []
+    for kind, value in (("email", "mia@harbourlift.com.au"), ("phone", "+61 2 5550 1299")):
+        mechanism = {"party": world["customer"], "type": kind, "value": value, "name": "Mia"}
+        [made] = office.rpc.call("party.contact_mechanism", "create", [mechanism], idempotent=False)
+        lead = office.lead(world["customer"], f"By {kind}", {"partner": "P-1"})
+        office.rpc.call("sale.opportunity", "write", [lead], {"contact": made})
+        contacts.append(str(lead))
+    found, _ = read(company.connect(), "sale.opportunity", *plan.query.fields)
+    facts = [fact for one in plan.facts([found[key] for key in contacts], NOTHING) for fact in one.facts]
+    assert [fact["contact"] for fact in facts if fact["type"] == "referral"] == [
+        {"name": "Mia", "email": "mia@harbourlift.com.au"}, {"name": "Mia", "phone": "+61 2 5550 1299"},
+    ]  # fmt: skip
+
+
+class Nothing:
+    """Look-ups of a store in which nothing is."""
+
+    def get(self, kind: str, external_id: str) -> None:
+        return None
+
+
+NOTHING = Nothing()
+
+
 @ON_BOTH
 def test_a_part_that_changes_brings_its_record_again(company: Company, world: World) -> None:
     connector = company.connect(overlap_seconds=5)

@@ -12,6 +12,40 @@ def referral(place: Office, lead: str) -> dict[str, Any]:
     return [fact for fact in place.here.store.facts(types=["referral"]) if fact["id"] == lead][-1]
 
 
+def test_a_hidden_field_of_a_related_object_pauses_only_what_uses_it(tmp_path: Path) -> None:
+    with office(tmp_path) as place, killable() as child:
+        place.morning(24)
+        assert place.sync().failed == []
+        checked = child.referee(place, "check", "--connection", "crm", "--json").json
+        assert not [one for one in checked[0]["problems"] if "related" in one["hint"] or "." in one["found"]]
+        crm, known = place.world.crm, accounts(place)
+        owned = [one for one in known.values() if "owner" in one]
+        assert len(owned) > 5
+        crm.hide("User", "Name")
+        account = owned[0]["id"]
+        crm.update("Account", account, {"Website": "moved.example"})
+        place.later(hours=2)
+        ran = child.referee(place, "sync")
+        assert ran.code == 0, ran.out
+        assert "Account.Owner.Name: vanished" in " ".join(ran.out.split())
+        now = accounts(place)
+        assert now[account]["website"] == "https://moved.example"
+        assert [one.get("owner") for one in now.values()] == [one.get("owner") for one in known.values()]
+
+        crm.reveal("User", "Name")
+        place.later(hours=2)
+        assert child.referee(place, "sync").code == 0
+        place.later(hours=2)
+        assert place.sync().failed == []
+        assert child.referee(place, "status", "--json").json["connections"][0]["drift"] == []
+        assert accounts(place) == now, "what came back is what was kept: nothing new is stated"
+
+
+def accounts(place: Office) -> dict[str, dict[str, Any]]:
+    found = {fact["id"]: fact for fact in place.here.store.facts(types=["account"])}
+    return {name: one for name, one in found.items() if not one.get("deleted")}
+
+
 def test_a_hidden_field_pauses_only_itself_and_status_says_so(tmp_path: Path) -> None:
     with office(tmp_path) as place, killable() as child:
         place.morning(24)

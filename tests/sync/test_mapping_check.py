@@ -159,5 +159,29 @@ def test_the_looked_up_field_is_checked_too() -> None:
     )
 
 
+def test_a_name_that_reaches_a_described_object_is_checked_there_with_one_call_more_at_most() -> None:
+    lead = replace(LEAD, fields={key: one for key, one in LEAD.fields.items() if key != "Owner"})
+    owner = field("OwnerId", "reference", references=("Group", "User"), relationship="Owner")
+    lead = replace(lead, fields={**lead.fields, "OwnerId": owner})
+    user = described("User", field("Name", calculated=True))
+    account = Account(lead, ACCOUNT, COMMISSION, user, described("Group", field("Title")))
+    assert check(load_mapping("mapping.yaml", MAPPING), account) == []
+    assert sorted(account.asked) == ["Account", "Commission", "Group", "Lead", "User"]
+
+    misspelled = MAPPING.replace("company: Owner.Name", "company: Owner.Nmae")
+    found = only(problems(lead, ACCOUNT, COMMISSION, user, text=misspelled))
+    assert (found.level, found.found) == ("error", "unknown field 'Owner.Nmae'")
+    found = only(problems(lead, ACCOUNT, COMMISSION, text=misspelled))
+    assert found.level == "warning", "nobody described the object behind it"
+
+    parent = field("AccountId", "reference", references=("Account",), relationship="Account")
+    lead = replace(lead, fields={**lead.fields, "AccountId": parent})
+    further = replace(ACCOUNT, fields={**ACCOUNT.fields, "OwnerId": owner})
+    account = Account(lead, further, COMMISSION, user)
+    text = MAPPING.replace("company: Owner.Name", "company: Account.Owner.Name")
+    assert check(load_mapping("mapping.yaml", text), account) == []
+    assert account.asked.count("Account") == 1
+
+
 def test_a_name_that_reaches_elsewhere_is_a_warning() -> None:
     assert only(problems(without(LEAD, "Owner"), ACCOUNT, COMMISSION)).level == "warning"
