@@ -11,7 +11,7 @@ from typing import Any
 from rules.deal import FxRates
 from rules.facts import Facts, View, comes_true, timelines
 from rules.program import Program
-from rules.records import Decision
+from rules.records import Decision, changed
 from rules.statements import Money
 from rules.tasks import Task, names_task
 from sync.intake import checked, standing_at
@@ -54,6 +54,8 @@ class History:
     by_contract: dict[str, dict[str, list[View[Any]]]]
     by_invoice: dict[str, dict[str, dict[str, list[View[Any]]]]]
     """Payments, credit notes and refunds: by type and invoice."""
+    renamed: dict[str, tuple[datetime, str, datetime | None]] = field(default_factory=dict)
+    """Referrals that named another partner later: since when, which one, and since when no more."""
     shared_referrals: frozenset[str] = frozenset()
     """Referrals of leads that the vendor shared."""
     coming: dict[str, date] = field(default_factory=dict)
@@ -98,6 +100,7 @@ class History:
                 }
             seen[kind] = timelines(records, calendar, until)
         history = cls(program, as_of, until, seen, {}, {}, {}, {}, {}, {}, {})
+        history._keep_partners()
         history._arrange()
         return history
 
@@ -116,6 +119,20 @@ class History:
                     subject = getattr(owner, name, None)
                     if subject is not None:
                         self.coming[subject] = min(day, self.coming.get(subject, day))
+
+    def _keep_partners(self) -> None:
+        """A referral, and a place in a program, stay the partner's that was named first: a workflow or a merge of partners in
+        the CRM moves no claim and no money (E43, E49)."""
+        for kind in ("referral", "enrollment"):
+            for identity, timeline in self.views[kind].items():
+                first = first_of(timeline).partner
+                others = [(view, view.fact) for view in timeline if view.fact and view.fact.partner != first]
+                if kind == "referral" and others:
+                    last = timeline[-1].fact
+                    mended = timeline[-1].at if last is None or last.partner == first else None
+                    self.renamed[identity] = (others[0][0].at, others[-1][1].partner, mended)
+                for view, fact in others:
+                    view.fact = changed(fact, {"partner": first})
 
     def _arrange(self) -> None:
         for kind in ("opportunity", "contract", "case", "concern", "activity", "invoice"):

@@ -247,8 +247,27 @@ def settle_claims(
     )
     settled.claims += judged.claims
     settled.wakes += judged.wakes
-    history.tick_off(judged.tasks.tasks)
-    settled.tasks += judged.tasks.tasks
+    tasks = [*judged.tasks.tasks, *_renamed(history, prospect)]
+    history.tick_off(tasks)
+    settled.tasks += tasks
+
+
+def _renamed(history: History, prospect: Prospect) -> Iterator[Task]:
+    """A person is told when a referral names another partner than the one that submitted it (E43, E49)."""
+    date_of = history.program.calendar.date_of
+    for name in prospect.referrals:
+        if name in history.renamed:
+            at, other, mended = history.renamed[name]
+            own, clauses = (
+                first_of(history.views["referral"][name]).partner,
+                history.program.on(date_of(at)).claims.enrollment_clauses,
+            )
+            because = (
+                f"submitted by {own}, the referral names {other} since {date_of(at)}; claim and money stay with {own}: mend the "
+                f"record, or register it for {other}"
+            )
+            done = date_of(mended) if mended else None
+            yield Task(history.program.id, "partner_changed", name, date_of(at), None, clauses, because, done)
 
 
 def settle_money(history: History, claim: Claim, settled: Settled) -> None:

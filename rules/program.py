@@ -230,7 +230,7 @@ def _told(error: Any, tree: Any, file: str) -> ProgramError:
 TAGS = {
     "share_of_collections", "share_of_invoices", "share_of_contract", "milestone_bonus",
     "not_engaged", "good_standing", "agreement_signed", "trained_staff",
-    "introduced", "enrolled_at_signature", "first_plan",
+    "introduced", "enrolled_at_signature", "minimum_age", "first_plan",
 }  # fmt: skip
 """Kinds of terms, which the parser puts into the places of its errors."""
 

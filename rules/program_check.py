@@ -283,6 +283,11 @@ def _claims(terms: Terms) -> Iterator[Finding]:
         if not isinstance(condition, NotEngaged):
             continue
         path = ("claims", "conditions", number)
+        if condition.customer_kinds and not condition.customers:
+            yield Finding(
+                (*path, "customer_kinds"), "warning", "customer_kinds, which nothing reads", "with `customers: true`",
+                "add it, or take customer_kinds out",
+            )  # fmt: skip
         if condition.lookback is not None and condition.lookback not in terms.settings:
             yield _no_setting((*path, "lookback"), condition.lookback, terms)
 

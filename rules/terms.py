@@ -124,6 +124,11 @@ class NotEngaged(Term):
         None, description="the setting that says how far back two-way activity counts; none: it does not"
     )
     customers: bool = Field(False, description="whether being a customer already counts")
+    customer_kinds: tuple[ContractKind, ...] = Field(
+        (),
+        description="a customer is who has a running contract of these kinds, so that one of another product is none; "
+        "empty: who the account's customer_since says",
+    )
     roles: tuple[str, ...] = ()
     clauses: Clauses
 
@@ -171,6 +176,15 @@ class EnrolledAtSignature(Term):
     clauses: Clauses
 
 
+class MinimumAge(Term):
+    """The contract is signed no sooner than so long after the submission, unless an approver let it pass: a deal that was
+    all but closed needed no partner."""
+
+    kind: Literal["minimum_age"]
+    length: Length
+    clauses: Clauses
+
+
 class FirstPlan(Term):
     """The client starts on the plan of the setting ``affiliate_first_plan``, unless an approver let another one pass."""
 
@@ -179,7 +193,7 @@ class FirstPlan(Term):
     clauses: Clauses
 
 
-MoneyCondition = Annotated[Introduced | EnrolledAtSignature | FirstPlan, Field(discriminator="kind")]
+MoneyCondition = Annotated[Introduced | EnrolledAtSignature | MinimumAge | FirstPlan, Field(discriminator="kind")]
 """What must hold for a won claim to earn."""
 
 

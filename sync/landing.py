@@ -45,7 +45,7 @@ MAPPED_AT_ONCE = 100
 """Records that are written as JSON, hashed and mapped before the next are touched: what they hold (6 kB each) stays in
 the processor's own cache from the one to the other."""
 
-OUTLIVE_MERGES = frozenset({"referral"})
+OUTLIVE_MERGES = frozenset({"partner", "referral"})
 """Facts that stay when their record is merged into another: a merge in the CRM withdraws nobody's claim."""
 
 MOST_REMEMBERED = 20_000

@@ -16,7 +16,7 @@ from sync.intake import Intake
 from sync.prospects import Prospect, Tie
 
 
-def _is_of(contract: Contract, kinds: tuple[str, ...]) -> bool:
+def is_of(contract: Contract, kinds: tuple[str, ...]) -> bool:
     """Whether a contract, or one of its lines, is of these kinds; no kinds: any will do."""
     return not kinds or contract.kind in kinds or any(line.kind in kinds for line in contract.lines or ())
 
@@ -86,7 +86,7 @@ class Snapshot:
             if c.signed_on >= first_day and (before is None or c.signed_on < before)
         ]  # fmt: skip
         contracts.sort(key=lambda c: (c.signed_on, c.id))
-        winning = [c for c in contracts if c.renews is None and _is_of(c, terms.claims.won_kinds)]
+        winning = [c for c in contracts if c.renews is None and is_of(c, terms.claims.won_kinds)]
         closed = self._closed(candidate, first_day) if terms.claims.won_by_opportunity else None
         if not winning and closed is None:
             return {}

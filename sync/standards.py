@@ -12,6 +12,7 @@ from datetime import date
 
 from rules.calendar import Period
 from rules.potential import shortfalls
+from rules.records import Contract
 from rules.terms import (
     AgreementSigned,
     Condition,
@@ -19,12 +20,13 @@ from rules.terms import (
     FirstPlan,
     GoodStanding,
     Introduced,
+    MinimumAge,
     NotEngaged,
     Terms,
     TrainedStaff,
 )  # fmt: skip
 from sync.intake import covers
-from sync.snapshot import Candidate, Snapshot
+from sync.snapshot import Candidate, Snapshot, is_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,11 @@ def _engagement(seen: Snapshot, claim: Candidate, terms: Terms, condition: NotEn
             since = calendar.local(opportunity.created_at)
             return f"direct sales were first: opportunity {opportunity.id} was open since {since}"
     day = calendar.date_of(submitted)
-    if condition.customers:
+    if condition.customer_kinds:
+        running = _running(seen, accounts, condition.customer_kinds, day)
+        if running is not None and condition.customers:
+            return f"a customer already: contract {running.id} is signed since {running.signed_on}"
+    elif condition.customers:
         for name in sorted(accounts):
             account = seen.now["account"].get(name)
             if account is not None and account.customer_since is not None and account.customer_since < day:
@@ -111,6 +117,17 @@ def _engagement(seen: Snapshot, claim: Candidate, terms: Terms, condition: NotEn
             recent = activity.at < submitted and calendar.date_of(activity.at) > first
             if activity.account in accounts and activity.two_way and recent:
                 return f"in touch already: {activity.kind} {activity.id} on {calendar.date_of(activity.at)}"
+    return None
+
+
+def _running(seen: Snapshot, accounts: set[str], kinds: tuple[str, ...], day: date) -> Contract | None:
+    """A contract of these kinds that was signed before a day and still runs on it (E56)."""
+    contracts: list[Contract] = sorted(seen.now["contract"].values(), key=lambda c: (c.signed_on, c.id))
+    for contract in contracts:
+        ends = [each for each in (contract.ends_on, contract.cancelled_on) if each is not None]
+        is_running = contract.signed_on < day and all(day <= each for each in ends)
+        if contract.account in accounts and is_of(contract, kinds) and is_running:
+            return contract
     return None
 
 
@@ -130,6 +147,11 @@ def money_failures(seen: Snapshot, claim: Candidate, terms: Terms, won_on: date,
             enrollments = [e for e in seen.now["enrollment"].values() if e.partner == claim.referral.partner]
             if not any(covers(e, won_on) for e in enrollments):
                 why = f"the partner was not in the program on {won_on}; nothing is earned"
+                found.append(Failure(condition.clauses, why))
+        elif isinstance(condition, MinimumAge):
+            first = Period.parse(condition.length).after(seen.calendar.date_of(claim.referral.submitted_at))
+            if won_on < first and not claim.overridden:
+                why = f"won on {won_on}, before {first}: too soon after the submission; nothing is earned"
                 found.append(Failure(condition.clauses, why))
         elif claim.intake.role in condition.roles:
             other = _other_plan(seen, claim, terms, contract)

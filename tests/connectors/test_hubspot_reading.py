@@ -248,6 +248,7 @@ def test_a_restored_record_comes_back(portal: Portal) -> None:
 
 
 def test_a_merge_that_makes_a_new_record_redirects_both_old_ids(portal: Portal) -> None:
+    """E42: deals A and B become a new deal C."""
     connector = portal.connect()
     winner, loser = (portal.insert("deals", {"dealname": name}) for name in ("Winner", "Loser"))
     _, watermark = read(connector, DEALS)
@@ -288,6 +289,7 @@ def test_a_merge_is_a_merge_whatever_else_the_portal_makes_of_it(
 
 
 def test_fetching_a_merged_id_says_where_it_went(portal: Portal) -> None:
+    """E42: a request for an old id is answered with another record."""
     winner, loser = (portal.insert("companies", {"name": name}) for name in ("Winner", "Loser"))
     left = portal.merge("companies", winner, loser)
     connector = portal.connect()

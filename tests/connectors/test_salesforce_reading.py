@@ -121,7 +121,8 @@ def test_resuming_from_any_cursor_loses_nothing_although_rows_move(count: int, p
 @SLOW
 @given(delay=st.integers(0, 1200), pauses=st.lists(st.integers(0, 900), min_size=1, max_size=6))
 def test_a_transaction_as_long_as_lag_and_overlap_together_is_not_missed(delay: int, pauses: list[int]) -> None:
-    """The row is stamped, then reads run and finish, then it is committed."""
+    """E47: the row is stamped, then reads run and finish, then it is committed; polls overlap, so nothing is read from a feed of
+    changes that could have a gap."""
     with running() as org:
         connector = org.connect(lag_seconds=300, overlap_seconds=900)
         org.wait(7200)
@@ -161,6 +162,7 @@ def test_a_change_younger_than_the_lag_waits_for_the_next_read() -> None:
 
 
 def test_with_the_covered_check_the_window_ends_before_what_is_still_being_committed() -> None:
+    """E47."""
     with running() as org:
         connector = org.connect(lag_seconds=0, covered_check=True)
         org.insert("Account", {"Name": "done"})

@@ -140,6 +140,7 @@ def test_a_locked_row_waits_longer_each_time_and_then_asks_a_person(desk: Desk) 
 
 
 def test_a_rejected_write_is_kept_for_a_person_and_never_repeated_by_itself(desk: Desk) -> None:
+    """E57: parked with the exact error of the system; other writes go through."""
     desk.system.fault = lambda change: "rejected" if change.fields.get("F") == "bad" else None
     rows = [wanted("a", F="bad", G="1"), wanted("b", F="good")]
     desk.enqueue(*rows)
@@ -172,6 +173,7 @@ def test_a_dead_letter_is_retried_released_or_edited(desk: Desk) -> None:
 
 
 def test_a_changed_wish_takes_the_place_of_a_dead_letter(desk: Desk) -> None:
+    """E57: what changed here is tried again."""
     desk.system.fault = lambda change: "rejected" if change.fields["F"] == "bad" else None
     desk.enqueue(wanted("a", F="bad"))
     desk.apply()
@@ -418,6 +420,8 @@ def test_a_field_that_is_described_anew_lets_a_rejected_write_be_planned_again(
 
 
 def test_a_permission_that_is_seen_there_releases_at_once(desk: Desk) -> None:
+    """E57: what changed there is tried again."""
+
     def described(length: int) -> dict[str, Description | None]:
         fields = {name: Field(name, name, "string", length=length) for name in ("F", "Key__c")}
         return {"Commission__c": Description("Commission__c", "Commission", fields)}
