@@ -213,7 +213,7 @@ class _Replay:
             return
         if decision.choice == "certify" and self._crossed is not None:
             self._certify = (today, decision.until, decision.reason)
-        elif decision.choice == "reallocate" and self._manager is not None:
+        elif decision.choice == "reallocate":
             self._reallocate(today, decision)
         elif decision.choice != "no_action" or self._crossed is None:
             return
