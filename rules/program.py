@@ -237,6 +237,7 @@ TAGS = {
 _PATTERNS = {
     r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$": "a date, YYYY-MM-DD",
     r"^[A-Z]+-[A-Z]?[0-9]+$": "a clause id such as NT-14",
+    r"^[a-z][a-z_]*$": "small letters and underscores",
     r"^[a-z0-9][a-z0-9-]*$": "small letters, digits and hyphens",
     r"^-?[0-9]{1,18}(\.[0-9]{1,6})?$": 'an amount in quotes, such as "1500.00"',
     r"^[0-9](\.[0-9]{1,12})?$": 'a fraction in quotes, such as "0.10" for 10 %',

@@ -238,6 +238,8 @@ def _roles(program: Program, terms: Terms) -> Iterator[Finding]:
             places.append((("claims", name, number, "roles"), getattr(each, "roles", ())))
     for number, entitlement in enumerate(terms.entitlements):
         places.append((("entitlements", number, "roles"), entitlement.roles))
+    for number, content in enumerate(terms.content):
+        places.append((("content", number, "roles"), content.roles))
     if terms.support is not None:
         places.append((("support", "roles"), terms.support.roles))
     if terms.tickets is not None:

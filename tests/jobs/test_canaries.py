@@ -28,13 +28,15 @@ KEY = Fernet.generate_key().decode()
 IN_SETTINGS = "canary-in-the-settings-file"
 CLIENT_SECRET = "canary-in-the-environment"
 REFRESH_TOKEN = "canary-refresh-token"
+MAIL_PASSWORD = "canary-of-the-mail-server"
 ERROR_BODY = "canary-in-an-error-body"
 RECORD_FIELD = "Canary Field Ltd"
 ACCESS_TOKEN = "SIMULATED."
-SECRETS = (KEY, IN_SETTINGS, CLIENT_SECRET, REFRESH_TOKEN, ERROR_BODY, ACCESS_TOKEN)
+SECRETS = (KEY, IN_SETTINGS, CLIENT_SECRET, REFRESH_TOKEN, MAIL_PASSWORD, ERROR_BODY, ACCESS_TOKEN)
 COMMANDS = (
     ("check", "--json"), ("sync", "--json", "--allow", "Mara Lind"), ("plan", "--json"), ("status", "--json"), ("doctor", "--json"),
     ("dead-letters", "list", "--json"), ("secrets", "status", "--json"), ("secrets", "rotate", "--json"), ("plan",),
+    ("notifications", "send", "--json"), ("notifications", "--json"),
 )  # fmt: skip
 
 
@@ -62,6 +64,10 @@ class Place:
         body = {
             "programs": ["next-technik"], "log": {"level": "debug", "format": "json"},
             "connections": {"crm": {"system": "hubspot", "settings": login}},
+            "notifications": {
+                "channel": "smtp", "sender": "desk@vendor.example",
+                "smtp": {"host": "127.0.0.1", "port": 1, "security": "none", "username": "me", "password": "${SMTP_PASSWORD}"},
+            },
         }  # fmt: skip
         with (self.folder / "referee.yaml").open("w", encoding="utf-8") as out:
             YAML().dump(body, out)
@@ -85,7 +91,9 @@ def place(tmp_path: Path) -> Iterator[Place]:
             portal.logins.apps = {"client-of-tests": CLIENT_SECRET}
             portal.logins.refresh_tokens = {REFRESH_TOKEN: "client-of-tests"}
             made.moment += timedelta(hours=1)
-            (tmp_path / ".env").write_text(f"HUBSPOT_CLIENT_SECRET={CLIENT_SECRET}\nREFEREE_SECRET_KEYS={KEY}\n")
+            (tmp_path / ".env").write_text(
+                f"HUBSPOT_CLIENT_SECRET={CLIENT_SECRET}\nREFEREE_SECRET_KEYS={KEY}\nSMTP_PASSWORD={MAIL_PASSWORD}\n"
+            )
             (tmp_path / "refresh-token").write_text(REFRESH_TOKEN + "\n")
             made.write_settings()
             yield made

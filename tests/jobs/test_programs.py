@@ -191,6 +191,7 @@ FINDINGS: dict[str, tuple[Callable[[], str], str, str]] = {
     "again_without_a_review": (edited("next-technik", ("      activation: submission\n", "      activation: submission\n      registers_again: true\n      again_clauses: [NT-7]\n")), "warning: versions.0.claims.registers_again", "activation: review"),
     "entitlement_of_a_tier_without_tiers": (edited("next-technik", ("      - kind: portal_login\n", "      - kind: portal_login\n        from_tier: gold\n")), "entitlements.0.from_tier", "and no tiers"),
     "an_entitlement_twice": (edited("one-network", ("kind: sales_training,", "kind: registry_update,")), "entitlements.2.kind", "registry_update a second time"),
+    "content_for_an_unknown_role": (edited("optimetriks", ("label: Support for affiliates, roles: [affiliate]", "label: Support for affiliates, roles: [affiliates]")), "content.5.roles", "did you mean affiliate?"),
     "tickets_of_an_unknown_role": (edited("optimetriks", ("tickets: {roles: [affiliate]", "tickets: {roles: [affiliates]")), "tickets.roles", "did you mean affiliate?"),
     "recognition_without_tiers": (edited("technology-consultant", (TC_TIERS, "")), "recognition", "counts of the tiers, and no tiers"),
 }  # fmt: skip
