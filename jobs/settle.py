@@ -26,15 +26,16 @@ from jobs.standing import (
     tasks_of_program,
 )  # fmt: skip
 from rules.co_op import CoOpFund
-from rules.deal import Deal, InvoiceFacts, RateDecision
+from rules.deal import Deal, InvoiceFacts
 from rules.earning import earn
 from rules.facts import Facts, Rejected, View, views
 from rules.facts import at as as_it_read
 from rules.ledger import Ledger, entry_row
 from rules.program import Program
+from rules.rates import rates_set
 from rules.statements import Hold, Statements, astray, cut
 from rules.support import Handover, SupportFacts, SupportRow, support_of
-from rules.tasks import Task, TaskLog, names_task
+from rules.tasks import Task, TaskLog
 from rules.tiers import Step, TierHistory
 from sync.claims import ProspectFacts, replay
 from sync.prospects import Prospect, Prospects
@@ -329,7 +330,9 @@ def _deal(history: History, claim: Claim, tiers: TierHistory | None) -> Deal:
         contracts={name: history.views["contract"][name] for name in contracts},
         standings=claim.standings,
         enrollments=history.enrollments.get(claim.partner, {}),
-        rate_decisions=list(_rates(history, contracts, claim.referral)),
+        rate_decisions=list(
+            rates_set(history.about(*contracts, claim.referral).values(), history.program.id, contracts, claim.referral)
+        ),
         reallocations=(),
         invoices={
             name: InvoiceFacts(timeline, payments.get(name, none), credits.get(name, none), refunds.get(name, none))
@@ -417,28 +420,6 @@ def _holds(claim: Claim) -> Iterator[Hold]:
             since = None
     if since is not None:
         yield Hold("referral", claim.referral, since, None)
-
-
-_RATE_TASKS = ("rate_missing", "rate_out_of_limits", "bonus_amount")
-
-
-def _rates(history: History, contracts: Sequence[str], referral: str) -> Iterator[RateDecision]:
-    """Rates and amounts that people set for these contracts, or for the whole referral."""
-    found = history.about(*contracts, referral)
-    for timeline in sorted(found.values(), key=lambda t: (t[0].at, first_of(t).id)):
-        first = first_of(timeline)
-        task = next((k for k in _RATE_TASKS if names_task(first.about, history.program.id, k)), None)
-        named = names_task(first.about, history.program.id, task) if task else first.about
-        if named not in (*contracts, referral):
-            continue
-        contract = named if named in contracts else None
-        for view in timeline:
-            is_set = view.fact is not None and view.fact.choice == "set"
-            said = view.fact if view.fact is not None else first
-            yield RateDecision(
-                first.id, view.at, said.rate if is_set else None, said.by, said.reason, contract,
-                said.amount if is_set else None, overrides=task == "rate_out_of_limits",
-            )  # fmt: skip
 
 
 def _kin(history: History, prospects: Prospects, prospect: Prospect) -> list[str]:

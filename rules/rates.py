@@ -6,16 +6,16 @@ hard limits is refused until a person says otherwise. Source: NT-A2, CN-4, CN-A7
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 
-from rules.deal import Deal
+from rules.deal import Deal, RateDecision
 from rules.facts import View
 from rules.money import ZERO, percent
-from rules.records import Enrollment
-from rules.tasks import Wanted
+from rules.records import Decision, Enrollment
+from rules.tasks import Wanted, names_task
 from rules.terms import RateTerm, Terms
 
 _TICK = timedelta(microseconds=1)
@@ -128,7 +128,7 @@ class Rates:
         for day in (self._pinned_on, self._deal.submitted_on):
             until = min(now + _TICK, self._deal.program.calendar.end_of(day))
             for name in sorted(timelines, key=lambda each: (_start_of(timelines, each), each), reverse=True):
-                fact = reads(timelines[name], until)
+                fact = _reads(timelines[name], until)
                 if (
                     fact
                     and fact.rate is not None
@@ -140,7 +140,7 @@ class Rates:
 
     def _learned_later(self, now: datetime) -> Found | None:
         for name in sorted(self._deal.enrollments):
-            fact = reads(self._deal.enrollments[name], now + _TICK)
+            fact = _reads(self._deal.enrollments[name], now + _TICK)
             if fact and fact.rate is not None:
                 return Found(fact.rate, f"enrollment {name}")
         return None
@@ -198,7 +198,7 @@ class Rates:
         return ZERO, ""
 
 
-def reads(views: Sequence[View[Enrollment]], until: datetime) -> Enrollment | None:
+def _reads(views: Sequence[View[Enrollment]], until: datetime) -> Enrollment | None:
     """An enrollment as it read just before an instant."""
     found = None
     for view in views:
@@ -211,3 +211,27 @@ def reads(views: Sequence[View[Enrollment]], until: datetime) -> Enrollment | No
 def _start_of(timelines: Mapping[str, Sequence[View[Enrollment]]], name: str) -> date:
     fact = timelines[name][0].fact
     return fact.starts_on if fact else date.min
+
+
+RATE_TASKS = ("rate_missing", "rate_out_of_limits", "bonus_amount")
+"""Tasks that a decision ``set`` answers."""
+
+
+def rates_set(
+    decisions: Iterable[Sequence[View[Decision]]], program: str, contracts: Collection[str], referral: str
+) -> Iterator[RateDecision]:
+    """Rates and amounts that people set for some contracts, or for the whole referral, each as it reads over time."""
+    timelines = [(next(view.fact for view in views if view.fact is not None), views) for views in decisions]
+    for first, views in sorted(timelines, key=lambda each: (each[1][0].at, each[0].id)):
+        task = next((kind for kind in RATE_TASKS if names_task(first.about, program, kind)), None)
+        named = names_task(first.about, program, task) if task else first.about
+        if named not in (*contracts, referral):
+            continue
+        contract = named if named in contracts else None
+        for view in views:
+            is_set = view.fact is not None and view.fact.choice == "set"
+            said = view.fact if view.fact is not None else first
+            yield RateDecision(
+                first.id, view.at, said.rate if is_set else None, said.by, said.reason, contract,
+                said.amount if is_set else None, overrides=task == "rate_out_of_limits",
+            )  # fmt: skip

@@ -40,7 +40,7 @@ def _registered(picture: Picture, lead: Lead, contract: Contract, on: date) -> I
     partner, value, money = lead.claim["partner"], contract_value(contract), contract.currency
     term = first_year_term(picture)
     base = first_year_revenue(picture, contract, term, signed_only=True) if term else value
-    rate = expected_rate(picture, partner, base, lead.id, contract.id, on=on)
+    rate = expected_rate(picture, lead, base, contract.id, on=on)
     if rate is None:
         calculation = "no rate is known yet; you are told when it is"
     elif base is None:

@@ -8,6 +8,7 @@ from datetime import date, datetime
 from functools import cached_property
 from typing import Any
 
+from jobs.history import subject_of
 from jobs.settle import Settled
 from rules.facts import Facts, View, timelines
 from rules.program import Program
@@ -96,15 +97,13 @@ class Picture:
         return self._seen[name]  # type: ignore[no-any-return]
 
     @cached_property
-    def rate_decisions(self) -> Mapping[str, Sequence[tuple[datetime, Decision]]]:
-        """Rates that people set, in the order they became known, by every id in what they are about."""
-        found: dict[str, list[tuple[datetime, Decision]]] = {}
+    def decisions(self) -> Mapping[str, Sequence[Sequence[View[Decision]]]]:
+        """Decisions as views over time, by the referral, contract or other subject that they are about."""
+        found: dict[str, list[Sequence[View[Decision]]]] = {}
         for views in self.timelines("decision").values():
-            fact = views[0].fact
-            if fact is not None and fact.choice == "set" and fact.rate is not None:
-                for name in {fact.about, *fact.about.split(":")}:
-                    found.setdefault(name, []).append((views[0].at, fact))
-        return {name: sorted(each, key=lambda one: (one[0], one[1].id)) for name, each in found.items()}
+            about = next(view.fact.about for view in views if view.fact is not None)
+            found.setdefault(subject_of(about, self.program.id), []).append(views)
+        return found
 
     def last_known(self, kind: str, identity: str | None, before: datetime | None = None) -> Any:
         """A record as it read when it was last there (a withdrawn one, too), or ``None``.
