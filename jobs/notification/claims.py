@@ -141,8 +141,8 @@ def _is_about(decision: Decision, task: Row, claimants: Sequence[Lead]) -> bool:
 
 
 def _weekly(picture: Picture, partner: str, own: Sequence[Lead], through: dict[str, Statuses]) -> Iterator[Event]:
-    """On each Monday the partner's active referrals (CN-55)."""
-    for monday in _days(picture, own, monthly=False):
+    """On each Monday on which the partner is in the program its active referrals (CN-55)."""
+    for monday in _days(picture, partner, own, monthly=False):
         told = []
         for lead in own:
             status = _status_on(picture, through[lead.id], monday)
@@ -157,7 +157,7 @@ def _monthly(
     picture: Picture, partner: str, own: Sequence[Lead], through: dict[str, Statuses], earned: Earned
 ) -> Iterator[Event]:
     """On the first of each month how many referrals are where, and what was earned in the month before (CN-55)."""
-    for first in _days(picture, own, monthly=True):
+    for first in _days(picture, partner, own, monthly=True):
         then = [_status_on(picture, through[lead.id], first) for lead in own]
         counts = {status: str(then.count(status)) for status in STATUSES}
         last_month = add_months(first, -1)
@@ -169,12 +169,14 @@ def _monthly(
         yield Event("monthly_summary", partner, partner, first, fields)
 
 
-def _days(picture: Picture, own: Sequence[Lead], *, monthly: bool) -> Iterator[date]:
-    """Mondays, or firsts of the month, after the first referral up to the end."""
+def _days(picture: Picture, partner: str, own: Sequence[Lead], *, monthly: bool) -> Iterator[date]:
+    """Mondays, or firsts of the month, after the first referral up to the end, while the partner is in the program."""
+    spans = picture.enrolled().get(partner, ())
     day = picture.program.calendar.date_of(min(lead.verdicts[0][0] for lead in own))
     day = next_month(day) if monthly else day + timedelta(days=7 - day.weekday())
     while day <= picture.as_of:
-        yield day
+        if any(day in span for span in spans):
+            yield day
         day = next_month(day) if monthly else day + WEEK
 
 

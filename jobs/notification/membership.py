@@ -5,7 +5,7 @@ Source: NT-23, ON-18, OP-14, OP-22, CN-8, CN-10, CN-62, CN-111, CN-123, CN-128, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import date, timedelta
 
 from jobs.notification.event import Event
@@ -78,9 +78,13 @@ def _terms(picture: Picture) -> Iterator[Event]:
             continue
         label = f"{picture.program.id}@{version.effective_from}"
         fields = {"effective_from": version.effective_from.isoformat(), "label": label}
-        for enrollment in picture.on(on).facts("enrollment").values():
-            if enrollment.ends_on is None or enrollment.ends_on >= on:
-                yield Event("terms_changing", enrollment.partner, label, on, fields, due_on=version.effective_from)
+        for partner in _in_program(picture, on):
+            yield Event("terms_changing", partner, label, on, fields, due_on=version.effective_from)
+
+
+def _in_program(picture: Picture, day: date, roles: Collection[str] = ()) -> list[str]:
+    """The partners that were in the program (in these roles) on a day, as it was known then."""
+    return [who for who, spans in picture.enrolled(roles).items() if any(day in span for span in spans)]
 
 
 def _news(picture: Picture) -> Iterator[Event]:
@@ -91,10 +95,8 @@ def _news(picture: Picture) -> Iterator[Event]:
             if on is None or on > picture.as_of or picture.program.on(on) is not version:
                 continue
             fields = {"title": each.label, "text": each.text.strip()}
-            for enrollment in picture.on(on).facts("enrollment").values():
-                is_in = enrollment.starts_on <= on and (enrollment.ends_on is None or enrollment.ends_on >= on)
-                if is_in and enrollment.standing != "terminated" and (not each.roles or enrollment.role in each.roles):
-                    yield Event("program_news", enrollment.partner, each.label, on, fields)
+            for partner in _in_program(picture, on, each.roles):
+                yield Event("program_news", partner, each.label, on, fields)
 
 
 def _support(picture: Picture) -> Iterator[Event]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from functools import cached_property
@@ -10,6 +10,7 @@ from typing import Any
 
 from jobs.history import subject_of
 from jobs.settle import Settled
+from rules.enrolled import Span, enrolled
 from rules.facts import Facts, View, timelines
 from rules.program import Program
 from rules.records import Decision
@@ -118,6 +119,15 @@ class Picture:
         """A partner's name."""
         found = self.last_known("partner", partner)
         return found.name if found else None
+
+    def enrolled(self, roles: Collection[str] = ()) -> Mapping[str, Sequence[Span]]:
+        """The spans in which each partner was in the program, as known at the time; only in these roles when given."""
+        name = f"enrolled as {sorted(roles)}"
+        if name not in self._seen:
+            calendar = self.program.calendar
+            found = {who: enrolled(own, calendar, roles) for who, own in self.owned("enrollment", "partner").items()}
+            self._seen[name] = dict(sorted(found.items()))
+        return self._seen[name]  # type: ignore[no-any-return]
 
     def manager_of(self, partner: str) -> str | None:
         """Whom a partner is to write to: the manager of its latest enrollment that names one."""

@@ -171,6 +171,16 @@ def test_partners_get_a_weekly_update_of_active_and_a_monthly_summary_of_all() -
     assert "6 won, 1 lost" in " ".join(monthly[-1]["body"].split())
 
 
+def test_a_partner_that_left_is_told_of_its_deals_and_no_more_of_the_program() -> None:
+    """CN-55, CN-62: summaries, news and new terms are for partners that are in the program on that day."""
+    gone = {"type": "enrollment", "id": "e1", "partner": "p1", "program": "code-ninety", "role": "agency",
+            "starts_on": "2026-01-01", "standing": "terminated", "known_at": "2026-02-18T00:00:00+05:00"}  # fmt: skip
+    picture = settled("code-ninety", [*CN, gone], "2026-04-30")
+    assert {row["on"] for row in told(picture, "monthly_summary")} == {"2026-02-01"}
+    assert max(row["on"] for row in told(picture, "weekly_update")) == "2026-02-16"
+    assert sent(picture, "payout_made") == [("2026-04-10", "p1", "y1")]
+
+
 def test_payouts_disputes_tickets_and_managers_are_told() -> None:
     picture = code_ninety()
     assert sent(picture, "payout_made") == [("2026-04-10", "p1", "y1")]
