@@ -23,7 +23,7 @@ from rules.net import Net
 from rules.pins import Pin
 from rules.rates import Found, Rates
 from rules.records import Contract, Invoice
-from rules.replay import DealReplay
+from rules.replay import TIME, DealReplay
 from rules.tasks import Wanted
 from rules.terms import ShareOfInvoices
 
@@ -113,7 +113,7 @@ class _InvoiceReplay(DealReplay):
                 self.want(name, None)
                 continue
             target = self._target(book, accrual, own, window, at)
-            self._poster.post(accrual, at, target, cause)
+            self._poster.post(accrual, at, target, self._unpaid(name) if cause is TIME else cause)
             self._release(accrual, book, own, at)
         if self._only_all and window is not None:
             self._release_all(window, at)
@@ -350,6 +350,11 @@ class _InvoiceReplay(DealReplay):
         if first is None or last is None or last < window.ends or self._in_window_by == "12_invoices":
             return whole
         return Part(max((window.ends - first).days, 0), (last - first).days + 1)
+
+    def _unpaid(self, invoice: str) -> Cause:
+        """What time alone takes back: the commission on an invoice that stayed unpaid too long (CN-A12, E11)."""
+        waits = isinstance(self._bad_debt_days, int)
+        return Cause("reversal", ("invoice", invoice), None, self.terms.clauses_of("bad_debt_days") if waits else ())
 
     def _is_bad_debt(self, book: InvoiceBook, at: datetime) -> bool:
         """Whether the invoice stayed unpaid longer than the program waits (CN-A12)."""
