@@ -321,6 +321,7 @@ def _deal(history: History, claim: Claim, tiers: TierHistory | None) -> Deal:
         if view.fact and view.fact.opportunity in history.views["opportunity"]
     }
     roles = [verdict.role for _, verdict in claim.verdicts if verdict.role is not None]
+    whole = (claim.referral, *accounts)
     return Deal(
         program=history.program,
         referral=claim.referral,
@@ -331,7 +332,7 @@ def _deal(history: History, claim: Claim, tiers: TierHistory | None) -> Deal:
         standings=claim.standings,
         enrollments=history.enrollments.get(claim.partner, {}),
         rate_decisions=list(
-            rates_set(history.about(*contracts, claim.referral).values(), history.program.id, contracts, claim.referral)
+            rates_set(history.about(*contracts, *whole).values(), history.program.id, contracts, whole)
         ),
         reallocations=(),
         invoices={

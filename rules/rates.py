@@ -37,7 +37,7 @@ class Rates:
         self._terms = terms
         self._term = term
         self._pinned_on = pinned_on
-        self._falls_back = any(source in term.sources for source in ("tier", "bands", "role", "fixed"))
+        self._falls_back = bool(term.bands) or any(source in term.sources for source in ("tier", "role", "fixed"))
         self._enrolled: dict[bool, Found | None] = {}
 
     def find(
@@ -218,14 +218,15 @@ RATE_TASKS = ("rate_missing", "rate_out_of_limits", "bonus_amount")
 
 
 def rates_set(
-    decisions: Iterable[Sequence[View[Decision]]], program: str, contracts: Collection[str], referral: str
+    decisions: Iterable[Sequence[View[Decision]]], program: str, contracts: Collection[str], whole: Collection[str]
 ) -> Iterator[RateDecision]:
-    """Rates and amounts that people set for some contracts, or for the whole referral, each as it reads over time."""
+    """Rates and amounts that people set for some contracts, or for the whole deal (its referral or account), each as it
+    reads over time."""
     timelines = [(next(view.fact for view in views if view.fact is not None), views) for views in decisions]
     for first, views in sorted(timelines, key=lambda each: (each[1][0].at, each[0].id)):
         task = next((kind for kind in RATE_TASKS if names_task(first.about, program, kind)), None)
         named = names_task(first.about, program, task) if task else first.about
-        if named not in (*contracts, referral):
+        if named not in (*contracts, *whole):
             continue
         contract = named if named in contracts else None
         for view in views:

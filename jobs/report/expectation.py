@@ -39,12 +39,13 @@ def _deal(picture: Picture, lead: Lead, contract: str | None) -> Deal:
     """What decides the rate of a deal to come."""
     program, partner = picture.program, lead.claim["partner"]
     contracts = [contract] if contract is not None else []
-    decisions = [views for name in (lead.id, *contracts) for views in picture.decisions.get(name, ())]
+    whole = [name for name in (lead.id, lead.claim["account"]) if name is not None]
+    decisions = [views for name in (*whole, *contracts) for views in picture.decisions.get(name, ())]
     roles = [verdict.role for _, verdict in lead.verdicts if verdict.role is not None]
     return Deal(
         program, lead.id, partner, program.calendar.date_of(lead.referral.submitted_at), picture.until, contracts={},
         standings=(), enrollments=picture.owned("enrollment", "partner").get(partner, {}),
-        rate_decisions=list(rates_set(decisions, program.id, contracts, lead.id)), reallocations=(), invoices={},
+        rate_decisions=list(rates_set(decisions, program.id, contracts, whole)), reallocations=(), invoices={},
         role=roles[-1] if roles else None, is_upsell=any(verdict.is_upsell for _, verdict in lead.verdicts),
         tiers=picture.tiers.get(partner),
     )  # fmt: skip
