@@ -32,7 +32,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 PAGE = 2000
-PART = 20_000
+PART = 8_000
 """Rows of a part of a query job's results."""
 BEGIN = datetime(2025, 1, 1, tzinfo=UTC)
 API = "/services/data/v62.0"

@@ -39,7 +39,7 @@ class SalesforceConfig(BaseModel):
     bulk_write_rows: int | None = Field(
         default=2_000, ge=0, description="records of one object from which a job writes them; null: never"
     )
-    bulk_page_size: int = Field(default=20_000, ge=1, le=250_000, description="rows of a part of a query job's results")
+    bulk_page_size: int = Field(default=8_000, ge=1, le=250_000, description="rows of a part of a query job's results")
     bulk_read_wait_seconds: int = Field(default=3600, ge=1, le=86_400, description="how long a query job may take")
     bulk_write_wait_seconds: int = Field(default=600, ge=1, le=840, description="how long a writing job may take")
     quota_share: float = Field(default=0.8, gt=0, le=1, description="our share of the org's daily API requests")

@@ -30,7 +30,8 @@ def table(content: bytes) -> Iterator[list[str]]:
     """The lines of a CSV text. Raises: :class:`NotCsv`."""
     csv.field_size_limit(max(csv.field_size_limit(), LONGEST_FIELD))
     try:
-        yield from csv.reader(io.StringIO(content.decode(), newline=""), strict=True)
+        # Decoded as it is read: the whole text at once would take four bytes a sign.
+        yield from csv.reader(io.TextIOWrapper(io.BytesIO(content), encoding="utf-8", newline=""), strict=True)
     except (csv.Error, UnicodeDecodeError) as error:
         raise NotCsv(f"salesforce: the results of a job are not CSV ({type(error).__name__})") from error
 
