@@ -108,12 +108,11 @@ def _changes_of(history: History, contract: str) -> Iterator[datetime]:
 
 def tiers_of(history: History, marks: Mapping[str, Sequence[Mark]]) -> dict[str, TierHistory]:
     """The tiers of every partner in the program by now, where the program has tiers."""
-    terms = history.program.on(history.as_of)
-    if terms.tiers is None:
+    if history.program.on(history.as_of).tiers is None:
         return {}
     return {
         partner: tier_history(
-            terms,
+            history.program,
             marks.get(partner, ()),
             history.enrollments[partner].values(),
             history.program.calendar,

@@ -15,6 +15,7 @@ from typing import Any
 
 from rules.calendar import Calendar, Period, quarter_end
 from rules.facts import View
+from rules.program import Program
 from rules.records import Enrollment
 from rules.terms import Terms, TierLevel
 
@@ -143,21 +144,22 @@ class TierHistory:
 
 
 def tier_history(
-    terms: Terms,
+    program: Program,
     marks: Iterable[Mark],
     enrollments: Iterable[Sequence[View[Enrollment]]],
     calendar: Calendar,
     today: date,
 ) -> TierHistory:
-    """Replay a partner's tiers up to ``today``. ``terms.tiers`` must be given.
+    """Replay a partner's tiers up to ``today``, whose terms must have tiers; each day by the version in force on it.
 
-    Units: counts are referrals. Raises: nothing. Source: CN-A3 (what counts is the caller's), CN-A4, CN-A5, E34.
+    Units: counts are referrals. Raises: nothing. Source: G-1, CN-A3 (what counts is the caller's), CN-A4, CN-A5, E32, E34.
     """
+    terms = program.on(today)
     assert terms.tiers is not None
     timelines = list(enrollments)
     starts = [fact.starts_on for timeline in timelines for fact in [_first(timeline)] if fact]
     starts_on = min(starts, default=today)
-    rules = _Rules(terms, starts_on, today)
+    rules = _Rules(program, starts_on, today)
     known: list[tuple[datetime, list[Step]]] = []
     alive: dict[str, date] = {}
     granted: list[tuple[date, int]] = []
@@ -185,33 +187,49 @@ def tier_history(
     )  # fmt: skip
 
 
+class _Table:
+    """What one version says of tiers, by the tiers of the version in force today."""
+
+    def __init__(self, terms: Terms, names: Sequence[str]) -> None:
+        values, levels = terms.values, terms.tiers.levels if terms.tiers else ()
+        thresholds: dict[str, int] = {level.tier: level.from_count for level in levels}
+        if "platinum_min" in values and "platinum" in thresholds:
+            thresholds["platinum"] = int(str(values["platinum_min"]))
+        kept = values.get("retention")
+        minimums: list[int] = [0, *map(int, kept)] if isinstance(kept, tuple) else [0] * len(levels)
+        least: dict[str, int] = dict(zip((level.tier for level in levels), minimums, strict=False))
+        self._thresholds = [thresholds.get(name) for name in names]
+        self.minimums = [least.get(name, 0) for name in names]
+        self.by_year = values.get("tier_period", "calendar_year") == "calendar_year"
+        self.kept_by_year = terms.tiers is not None and terms.tiers.kept_by_year
+        self.grace = str(values.get("grace", "none"))
+        self.one_step_up = values.get("promotion") == "one_step"
+        self.one_step_down = values.get("demotion") != "to_earned_tier"
+        self.resets = values.get("tier_on_jan_1") == "reset" or (self.by_year and not self.kept_by_year)
+
+    def earned(self, count: int) -> int:
+        return max((n for n, least in enumerate(self._thresholds) if least is not None and count >= least), default=-1)
+
+
 class _Rules:
     """The walk through the years: rises, year ends, grace, falls."""
 
-    def __init__(self, terms: Terms, starts_on: date, until: date) -> None:
-        assert terms.tiers is not None
-        values = terms.values
-        self._levels = terms.tiers.levels
+    def __init__(self, program: Program, starts_on: date, until: date) -> None:
+        tiers = program.on(until).tiers
+        assert tiers is not None
+        self._names = [level.tier for level in tiers.levels]
+        self._program = program
+        self._tables = {terms.effective_from: _Table(terms, self._names) for terms in program.versions}
         self._starts_on = starts_on
         self._until = until
-        self._thresholds = [level.from_count for level in self._levels]
-        if "platinum_min" in values and self._levels[-1].tier == "platinum":
-            self._thresholds[-1] = int(str(values["platinum_min"]))
-        kept = values.get("retention")
-        self._minimums = [0, *map(int, kept)] if isinstance(kept, tuple) else [0] * len(self._levels)
-        self.by_year = values.get("tier_period", "calendar_year") == "calendar_year"
-        self._kept_by_year = terms.tiers.kept_by_year
-        self._grace = str(values.get("grace", "none"))
-        self._one_step_up = values.get("promotion") == "one_step"
-        self._one_step_down = values.get("demotion") != "to_earned_tier"
-        self._resets = values.get("tier_on_jan_1") == "reset" or (self.by_year and not self._kept_by_year)
-        self.lowest = 0 if self._thresholds[0] == 0 else -1
+        self.by_year = self._on(until).by_year
+        self.lowest = 0 if tiers.levels[0].from_count == 0 else -1
+
+    def _on(self, day: date) -> _Table:
+        return self._tables[self._program.on(day).effective_from]
 
     def place(self, tier: str | None) -> int:
-        return next((number for number, level in enumerate(self._levels) if level.tier == tier), -1)
-
-    def _earned(self, count: int) -> int:
-        return max((n for n, threshold in enumerate(self._thresholds) if count >= threshold), default=-1)
+        return self._names.index(tier) if tier in self._names else -1
 
     def steps(self, days: list[date], granted: list[tuple[date, int]]) -> list[Step]:
         """Every step up to ``until``, when exactly these days count and what was granted stays granted."""
@@ -220,7 +238,7 @@ class _Rules:
     def review_on(self, days: list[date], granted: list[tuple[date, int]]) -> date | None:
         """The date of the next check that can lower the tier."""
         _, tier, deadline = self._walk(days, granted)
-        if not self._kept_by_year or tier <= max(self.lowest, 0):
+        if not self._on(self._until).kept_by_year or tier <= max(self.lowest, 0):
             return None
         return deadline or date(self._until.year, *_YEAR_END)
 
@@ -235,6 +253,7 @@ class _Rules:
         events: list[tuple[date, int, int]] = [(day, 1, 0) for day in days if day <= self._until]
         events += [(day, 2, place) for day, place in granted if day <= self._until]
         events += [(date(year, 1, 1), 0, year - 1) for year in range(first.year + 1, self._until.year + 1)]
+        events += [(day, 3, 0) for day in self._tables if first < day <= self._until]
         events.sort()
 
         def move(day: date, place: int) -> None:
@@ -247,18 +266,28 @@ class _Rules:
         def fall(now: date) -> None:
             nonlocal deadline
             if deadline is not None and now > deadline:
-                lower = tier - 1 if self._one_step_down else min(tier - 1, self._earned(counts.get(failed_year, 0)))
+                table, earned = self._on(deadline), counts.get(failed_year, 0)
+                lower = tier - 1 if table.one_step_down else min(tier - 1, table.earned(earned))
                 move(deadline + timedelta(days=1), max(lower, self.lowest))
                 deadline = None
 
+        def rise(day: date, table: _Table) -> None:
+            nonlocal deadline
+            earned = table.earned(counts.get(day.year if table.by_year else 0, 0))
+            if earned > tier:
+                deadline = None
+                move(day, tier + 1 if table.one_step_up else earned)
+
         for day, kind, value in events:
             fall(day)
+            table = self._on(day)
             if kind == 0:
-                if self._resets and tier > self.lowest:
+                ended = self._on(day - timedelta(days=1))
+                if table.resets and tier > self.lowest:
                     move(day, self.lowest)
-                elif self._kept_by_year and tier > 0 and counts.get(value, 0) < self._minimums[tier]:
+                elif ended.kept_by_year and tier > 0 and counts.get(value, 0) < ended.minimums[tier]:
                     failed_year = value
-                    deadline = self._deadline(day - timedelta(days=1))
+                    deadline = _deadline(ended, day - timedelta(days=1))
                     fall(day)
                 continue
             if kind == 2:
@@ -266,34 +295,36 @@ class _Rules:
                     deadline = None
                     move(day, value)
                 continue
-            year = day.year if self.by_year else 0
-            counts[year] = counts.get(year, 0) + 1
+            if kind == 3:
+                rise(day, table)  # a lower number is reached on the day from which it counts
+                continue
+            for year in {day.year, 0}:
+                counts[year] = counts.get(year, 0) + 1
             quarters[quarter_end(day)] = quarters.get(quarter_end(day), 0) + 1
-            if deadline is not None and self._recovered(tier, counts.get(day.year, 0), quarters.get(deadline, 0)):
+            if deadline is not None and _recovered(table, tier, counts.get(day.year, 0), quarters.get(deadline, 0)):
                 deadline = None
-            earned = self._earned(counts[year])
-            if earned > tier:
-                deadline = None
-                move(day, tier + 1 if self._one_step_up else earned)
+            rise(day, table)
         fall(self._until)
         return steps, tier, deadline
 
-    def _deadline(self, year_end: date) -> date:
-        """The last day on which a partner that fell short may still recover (CN-A4)."""
-        if self._grace == "none":
-            return year_end
-        if self._grace == "one_quarter":
-            return quarter_end(year_end + timedelta(days=1))
-        return Period.parse(self._grace).after(year_end)
-
-    def _recovered(self, tier: int, in_year: int, in_quarter: int) -> bool:
-        minimum = self._minimums[tier]
-        if self._grace == "one_quarter":
-            return in_quarter >= -(-minimum // 4)
-        return in_year >= minimum
-
     def _named(self, place: int) -> str | None:
-        return self._levels[place].tier if place >= 0 else None
+        return self._names[place] if place >= 0 else None
+
+
+def _deadline(table: _Table, year_end: date) -> date:
+    """The last day on which a partner that fell short may still recover (CN-A4)."""
+    if table.grace == "none":
+        return year_end
+    if table.grace == "one_quarter":
+        return quarter_end(year_end + timedelta(days=1))
+    return Period.parse(table.grace).after(year_end)
+
+
+def _recovered(table: _Table, tier: int, in_year: int, in_quarter: int) -> bool:
+    minimum = table.minimums[tier]
+    if table.grace == "one_quarter":
+        return in_quarter >= -(-minimum // 4)
+    return in_year >= minimum
 
 
 def _by_instant(marks: Iterable[Mark]) -> Iterable[tuple[datetime, list[Mark]]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -219,3 +219,56 @@ def test_where_invoices_pin_a_recurring_commission_changes_its_terms_with_its_in
     for pin_at, amounts in (("claim_approval", ["150.00", "150.00"]), ("invoice_date", ["150.00", "160.00"])):
         entries = settled(program.changed({"terms_pin_at": pin_at}), records, "2026-09-01")["entries"]
         assert [entry["amount"] for entry in sorted(entries, key=lambda e: e["source"]["id"])] == amounts
+
+
+def clients(count: int, first: int = 1) -> list[dict[str, Any]]:
+    """Code Ninety: so many clients won in spring 2026, one a week."""
+    found: list[dict[str, Any]] = []
+    for number in range(count):
+        name, day = f"{'bcdfghjklmnp'[number]}alt{number}", date(2026, first, 5) + timedelta(weeks=number)
+        found += [
+            {"type": "account", "id": f"a-{name}", "name": name},
+            {"type": "referral", "id": f"r-{name}", "program": "code-ninety", "partner": "p1", "channel": "portal",
+             "submitted_at": f"{day}T09:00:00+05:00", "company": name, "account": f"a-{name}",
+             "contact": {"name": "S", "title": "CTO", "email": f"s@{name}.pk", "phone": "1"},
+             "details": {"description": "x", "estimated_value": "1", "estimated_timeline": "x", "services": ["x"],
+                         "decision_timeline": "x"}},
+            {"type": "review", "id": f"v-{name}", "referral": f"r-{name}", "at": f"{day}T10:00:00+05:00", "outcome": "approved",
+             "by": "O"},
+            {"type": "contract", "id": f"c-{name}", "account": f"a-{name}", "kind": "retainer", "currency": "PKR",
+             "signed_on": (day + timedelta(days=1)).isoformat()},
+        ]  # fmt: skip
+    return found
+
+
+@pytest.mark.parametrize(("number", "before", "after"), [("8", "silver", "silver"), ("4", "bronze", "silver")])
+def test_a_tier_table_that_changes_grants_from_then_on_and_takes_no_tier_away(
+    number: str, before: str, after: str
+) -> None:
+    """E32, G-1, CN-8: with six clients a partner is silver from six on and stays it when it takes eight; with five it rises on
+    the day from which four are enough. What was posted stays as it was."""
+    program = with_version("code-ninety", ("tier: silver, from_count: 6,", f"tier: silver, from_count: {number},"))
+    won = clients(6 if before == "silver" else 5)
+    first = won[0]["id"]
+    partner: list[dict[str, Any]] = [
+        {"type": "partner", "id": "p1", "name": "Alder Advisers"},
+        {"type": "enrollment", "id": "e1", "partner": "p1", "program": "code-ninety", "role": "consultant", "starts_on": "2025-01-01"},
+    ]  # fmt: skip
+    bills: list[dict[str, Any]] = [
+        {"type": "invoice", "id": day, "account": first, "contract": first.replace("a-", "c-"), "issued_on": day, "currency": "PKR",
+         "lines": [{"kind": "retainer", "amount": "1000.00"}]}
+        for day in ("2026-06-30", "2026-07-01")
+    ]  # fmt: skip
+    records = [*partner, *won, *bills]
+    posted = settled(program, records, "2026-06-30")
+    found = settled(program, records, "2026-08-01")
+    rates = {"bronze": "0.15", "silver": "0.18"}
+    assert [tier["tier"] for tier in posted["tiers"]] == [before]
+    assert [(tier["tier"], tier["since"]) for tier in found["tiers"]] == [
+        (after, "2026-02-10" if before == after else CHANGED_ON)
+    ]
+    assert {entry["source"]["id"]: entry["rate"] for entry in found["entries"]} == {
+        "2026-06-30": rates[before], "2026-07-01": rates[after],
+    }  # fmt: skip
+    amounts = {entry["key"]: entry["amount"] for entry in found["entries"]}
+    assert all(amounts[entry["key"]] == entry["amount"] for entry in posted["entries"])
