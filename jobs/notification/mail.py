@@ -61,6 +61,7 @@ def message_of(
             _calendar(dated, sender, at).encode(), maintype="text", subtype="calendar", filename="dates.ics",
             params={"method": "PUBLISH", "charset": "utf-8"},
         )  # fmt: skip
+        message.set_boundary(f"=_{_digest(identity, 'parts')}")  # not by chance: the same message is the same bytes
     return message
 
 
