@@ -61,7 +61,8 @@ def notifications(
 
         with installation(config) as here:
             rows = stored_notifications(here, state=state, partner=partner)
-        print_json(rows) if json else show_stored(rows, preview)
+            kept = here.settings.notifications is not None
+        print_json(rows) if json else show_stored(rows, preview, kept=kept)
         return
     if as_of is None or state is not None:
         raise UserError("notifications: found --records; allowed: with --as-of, and without --state")

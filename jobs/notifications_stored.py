@@ -35,7 +35,7 @@ def send_now(here: Installation) -> Told:
     notifier = here.notifier()
     if notifier is None or notifier.chosen.channel == "none":
         raise UserError(
-            f"{here.settings.file}: notifications.channel: found none; allowed: folder or smtp; "
+            f"{here.settings.place('notifications', 'channel')}: found none; allowed: folder or smtp; "
             "without one they wait, and `referee notifications` shows them"
         )
     return notifier.run(send=True)
@@ -46,8 +46,8 @@ def retry_notifications(here: Installation, keys: Sequence[str]) -> int:
     return Notices(here.store).retry(keys, here.clock())
 
 
-def show_stored(rows: Sequence[dict[str, Any]], preview: str | None) -> None:
-    """Print the list, or one as it is read and how it stands."""
+def show_stored(rows: Sequence[dict[str, Any]], preview: str | None, *, kept: bool) -> None:
+    """Print the list, or one as it is read and how it stands. ``kept``: whether the settings have notifications."""
     if preview is not None:
         row = one_of(rows, preview)
         show_one(row)
@@ -55,7 +55,7 @@ def show_stored(rows: Sequence[dict[str, Any]], preview: str | None) -> None:
         console().print(f"{sent}, {row['attempts']} attempts", markup=False)
         return
     show_list(rows, ("on", "state", "kind", "to", "subject", "reason", "key"))
-    if not rows:
+    if not rows and not kept:
         console().print(_NEXT)
 
 
