@@ -21,7 +21,7 @@ from jobs.settle_file import date_option, load_programs, read_records, settled_p
 from jobs.stored import stored_outcome
 from rules.clauses import statements
 from sync import fact_reading
-from sync.book import entry_of
+from sync.book_ledger import entry_of
 from sync.book_tables import entry_head
 
 FORMATS = ("text", "json", "html", "mermaid", "png", "svg")

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from jobs.show import console, table
 from rules.money import text
 from sync import book_tables as t
-from sync.book import verify_journal
+from sync.book_ledger import verify_journal
 from sync.store import Store
 
 

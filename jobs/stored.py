@@ -33,7 +33,9 @@ from rules.recognition import Success
 from rules.statements import Hold, Holds, Resumed, Statement, astray, cut, disputed_spans, match_money
 from rules.tasks import Task, names_task
 from rules.tiers import Mark, TierHistory
-from sync.book import Book, NewFacts, entry_of, posting_body
+from sync.book import Book
+from sync.book_facts import NewFacts
+from sync.book_ledger import entry_of, posting_body
 from sync.matching import RULESET
 from sync.prospects import Prospect, Prospects
 from sync.tables import instant, micros
@@ -67,7 +69,7 @@ class _Settling:
         self._calendar = program.calendar
         self._today = program.calendar.date_of(now)
         self._now = now
-        self._book = Book(db, program.id, program.calendar)
+        self._book = Book(db, program.id)
         terms = program.on(self._today)
         self._has_tiers = terms.tiers is not None
         self._marks_read: dict[str, list[dict[str, Any]]] = {}
@@ -630,7 +632,7 @@ def stored_outcome(db: Connection, programs: Collection[Program], as_of: Mapping
         name: [] for name in ("claims", "tiers", "entries", "statements", "support", "tasks", "rejected")
     }
     for program in programs:
-        book = Book(db, program.id, program.calendar)
+        book = Book(db, program.id)
         for name in ("claims", "tiers", "entries", "statements", "support", "tasks"):
             lists[name] += book.rows(name)
         today = as_of[program.id].isoformat()

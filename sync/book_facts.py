@@ -1,0 +1,273 @@
+"""The facts that a stored book settles: what is new, and all versions that one prospect, partner or statement needs."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import orjson
+from sqlalchemy import Select, func, select
+
+from rules.facts import Facts
+from rules.records import Withdrawal, changed, parse
+from sync import book_tables as t
+from sync import tables
+from sync.book_part import BookPart, slices, task_subject
+from sync.tables import instant
+
+
+@dataclass(slots=True)
+class NewFacts:
+    """What fact rows since the last settling touch."""
+
+    last_row: int
+    identity: bool = False
+    rates: bool = False
+    """Whether rates of exchange are among them."""
+    accounts: set[str] = field(default_factory=set)
+    referrals: set[str] = field(default_factory=set)
+    partners: set[str] = field(default_factory=set)
+    subjects: set[str] = field(default_factory=set)
+    statements: set[str] = field(default_factory=set)
+
+
+class BookFacts(BookPart):
+    """The facts of one program's book."""
+
+    def new_facts(self, since: int) -> NewFacts:
+        """Read what fact rows after ``since`` touch."""
+        f = tables.fact
+        last = self.db.execute(select(func.max(f.c.id))).scalar() or 0
+        found = NewFacts(last)
+        rows = self.db.execute(
+            select(f.c.id, f.c.type, f.c.fact_id, f.c.account, f.c.parent_type, f.c.parent_id, f.c.body, f.c.previous)
+            .where(f.c.id > since, f.c.id <= last)
+            .order_by(f.c.id)
+        )
+        invoices: set[str] = set()
+        for row in rows:
+            if row.account is not None:
+                found.accounts.add(row.account)
+            if row.type in ("account", "referral"):
+                found.identity |= self._changes_identity(row)
+                if row.type == "referral":
+                    found.referrals.add(row.fact_id)
+            if row.parent_type == "invoice":
+                invoices.add(row.parent_id)
+            elif row.parent_type == "referral":
+                found.referrals.add(row.parent_id)
+            body = orjson.loads(row.body)
+            if row.type in ("partner", "enrollment", "certification", "ticket", "co_op_request", "dispute"):
+                found.partners.add(row.fact_id if row.type == "partner" else str(body.get("partner", "")))
+            elif row.type == "decision":
+                found.subjects.add(str(body.get("about", "")))
+                found.identity |= body.get("choice") == "award"  # an award may settle which account a claim is about
+            elif row.type in ("partner_invoice", "payout") and body.get("statement"):
+                found.statements.add(str(body["statement"]))
+            elif row.type == "shared_lead" and body.get("taken_by"):
+                found.partners.add(str(body["taken_by"]))  # its referral of this company counts otherwise from now on
+            elif row.type == "fx_rate":
+                found.rates = True
+            if row.type == "contract" and body.get("referral"):
+                found.referrals.add(str(body["referral"]))
+        for some in slices(sorted(invoices)):
+            heads = self._versions(select(tables.fact_head.c.row_id).where(
+                tables.fact_head.c.type == "invoice", tables.fact_head.c.fact_id.in_(some)))  # fmt: skip
+            found.accounts |= {row.account for row in heads if row.account}
+        return found
+
+    def _changes_identity(self, row: Any) -> bool:
+        if row.previous is None:
+            return True
+        before = self.db.execute(select(tables.fact.c.body).where(tables.fact.c.id == row.previous)).scalar_one()
+        names = (
+            "name",
+            "company",
+            "website",
+            "country",
+            "tax_id",
+            "parent",
+            "account",
+            "deleted",
+            "details",
+            "contact",
+            "channel",
+        )
+        old, new = orjson.loads(before), orjson.loads(row.body)
+        return any(old.get(name) != new.get(name) for name in names)
+
+    def note_subjects(self, since: int, until: int) -> None:
+        """Keep the look-up from a subject (partner, decision's subject, named referral) to the facts about it."""
+        f = tables.fact
+        kinds = (
+            "account", "enrollment", "certification", "decision", "contract", "opportunity", "partner_invoice", "payout",
+            "ticket", "co_op_request", "dispute",
+        )  # fmt: skip
+        rows = self.db.execute(
+            select(f.c.type, f.c.fact_id, f.c.body).where(f.c.id > since, f.c.id <= until, f.c.type.in_(kinds))
+        )
+        found: dict[tuple[str, str, str], None] = {}
+        for row in rows:
+            body = orjson.loads(row.body)
+            for subject in _subjects(row.type, body):
+                found[subject, row.type, row.fact_id] = None
+        values = [{"subject": s, "type": k, "fact_id": i} for s, k, i in found]
+        for some in slices(values):
+            self.insert_missing(t.fact_subject, some)
+
+    def facts_for(self, accounts: Collection[str], referrals: Collection[str]) -> Facts:
+        """All versions of every record that these prospects' settling can see."""
+        f = tables.fact
+        rows: dict[int, Any] = {}
+        for some in slices(sorted(accounts)):
+            self._take(rows, select(f).where(f.c.account.in_(some)))
+        self._take_ids(rows, {(row.type, row.fact_id) for row in rows.values()} | {("referral", r) for r in referrals})
+        subjects = {f"referral:{r}" for r in referrals} | {f"about:{s}" for s in (*accounts, *referrals)}
+        self._take_subjects(rows, subjects)
+        subjects = {f"about:{row.fact_id}" for row in rows.values() if row.type == "contract"}
+        self._take_subjects(rows, subjects)
+        children: dict[int, Any] = {}
+        for kind in ("invoice", "referral"):
+            for some in slices(sorted({row.fact_id for row in rows.values() if row.type == kind})):
+                self._take(children, select(f).where(f.c.parent_type == kind, f.c.parent_id.in_(some)))
+        self._take_ids(rows, {(row.type, row.fact_id) for row in children.values()})
+        partners = set()
+        for row in rows.values():
+            if row.type in ("referral", "decision", "concern") and not row.deleted:
+                partners.add(orjson.loads(row.body).get("partner"))
+        partners.discard(None)
+        self._take_ids(rows, {("partner", p) for p in partners})
+        self._take_subjects(rows, {f"partner:{p}" for p in partners})
+        head = tables.fact_head
+        for row in self._versions(select(head.c.row_id).where(head.c.type.in_(("fx_rate", "shared_lead")))):
+            rows[row.id] = row
+        return self._facts(rows.values())
+
+    def enrollment_facts(self) -> Facts:
+        """All enrollments."""
+        return self._facts(self._beside_accounts("enrollment"))
+
+    def partner_facts(self, partners: Collection[str]) -> Facts:
+        """Partners with all that is about them alone, the decisions about their tasks, and what they dispute."""
+        rows: dict[int, Any] = {}
+        self._take_ids(rows, {("partner", p) for p in partners})
+        self._take_subjects(rows, {f"partner:{p}" for p in partners} | {f"about:{p}" for p in partners})
+        own = {(row.type, row.fact_id) for row in rows.values() if row.type in ("ticket", "co_op_request", "dispute")}
+        disputed = {
+            orjson.loads(row.body).get("subject") for row in rows.values() if row.type == "dispute" and row.body
+        }
+        self._take_subjects(rows, {f"about:{name}" for _, name in own})
+        self._take_ids(rows, {("contract", str(name)) for name in disputed})
+        return self._facts(rows.values())
+
+    def program_facts(self) -> Facts:
+        """What stands beside deals and partners: applications, shared leads, all enrollments, and every decision."""
+        kinds = ("application", "shared_lead", "enrollment", "partner", "decision")
+        return self._facts(self._beside_accounts(*kinds))
+
+    def partners(self) -> list[str]:
+        """Every partner that is known."""
+        head = tables.fact_head
+        return sorted(self.db.execute(select(head.c.fact_id).where(head.c.type == "partner")).scalars())
+
+    def partners_named(self, subjects: Collection[str]) -> set[str]:
+        """Those subjects of decisions that are partners (or tasks on them)."""
+        names = sorted({task_subject(subject, self.program) for subject in subjects})
+        head = tables.fact_head
+        found: set[str] = set()
+        for some in slices(names):
+            found |= set(
+                self.db.execute(
+                    select(head.c.fact_id).where(head.c.type == "partner", head.c.fact_id.in_(some))
+                ).scalars()
+            )
+        return found
+
+    def identity_facts(self) -> Facts:
+        """All accounts, referrals, partners, enrollments and decisions: what ties prospects."""
+        f = tables.fact
+        kinds = ("account", "referral", "partner", "enrollment", "decision")
+        return self._facts(self.db.execute(select(f).where(f.c.type.in_(kinds)).order_by(f.c.id)))
+
+    def merges(self) -> list[tuple[datetime, str, str]]:
+        """Records that systems merged: (instant, the one that is gone, the one that is left)."""
+        r = tables.redirect
+        rows = self.db.execute(select(r.c.seen_at, r.c.loser, r.c.winner).order_by(r.c.seen_at, r.c.loser))
+        return [(row.seen_at, row.loser, row.winner) for row in rows]
+
+    def statement_facts(self, statements: Collection[str], partners: Collection[str]) -> Facts:
+        """Partner invoices, payouts and decisions that name these statements, and these partners."""
+        rows: dict[int, Any] = {}
+        self._take_subjects(rows, {f"{about}:{name}" for name in statements for about in ("statement", "about")})
+        self._take_ids(rows, {("partner", p) for p in partners})
+        self._take_subjects(rows, {f"partner:{p}" for p in partners})
+        return self._facts(rows.values())
+
+    def _beside_accounts(self, *kinds: str) -> Iterable[Any]:
+        """All versions of facts of types that never name an account, an invoice or a referral: an index of its own has
+        these, among however many others."""
+        f = tables.fact
+        unscoped = f.c.account.is_(None) & f.c.parent_type.is_(None)
+        return self.db.execute(select(f).where(f.c.type.in_(kinds), unscoped))
+
+    def _take(self, rows: dict[int, Any], query: Select[Any]) -> None:
+        for row in self.db.execute(query):
+            rows[row.id] = row
+
+    def _take_ids(self, rows: dict[int, Any], keys: Collection[tuple[str, str]]) -> None:
+        kinds: dict[str, list[str]] = {}
+        for kind, identity in sorted(keys):
+            kinds.setdefault(kind, []).append(identity)
+        head = tables.fact_head
+        for kind, identities in kinds.items():
+            for some in slices(identities):
+                for row in self._versions(select(head.c.row_id).where(head.c.type == kind, head.c.fact_id.in_(some))):
+                    rows[row.id] = row
+
+    def _take_subjects(self, rows: dict[int, Any], subjects: Collection[str]) -> None:
+        s = t.fact_subject
+        keys: set[tuple[str, str]] = set()
+        for some in slices(sorted(subjects)):
+            keys |= {(row.type, row.fact_id) for row in self.db.execute(select(s).where(s.c.subject.in_(some)))}
+        self._take_ids(rows, keys)
+
+    def _versions(self, heads: Select[Any]) -> Iterator[Any]:
+        """Every version of the facts whose current rows are asked for, newest first."""
+        f = tables.fact
+        wanted = [row.row_id for row in self.db.execute(heads)]
+        while wanted:
+            found = []
+            for some in slices(wanted):
+                found += list(self.db.execute(select(f).where(f.c.id.in_(some))))
+            yield from found
+            wanted = [row.previous for row in found if row.previous is not None]
+
+    def _facts(self, rows: Iterable[Any]) -> Facts:
+        facts = Facts()
+        for row in sorted(rows, key=lambda row: row.id):
+            known = instant(row.known_at) if isinstance(row.known_at, int) else row.known_at
+            if row.deleted:
+                facts.add(Withdrawal(type=row.type, id=row.fact_id, known_at=known), row.id)
+                continue
+            fact = parse(row.body)
+            assert not isinstance(fact, Withdrawal)
+            facts.add(changed(fact, {"known_at": known}), row.id)
+        return facts
+
+
+def _subjects(kind: str, body: Mapping[str, Any]) -> Iterator[str]:
+    if kind in ("enrollment", "certification", "ticket", "co_op_request", "dispute") and body.get("partner"):
+        yield f"partner:{body['partner']}"
+    elif kind == "decision" and body.get("about"):
+        yield f"about:{body['about']}"
+        parts = str(body["about"]).split(":")
+        if len(parts) > 3:
+            yield f"about:{':'.join(parts[2:-1])}"
+    elif kind == "account" and body.get("parent"):
+        yield f"parent:{body['parent']}"
+    elif kind in ("partner_invoice", "payout") and body.get("statement"):
+        yield f"statement:{body['statement']}"
+    elif kind in ("contract", "opportunity") and body.get("referral"):
+        yield f"referral:{body['referral']}"
