@@ -142,7 +142,8 @@ CATALOGUE: Mapping[str, Setting] = {
     "hold_on_conflict": Setting(*FLAG, "Hold the first claimant's money while a conflict waits for a decision."),
     "statement_basis": Setting(
         *_one_of("collected_in_month", "payable_in_month", "won", "approved"),
-        "The date that puts an entry on a statement.",
+        "The date that puts an entry on a statement: the receipt, or the first payable day, in the customer's cadence; or at once "
+        "after the win or the approval, which both come before anything is posted.",
     ),
     "cadence": Setting(*_one_of("inherit_customer", "monthly"), "Whether statements follow the customer's billing."),
     "release": Setting(
