@@ -138,7 +138,8 @@ class _ContractReplay(DealReplay):
             return True
         if self._term.basis == "value":
             now = self._parts[invoice]
-            return now[:3] != (before or _NOTHING)[:3] or self._by_revenue
+            is_changed = now[:3] != (before or _NOTHING)[:3]
+            return is_changed or self._by_revenue or not accrual.posted or self._is_unpaid_again(contract, accrual)
         if self._waits_for_year_end(contract, at):
             return not accrual.posted or self.first_receipt(contract) is None
         book = self.books[invoice]
