@@ -114,6 +114,8 @@ class Poster:
                 f"at the end of the first year {accrual.entry.key} stands on "
                 f"{text(rounded(basis, currency), currency)} {currency}: {target.because if target else 'nothing'}"
             )
+        elif accrual.entry.rate is None:
+            because = f"{what}: {text(amount, currency)} {currency} of {accrual.entry.key} is left"
         elif rate != accrual.rate:
             because = f"{what}: {accrual.entry.key} is at {percent(rate)} now, no more at {percent(accrual.rate)}"
         else:
@@ -121,8 +123,9 @@ class Poster:
                 f"{what} changes what {accrual.entry.key} stands on by {text(rounded(moved, currency), currency)} {currency}; "
                 f"{percent(rate)} of it"
             )
+        shown = rate if accrual.entry.rate is not None else None
         entry = self._entry(
-            accrual, at, kind, cause.source, moved, rate, difference, currency, day, because, cause.clauses
+            accrual, at, kind, cause.source, moved, shown, difference, currency, day, because, cause.clauses
         )
         accrual.posted, accrual.posted_basis, accrual.rate = amount, basis, rate
         self._place(accrual, entry, at)
