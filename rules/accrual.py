@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
+from typing import NamedTuple
 
 from rules.calendar import Calendar
 from rules.deal import Deal
@@ -20,8 +21,7 @@ from rules.records import FxRateFact
 from rules.terms import Terms
 
 
-@dataclass(frozen=True, slots=True)
-class Cause:
+class Cause(NamedTuple):
     """What changed a target: the kind of correction it makes, the record behind it, and that record's own date
     (``None``: the day on which it became known)."""
 
@@ -32,8 +32,7 @@ class Cause:
     """The clauses that ask for the correction; none: those of what it corrects."""
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(NamedTuple):
     """What should stand for an accrual: ``basis`` exact, in the currency of the customer's document."""
 
     basis: Decimal

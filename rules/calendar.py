@@ -88,6 +88,7 @@ def quarter_start(day: date) -> date:
     return date(day.year, day.month - (day.month - 1) % 3, 1)
 
 
+@lru_cache(maxsize=4096)
 def quarter_end(day: date) -> date:
     """The last day of the calendar quarter."""
     return month_end(add_months(quarter_start(day), 2))

@@ -158,7 +158,8 @@ class _ContractReplay(DealReplay):
             taken = book.given_back(self._net, released_on=released_on, refunds_until=self._last_refund(accrual))
             now = (*taken, self._billed(book))
             if own is not None:
-                now = tuple(self._exchanged(part, book.invoice, own) for part in now)
+                if own.currency != book.invoice.currency:
+                    now = tuple(self._exchanged(part, book.invoice, own) for part in now)
             elif any(now):
                 self._uncounted.setdefault(invoice, (contract, cause, ""))
                 return False

@@ -45,13 +45,15 @@ class InvoiceBook:
     def first_receipt(self) -> date | None:
         """The day of the first payment that was not reversed."""
         gone = {p.reverses for p in self.payments.values() if p.reverses is not None}
+        if not gone:
+            return min([p.received_on for p in self.payments.values()], default=None)
         days = [p.received_on for p in self.payments.values() if p.reverses is None and p.id not in gone]
         partly = [p.received_on for p in self.payments.values() if p.reverses is None and p.id in gone]
         return min(days, default=min(partly, default=None) if self.collected > 0 else None)
 
     def paid_in_full_on(self) -> date | None:
         """The day since which what was collected covers the gross after credits, or ``None``."""
-        if self.invoice is None:
+        if self.invoice is None or not self.payments:
             return None
         gross = sum((line.amount for line in self.invoice.lines), ZERO) + (self.invoice.tax or ZERO)
         steps = [(day, amount, ZERO) for day, amount in self._flows()]
@@ -77,7 +79,7 @@ class InvoiceBook:
         """
         if self.invoice is None:
             return ZERO, ZERO, ZERO
-        if not self.credits and not self.refunds and all(p.reverses is None for p in self.payments.values()):
+        if not self.credits and not self.refunds and not [p for p in self.payments.values() if p.reverses is not None]:
             return ZERO, ZERO, ZERO
         before, whole = net_of.of(self.invoice, ())
         after, owed = net_of.of(self.invoice, self.credits.values())

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from typing import NamedTuple
 
 from rules.accrual import Accrual, Cause, Poster, Target
 from rules.calendar import Period, add_months
@@ -37,12 +38,14 @@ def share_of_invoices(deal: Deal, pin: Pin, term: ShareOfInvoices, ledger: Ledge
     return _InvoiceReplay(deal, pin, term, ledger).run()
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(NamedTuple):
     """So many of the service days of an invoice."""
 
     inside: int
     days: int
+
+
+_WHOLE = Part(1, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,7 @@ class _InvoiceReplay(DealReplay):
         """Of each invoice the day of its full payment, as far as it is asked for."""
         self._anchors: dict[str, date] = {}
         """Issue dates of the invoices that may open the window."""
+        self._length = Period.parse(term.window) if term.window is not None else None
         self._base = str(terms.values.get("base", "net_of_tax_and_credit"))
         self._in_window_by = str(terms.values.get("in_window_by", "invoice_date"))
         self._only_all = terms.values.get("release") == "all_12_months"
@@ -82,16 +86,14 @@ class _InvoiceReplay(DealReplay):
             for view in facts.invoice:
                 if view.fact is None:
                     continue
-                if self._term.window is not None and self._only_all:
-                    yield Period.parse(self._term.window).after(view.fact.issued_on)
+                if self._length is not None and self._only_all:
+                    yield self._length.after(view.fact.issued_on)
                 if isinstance(self._bad_debt_days, int):
                     yield view.fact.issued_on + timedelta(days=self._bad_debt_days + 1)
 
     def evaluate(self, at: datetime, invoice: str | None, contract: str | None, cause: Cause) -> None:
         window = self._window_now
-        if invoice is not None:
-            self._note(invoice)
-        if invoice is None or self._term.window is not None:
+        if invoice is None or self._note(invoice):
             window = self._window()
         alone = invoice is not None and window == self._window_now and self._in_window_by != "12_invoices"
         self._window_now = window
@@ -118,16 +120,16 @@ class _InvoiceReplay(DealReplay):
         if self._only_all and window is not None:
             self._release_all(window, at)
 
-    def _note(self, name: str) -> None:
-        """Keep what the window is made from."""
+    def _note(self, name: str) -> bool:
+        """Keep what the window is made from; whether that has changed."""
         book = self.books[name]
         self._paid_on.pop(name, None)
-        self._anchors.pop(name, None)
-        if self._term.window is None or not book.stands or book.invoice is None:
-            return
-        opens = self.terms.values["window_anchor"] == "first_invoice_issue_date" or self._paid(name) is not None
-        if opens and book.invoice.issued_on >= self.deal.submitted_on:
-            self._anchors[name] = book.invoice.issued_on
+        before = self._anchors.pop(name, None)
+        if self._term.window is not None and book.stands and book.invoice is not None:
+            opens = self.terms.values["window_anchor"] == "first_invoice_issue_date" or self._paid(name) is not None
+            if opens and book.invoice.issued_on >= self.deal.submitted_on:
+                self._anchors[name] = book.invoice.issued_on
+        return self._anchors.get(name) != before
 
     def _paid(self, name: str) -> date | None:
         if name not in self._paid_on:
@@ -315,11 +317,11 @@ class _InvoiceReplay(DealReplay):
 
     def _window(self) -> _Window | None:
         """The window of invoices that earn, from the anchor as it is known now (OP-A1)."""
-        if self._term.window is None:
+        if self._length is None:
             return None
         anchor = str(self.terms.values["window_anchor"])
         first = self.standing.won_on if anchor == "closed_on" else min(self._anchors.values(), default=None)
-        return None if first is None else _Window(first, Period.parse(self._term.window).after(first))
+        return None if first is None else _Window(first, self._length.after(first))
 
     def _is_in_window(self, book: InvoiceBook, paid_on: date, window: _Window | None) -> bool:
         if self._term.window is None:
@@ -343,12 +345,11 @@ class _InvoiceReplay(DealReplay):
 
     def _part(self, invoice: Invoice, window: _Window | None) -> Part:
         """The part of an invoice inside the window, by service days where it reaches past its end (OP-A2)."""
-        whole = Part(1, 1)
         if window is None or self.terms.values.get("spanning_invoice") != "prorate_by_service_days":
-            return whole
+            return _WHOLE
         first, last = invoice.service_from, invoice.service_to
         if first is None or last is None or last < window.ends or self._in_window_by == "12_invoices":
-            return whole
+            return _WHOLE
         return Part(max((window.ends - first).days, 0), (last - first).days + 1)
 
     def _unpaid(self, invoice: str) -> Cause:

@@ -7,9 +7,9 @@ hard limits is refused until a person says otherwise. Source: NT-A2, CN-4, CN-A7
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from typing import NamedTuple
 
 from rules.deal import Deal, RateDecision
 from rules.facts import View
@@ -21,8 +21,7 @@ from rules.terms import RateTerm, Terms
 _TICK = timedelta(microseconds=1)
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """A rate (a fraction) and where it comes from, in words."""
 
     rate: Decimal

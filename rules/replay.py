@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from datetime import date, datetime
 from decimal import Decimal
+from operator import itemgetter
 from typing import Any
 
 from rules.accrual import Cause
@@ -63,17 +64,19 @@ class DealReplay(ABC):
         """For each contract the issue date of the invoice of it that became known first."""
         self._by_contract: dict[str, list[str]] = {}
         for name in sorted(deal.invoices):
-            every = {deal.contract_of.get(name), *(owner for _, owner in deal.owners.get(name, ()))}
-            for contract in sorted(each for each in every if each is not None):
-                self._by_contract.setdefault(contract, []).append(name)
+            for contract in {deal.contract_of.get(name), *(owner for _, owner in deal.owners.get(name, ()))}:
+                if contract is not None:
+                    self._by_contract.setdefault(contract, []).append(name)
         self._receipts: dict[str, dict[str, date]] = {}
         self._fx: dict[tuple[str, str, str, date], FxRateFact] = {}
         self._wanted: dict[str, Wanted] = {}
         self._changed = False
+        self._anything = Cause("adjustment", ("referral", deal.referral), None)
+        """What an event is called that has no name of its own in the ledger."""
 
     def run(self) -> Outcome:
         """Replay everything. Raises: nothing; what is missing is a task."""
-        events = sorted(self._events(), key=lambda event: event[:3])
+        events = sorted(self._events(), key=itemgetter(0, 1, 2))
         for at, place, name, owner, fact in events:
             kind = ORDER[place]
             cause = self._see(kind, name, owner, fact, at)
@@ -216,12 +219,13 @@ class DealReplay(ABC):
 
     def _see(self, kind: str, name: str, owner: str | None, fact: Any, at: datetime) -> Cause:
         """Take note of an event; what it is called when it changes what was posted."""
-        default = Cause("adjustment", ("referral", self.deal.referral), None)
+        if kind in _ABOUT_INVOICES:
+            return self._see_money(kind, name, str(owner), fact)
         if kind == "standing":
             self.standing = fact
         elif kind == "fraud_finding":
             self.fraud = fact
-            return Cause("clawback", ("fraud_finding", name), fact.found_on) if fact else default
+            return Cause("clawback", ("fraud_finding", name), fact.found_on) if fact else self._anything
         elif kind == "enrollment":
             self.enrollments.pop(name, None)
             if fact is not None:
@@ -238,9 +242,7 @@ class DealReplay(ABC):
             return Cause("reversal" if voided else "adjustment", ("invoice", name), voided)
         elif kind == "timer":
             return TIME
-        elif kind in _ABOUT_INVOICES:
-            return self._see_money(kind, name, str(owner), fact)
-        return default
+        return self._anything
 
     def _see_money(self, kind: str, name: str, invoice: str, fact: Any) -> Cause:
         held: dict[str, Any] = getattr(self.books[invoice], _ABOUT_INVOICES[kind])

@@ -254,8 +254,10 @@ class _Cutter:
                 if is_cut:
                     if asked is not None and asked.done_on is None:
                         asked.done_on = period_to + timedelta(days=1)  # the next one asks anew
-                    asked = self._ask(statement, waiting) if opening < 0 else None
-                    waiting[taken:] = sorted(waiting[taken:], key=_in_turn)
+                    asked = None
+                    if opening < 0:
+                        asked = self._ask(statement, waiting)
+                        waiting[taken:] = sorted(waiting[taken:], key=_in_turn)
                 yield statement
             if not kept and taken == len(waiting) and not opening:
                 return

@@ -63,10 +63,14 @@ class TierHistory:
     """Referrals that count now: of the current year, or of all time."""
     review_on: date | None
     counted: list[tuple[date, str]] = field(default_factory=list)
-    _instants: list[datetime] = field(default_factory=list)
+    _instants: list[datetime] = field(init=False)
+    _lowest: Step = field(init=False)
+    _places: dict[str | None, int] = field(init=False)
 
     def __post_init__(self) -> None:
         self._instants = [at for at, _ in self.known]
+        self._lowest = Step(self.starts_on, self.levels[0].tier if self.levels[0].from_count == 0 else None)
+        self._places = {level.tier: number for number, level in enumerate(self.levels)}
 
     def on(self, day: date, seen_at: datetime) -> str | None:
         """The tier on a day, as known at an instant."""
@@ -75,14 +79,16 @@ class TierHistory:
 
     def highest(self, first: date, last: date, seen_at: datetime) -> str | None:
         """The highest tier on any day from ``first`` to ``last``, as known at an instant."""
-        tiers = {self.on(first, seen_at), self.on(last, seen_at)}
-        days = {step.since for step in self._steps(seen_at)} | {each.since for each in self.overrides}
-        tiers |= {self.on(day, seen_at) for day in days if first < day <= last}
+        steps = [step for step in self._steps(seen_at) if first < step.since <= last]
+        tiers = [self.on(first, seen_at), *(step.tier for step in steps)]
+        if self.overrides:  # on a day whose tier was given by hand, a step says nothing
+            days = [last, *(step.since for step in steps), *(each.since for each in self.overrides)]
+            tiers = [self.on(day, seen_at) for day in (first, *days) if first <= day <= last]
         return max(tiers, key=self.place)
 
     def place(self, tier: str | None) -> int:
         """The tier's place from the lowest, 0; -1 for none."""
-        return next((number for number, level in enumerate(self.levels) if level.tier == tier), -1)
+        return self._places.get(tier, -1)
 
     def level(self, tier: str | None) -> TierLevel | None:
         """What the program says of a tier."""
@@ -128,7 +134,7 @@ class TierHistory:
         return self.known[number - 1][1] if number else []
 
     def _step(self, day: date, seen_at: datetime) -> Step:
-        found = Step(self.starts_on, self.levels[0].tier if self.levels[0].from_count == 0 else None)
+        found = self._lowest
         for step in self._steps(seen_at):
             if step.since > day:
                 break
@@ -136,6 +142,8 @@ class TierHistory:
         return found
 
     def _override(self, day: date, seen_at: datetime) -> Override | None:
+        if not self.overrides:
+            return None
         known = [each for each in self.overrides if each.at <= seen_at and each.since <= day]
         found = known[-1] if known else None
         if found is None or found.tier is None or (found.until is not None and day > found.until):
