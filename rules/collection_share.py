@@ -159,11 +159,30 @@ class _Replay:
         elif self._rate is not None or not may_earn:
             self._want(at, ())
         self._earning = may_earn and self._rate is not None
+        if about == _DECISION and may_earn and payload.posted and payload.rate is not None:
+            for book in sorted(self._books.values(), key=lambda book: book.id):
+                self._rate_again(at, book, payload.id)
         if before != (self._earning, self._rate, self._approved_on) or self._pin.by_invoice:
             source, day = ("referral", self._deal.referral), self._calendar.date_of(at)
             for book in sorted(self._books.values(), key=lambda book: book.id):
                 if book.payments or book.given or self._pin.by_invoice:
                     self._evaluate(at, book, "adjustment", source, day, None)
+
+    def _rate_again(self, at: datetime, book: _InvoiceBook, decision: str) -> None:
+        """A person set a rate for what was posted, too: each entry gets the difference (G-9)."""
+        pool = [share for share in book.shares if share.earned and share.basis]
+        rate = self._rates.of_posted(book.rate, at, self._contract_id).rate
+        if not pool or all(share.rate == rate for share in pool):
+            return
+        currency = self._currency(book)
+        difference = rounded(EXACT.multiply(book.posted_basis, rate), currency, self._rounding) - book.posted
+        weights = [abs(EXACT.multiply(share.basis, rate - share.rate)) for share in pool]
+        for share, part in zip(pool, shares(difference, weights, currency), strict=True):
+            share.amount, share.rate = share.amount + part, rate
+            if share.entry is not None and part:
+                source, today = ("decision", decision), self._calendar.date_of(at)
+                self._post_correction(at, book, share, "adjustment", source, today, part, ZERO)
+        book.posted, book.rate, book.owed_before, book.basis_before = book.posted + difference, rate, ZERO, ZERO
 
     def _may_earn_from(self) -> date | None:
         """The day of the approval, or of what earns the commission where that is later (TC-10, TC-26, TC-A1)."""

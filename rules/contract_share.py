@@ -8,6 +8,7 @@ Source: ON-1, ON-17, ON-21, ON-A2..ON-A6, CN-17, CN-19, CN-A10, TC-10..TC-12, TC
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
 
@@ -120,7 +121,12 @@ class _ContractReplay(DealReplay):
         target = self._target(name, own, accrual, at)
         if accrual.entry is not None and self._term.corrections == "true_up":
             if target is not None and accrual.posted and self._waits_for_year_end(name, at):
-                return
+                if target.rate == accrual.rate:
+                    return
+                if accrual.fx is None:
+                    target = replace(
+                        target, basis=accrual.posted_basis
+                    )  # its rate changes now, its basis at the true-up
             if cause is TIME:
                 cause = Cause("true_up", ("contract", name), self._years[name].ends_before)
         if self._no_fx:
@@ -272,12 +278,12 @@ class _ContractReplay(DealReplay):
     def _rate(
         self, name: str, contract: Contract, accrual: Accrual, basis: Decimal, days: tuple[date, date], at: datetime
     ) -> Found | None:
-        if accrual.entry is not None:
-            return Found(accrual.rate, "the entry it corrects")
         pinned_on, day = days
         rates = self._rates.get(pinned_on)
         if rates is None:
             rates = self._rates[pinned_on] = Rates(self.deal, self.terms, self._term.rate, pinned_on)
+        if accrual.entry is not None:
+            return rates.of_posted(accrual.rate, at, name)
         value = contract.value if contract.value is not None else basis
         found = rates.find(at, day, won_on=contract.signed_on, value=value, contract=name)
         refusal = rates.refusal(found, at, name)

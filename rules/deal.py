@@ -57,6 +57,8 @@ class RateDecision:
     contract: str | None = None
     amount: Decimal | None = None
     overrides: bool = False
+    posted: bool = False
+    """Whether the rate is for what was posted before, too, as a signed difference."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -269,10 +269,9 @@ class _InvoiceReplay(DealReplay):
         self, accrual: Accrual, invoice: Invoice, contract: Contract | None, day: date, at: datetime
     ) -> Found | None:
         """The rate that earned it; what was earned keeps it, unless a new tier re-rates its year (CN-A7)."""
-        entry = accrual.entry
+        entry, identity = accrual.entry, contract.id if contract else None
         if entry is not None and not (self._retroactive and self.calendar.date_of(at).year == entry.earned_on.year):
-            return Found(accrual.rate, "the entry it corrects")
-        identity = contract.id if contract else None
+            return self._rates.of_posted(accrual.rate, at, identity)
         if self._retroactive:
             day = min(self.calendar.date_of(at), date(day.year, 12, 31))
         won_on = contract.signed_on if contract else self.standing.won_on

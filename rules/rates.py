@@ -55,6 +55,15 @@ class Rates:
         uplift, tier = self._uplift(now, day, won_on)
         return Found(found.rate + uplift, f"{found.source} + {percent(uplift)} for tier {tier}") if uplift else found
 
+    def of_posted(self, rate: Decimal, now: datetime, contract: str | None) -> Found:
+        """The rate of what was posted at ``rate``: it keeps it, unless a person set another for what was posted, too."""
+        decided = [each for each in self._deal.decided(contract, now) if each.rate is not None]
+        if decided and decided[-1].posted and decided[-1].rate is not None:
+            found = Found(decided[-1].rate, f"set by {decided[-1].by}: {decided[-1].reason}")
+            if self.refusal(found, now, contract) is None:
+                return found
+        return Found(rate, "the entry it corrects")
+
     def refusal(self, found: Found | None, now: datetime, contract: str | None) -> str | None:
         """Why a rate may not be used, or ``None``: it is outside the hard limits and nobody overrode them."""
         if found is None or not self._term.limits:
@@ -234,4 +243,5 @@ def rates_set(
             yield RateDecision(
                 first.id, view.at, said.rate if is_set else None, said.by, said.reason, contract,
                 said.amount if is_set else None, overrides=task == "rate_out_of_limits",
+                posted=isinstance(said.detail, dict) and said.detail.get("posted") is True,
             )  # fmt: skip

@@ -240,6 +240,8 @@ class DealReplay(ABC):
             self.books[name].invoice = fact
             voided = fact.voided_on if fact is not None else None
             return Cause("reversal" if voided else "adjustment", ("invoice", name), voided)
+        elif kind == "decision":
+            return Cause("adjustment", ("decision", fact.id), None)
         elif kind == "timer":
             return TIME
         return self._anything
