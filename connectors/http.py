@@ -34,6 +34,7 @@ from connectors.answers import (
 from connectors.budgets import Budget, LocalBudget, NoBudget
 from connectors.calls import note
 from connectors.errors import AnswerLost, ConnectorError, NeedsOperator, RecordRejected, RetryLater, WindowTooLarge
+from connectors.halving import may_ask_less
 from connectors.logins import Authenticator, BearerTokens
 from connectors.retries import (
     DEFAULT_POLICY,
@@ -44,6 +45,7 @@ from connectors.retries import (
     again,
     is_before_sending,
     is_over,
+    is_slow,
     is_untrusted,
     wait_seconds,
 )
@@ -74,6 +76,8 @@ log = structlog.get_logger(__name__)
 
 LARGEST_ANSWER_BYTES = 256 * 1024 * 1024
 
+_TOO_SLOW = frozenset({408, 504, 524})
+"""Answers that say that the work took too long, also those of what stands in front of a system."""
 _PERHAPS_DONE = frozenset({500, 502, 504})
 """Answers after which a request may still have been carried out; 408, 429 and 503 refuse it beforehand."""
 
@@ -266,6 +270,8 @@ class Http:
             message = f"{self.system}: the certificate of {self._base.host} is not trusted; check the address"
             raise NeedsOperator(message, code=why) from error
         call.counted += 1
+        if is_slow(error):
+            self._ask_less(call, why, None)
         if not is_before_sending(error):
             call.perhaps_done = True
             if not call.idempotent:
@@ -275,6 +281,8 @@ class Http:
 
     def _refused(self, call: Call, answer: Answer, decision: Retry) -> Again:
         call.counted += decision.counts
+        if answer.status in _TOO_SLOW:
+            self._ask_less(call, decision.why, answer.status)
         if answer.status in _PERHAPS_DONE:
             call.perhaps_done = True
             if not call.idempotent:
@@ -284,6 +292,13 @@ class Http:
                 raise AnswerLost(message, code=decision.why, status=answer.status)
         asked = [seconds for seconds in (decision.after_seconds, retry_after_seconds(answer)) if seconds is not None]
         return Again(decision.why, answer.status, max(asked, default=None))
+
+    def _ask_less(self, call: Call, why: str, status: int | None) -> None:
+        """Give up after the second answer that did not come in time, where the caller can ask for less."""
+        call.slow += 1
+        if call.slow > 1 and may_ask_less():
+            message = f"{self.system}: {call.name}: no answer in time ({why}), {call.slow} times"
+            raise WindowTooLarge(message, code=why, status=status)
 
     def _give_up(self, call: Call, state: RetryCallState) -> None:
         self._down = True

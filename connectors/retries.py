@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import requests
 from tenacity import RetryCallState, wait_exponential, wait_random
-from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
+from urllib3.exceptions import ConnectTimeoutError, NewConnectionError, ReadTimeoutError
 
 Timeout = tuple[float, float] | float
 """Seconds to connect and to wait for data, or one number for both."""
@@ -43,6 +43,8 @@ class Call:
     counted: int = 0
     renewed: bool = False
     perhaps_done: bool = False
+    slow: int = 0
+    """Attempts that were not answered in time."""
     path: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -97,6 +99,12 @@ def is_before_sending(error: requests.RequestException) -> bool:
     """Whether the connection was never made, so that nothing can have been carried out."""
     reason = getattr(error.args[0] if error.args else None, "reason", None)
     return isinstance(error, requests.ConnectTimeout) or isinstance(reason, NewConnectionError | ConnectTimeoutError)
+
+
+def is_slow(error: requests.RequestException) -> bool:
+    """Whether the request arrived and no answer, or not all of one, came in time."""
+    reason = error.args[0] if error.args else None
+    return isinstance(error, requests.ReadTimeout) or isinstance(reason, ReadTimeoutError)
 
 
 def is_untrusted(error: requests.RequestException) -> bool:

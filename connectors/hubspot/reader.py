@@ -8,12 +8,13 @@ they are listed apart. What was merged away is named by the record that is left.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from connectors.base import Cursor, Page, Query, Record
 from connectors.errors import NeedsOperator
+from connectors.halving import in_halves
 from connectors.http import Http
 from connectors.hubspot.config import HubSpotConfig
 from connectors.hubspot.cursors import Manner, Place, finished, parts_of, place_of, window_of
@@ -111,45 +112,59 @@ class HubSpotReader:
     # -- parts of a read
 
     def _part(self, asked: _Asked, place: Place) -> Iterator[tuple[list[Record], Place]]:
+        """Pages of one part; where a page is not answered in time, of half as many records, then of more again."""
         if place.part == "archived":
-            return self._archived(asked, place)
-        if place.part == "whole" and not asked.filters:
-            return self._listed(asked, place)
-        return self._searched(asked, place)
+            page = self._archived
+        elif place.part == "whole" and not asked.filters:
+            page = self._listed
+        else:
+            page = self._searched
 
-    def _listed(self, asked: _Asked, place: Place) -> Iterator[tuple[list[Record], Place]]:
-        more = True
-        while more:
-            rows, after = self._objects.listed(
-                asked.kind, asked.properties, limit=self._config.page_size, after=place.at
-            )
-            more, place = bool(after), place.behind(after or place.at)
-            yield self._with_redirects(asked, rows), place
+        def read(place: Place, _last: bool, size: Callable[[], int]) -> Iterator[tuple[list[Record], Place]]:
+            more = True
+            while more:
+                records, place, more = page(asked, place, size())
+                yield records, place
 
-    def _searched(self, asked: _Asked, place: Place) -> Iterator[tuple[list[Record], Place]]:
+        pages = in_halves(
+            place, read, lambda _place: None, size=self._config.page_size,
+            told=lambda at: (
+                f"hubspot: {asked.kind}: one record alone (the next of the part {at.part} behind "
+                f"{at.at or 'its beginning'}) is not answered within timeout_seconds: "
+                f"{self._config.timeout_seconds:g}; raise it, or take properties and associations out of the mapping"
+            ),
+            alive=self._describer.now,
+        )  # fmt: skip
+        for records, behind, _ in pages:
+            if records or behind != place:
+                place = behind
+                yield records, place
+
+    def _listed(self, asked: _Asked, place: Place, size: int) -> tuple[list[Record], Place, bool]:
+        rows, after = self._objects.listed(asked.kind, asked.properties, limit=size, after=place.at)
+        return self._with_redirects(asked, rows), place.behind(after or place.at), bool(after)
+
+    def _searched(self, asked: _Asked, place: Place, size: int) -> tuple[list[Record], Place, bool]:
         filters = list(asked.filters)
         if place.part != "whole":
             window = window_of(place, self._config)
             if window is None:
-                return
+                return [], place, False
             name = modified_property(asked.kind)
             low, high = map(str, window)
             filters.append({"propertyName": name, "operator": "BETWEEN", "value": low, "highValue": high})
-        while ids := self._objects.found(asked.kind, filters, limit=self._config.page_size, after_id=place.at):
-            rows = self._objects.read(asked.kind, ids, asked.properties)
-            place = place.behind(ids[-1])
-            yield self._with_redirects(asked, rows), place
+        ids = self._objects.found(asked.kind, filters, limit=size, after_id=place.at)
+        if not ids:
+            return [], place, False
+        rows = self._objects.read(asked.kind, ids, asked.properties)
+        return self._with_redirects(asked, rows), place.behind(ids[-1]), True
 
-    def _archived(self, asked: _Asked, place: Place) -> Iterator[tuple[list[Record], Place]]:
+    def _archived(self, asked: _Asked, place: Place, size: int) -> tuple[list[Record], Place, bool]:
         assert place.marks is not None  # a first read has nothing to withdraw
         since = place.marks.archived - 1000 * self._config.overlap_seconds
-        more = True
-        while more:
-            rows, after = self._objects.listed(
-                asked.kind, (), limit=self._config.page_size, after=place.at, archived=True
-            )
-            more, place = bool(after), place.behind(after or place.at)
-            yield self._gone(asked, [row for row in rows if archived_ms(row) >= since]), place
+        rows, after = self._objects.listed(asked.kind, (), limit=size, after=place.at, archived=True)
+        gone = self._gone(asked, [row for row in rows if archived_ms(row) >= since])
+        return gone, place.behind(after or place.at), bool(after)
 
     def _gone(self, asked: _Asked, rows: Sequence[Row]) -> list[Record]:
         """Archived records, and those that became one of them by merging.

@@ -14,9 +14,12 @@ from typing import Literal
 
 from connectors.base import Cursor
 from connectors.errors import CursorExpired
+from connectors.halving import middle
 from connectors.netsuite.server_time import ServerTime, moment, stamp, whole_minute
 
 Phase = Literal["unstamped", "changes", "open", "deleted", "done"]
+FIRST = "1998-01-01 00:00:00"
+"""Before the first NetSuite account: where halving a window without a beginning starts."""
 CLOCK_CHANGE = timedelta(hours=2)
 _CERTAIN_FOR = timedelta(hours=12)
 """Within this time two clock changes cannot cancel each other out unseen."""
@@ -41,6 +44,13 @@ class Window:
     def cursor(self) -> Cursor:
         """This place as text."""
         return json.dumps(asdict(self), separators=(",", ":"))
+
+    def halves(self) -> tuple[Window, Window] | None:
+        """The window in two, the position in the first; ``None`` when it is a single second."""
+        cut = middle(moment(self.at[0] if self.at else self.low or FIRST), moment(self.high))
+        if cut is None:
+            return None
+        return replace(self, high=stamp(cut)), replace(self, low=stamp(cut), at=())
 
     def behind(self, at: tuple[str, ...]) -> Window:
         """The same read, further on."""

@@ -28,29 +28,29 @@ class Deletions:
         self._window: tuple[str | None, str] | None = None
         self._rows: Rows | None = None
 
-    def page(self, kind: Kind, window: Window) -> tuple[Rows, bool]:
-        """Deletions of an object in this window behind its position, in order, and whether more follow.
+    def page(self, kind: Kind, window: Window, size: int) -> tuple[Rows, bool]:
+        """Deletions of an object in this window behind its position, in order, at most ``size``, and whether more follow.
 
         Raises: ``NeedsOperator`` when the role may not see deletions.
         """
         if not window.at:
-            rows = self._shared(kind, window)
+            rows = self._shared(kind, window, size)
             if rows is not None:
                 names = frozenset(kind.tombstones)
                 return [row for row in rows if row.get("type") in names or row.get("scriptid") in names], False
-        return self._asked([kind], window)
+        return self._asked([kind], window, size)
 
-    def _shared(self, kind: Kind, window: Window) -> Rows | None:
+    def _shared(self, kind: Kind, window: Window, size: int) -> Rows | None:
         """Deletions of all objects in this window, unless they are more than a page."""
         if kind not in self._kinds:
             self._kinds.append(kind)
             self._window = None
         if self._window != (window.low, window.high):
-            rows, more = self._asked(self._kinds, window)
+            rows, more = self._asked(self._kinds, window, size)
             self._window, self._rows = (window.low, window.high), None if more else rows
         return self._rows
 
-    def _asked(self, kinds: Iterable[Kind], window: Window) -> tuple[Rows, bool]:
+    def _asked(self, kinds: Iterable[Kind], window: Window, size: int) -> tuple[Rows, bool]:
         names = list(dict.fromkeys(name for kind in kinds for name in kind.tombstones))
         by_type, by_script = one_of("type", names), one_of("scriptid", names)
         clauses = [
@@ -59,7 +59,7 @@ class Deletions:
             behind(ORDER, window.at),
         ]
         try:
-            rows, more = self._queries.page(select(_COLUMNS, "deletedrecord", clauses, ORDER))
+            rows, more = self._queries.page(select(_COLUMNS, "deletedrecord", clauses, ORDER), size)
         except QueryRefused as error:
             raise NeedsOperator(
                 "netsuite: deletions cannot be read; give the role the permission Lists > Deleted Records, or set "

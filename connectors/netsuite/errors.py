@@ -12,10 +12,10 @@ from collections.abc import Callable
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from connectors.errors import ConnectorError, NeedsOperator, RecordRejected
+from connectors.errors import ConnectorError, NeedsOperator, RecordRejected, WindowTooLarge
 from connectors.http import Answer, Decision, Done, Fail, NotJson, Reauthenticate, Retry
 
-Class = Literal["login", "permission", "busy", "retry", "query", "record", "exists", "gone", "config"]
+Class = Literal["login", "permission", "busy", "retry", "query", "record", "exists", "gone", "config", "slow"]
 
 BY_CODE: dict[str, Class] = {
     "INVALID_LOGIN": "login",
@@ -27,6 +27,8 @@ BY_CODE: dict[str, Class] = {
     "WS_CONCUR_SESSION_DISALLWD": "busy",
     "RCRD_HAS_BEEN_CHANGED": "retry",
     "UNEXPECTED_ERROR": "retry",
+    "SSS_SEARCH_TIMEOUT": "slow",
+    "SSS_TIME_LIMIT_EXCEEDED": "slow",
     "INVALID_PARAMETER": "query",
     "INVALID_CONTENT": "record",
     "NONEXISTENT_FIELD": "record",
@@ -125,6 +127,8 @@ def error_of(answer: Answer, kind: Class, code: str | None, problem: dict[str, A
     path = problem.get("o:errorPath")
     if isinstance(path, str) and re.fullmatch(r"[\w.\[\]]{1,80}", path):
         where += f" at {path}"
+    if kind == "slow":
+        return WindowTooLarge(f"{where}; it took too long", code=code, status=status)
     if kind == "query" or (kind == "record" and place.endswith("suiteql")):
         return _query_refused(where, code, status, detail)
     if kind == "permission":

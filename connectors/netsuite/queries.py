@@ -38,9 +38,14 @@ class Queries:
         """Requests made so far."""
         return self._http.calls
 
-    def page(self, statement: Statement) -> tuple[Rows, bool]:
-        """The first rows of a statement, and whether there are more."""
-        body = self._ask(statement, self._page_size).json()
+    @property
+    def page_size(self) -> int:
+        """Rows of a page."""
+        return self._page_size
+
+    def page(self, statement: Statement, size: int | None = None) -> tuple[Rows, bool]:
+        """The first rows of a statement (a page of them unless ``size`` is given), and whether there are more."""
+        body = self._ask(statement, size or self._page_size).json()
         items = body.get("items") if isinstance(body, dict) else None
         if not isinstance(items, list):
             raise RetryLater("netsuite: SuiteQL answered without items; try again later", retry_after_seconds=60)
@@ -76,6 +81,10 @@ class Queries:
             return replace(measured, zone=zone)
         offset = self._offset[1]
         return ServerTime(stamp(now.replace(tzinfo=None) + timedelta(minutes=offset)), offset, zone)
+
+    def alive(self) -> None:
+        """Ask what is answered at once. Raises: ``RetryLater`` when even that is not."""
+        self._measured()
 
     def _measured(self) -> ServerTime:
         answer = self._ask(Statement(f"SELECT TO_CHAR(SYSDATE, '{STAMP_MASK}') AS now FROM dual"), 1)

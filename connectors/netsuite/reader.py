@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 from connectors.base import Cursor, FieldType, Page, Query, Record
 from connectors.errors import NeedsOperator
+from connectors.halving import in_halves
 from connectors.netsuite.config import NetSuiteConfig
 from connectors.netsuite.cursors import Phase, Window, first_window, next_window, window_of
 from connectors.netsuite.deletions import ORDER as DELETION_ORDER
@@ -103,20 +104,41 @@ class NetSuiteReader:
         documents: Documents,
     ) -> Iterator[tuple[tuple[Record, ...], tuple[str, ...], bool]]:
         """Pages of one phase: records, the position behind them, and whether more follow in this phase."""
-        at, more = window.at, True
-        while more:
-            rows, more, at = self._page(reading, phase, replace(window, at=at), where)
-            if phase == "deleted":
-                yield tuple(_tombstone(reading.kind, row, now) for row in rows), at, more
-            else:
-                yield tuple(self._records(reading, rows, now, documents)), at, more
+        at = window.at
+
+        def read(
+            part: Window, _last: bool, size: Callable[[], int]
+        ) -> Iterator[tuple[tuple[tuple[Record, ...], bool], Window]]:
+            more = True
+            while more:
+                rows, more, behind_rows = self._page(reading, phase, part, where, size())
+                if phase == "deleted":
+                    records = tuple(_tombstone(reading.kind, row, now) for row in rows)
+                else:
+                    records = tuple(self._records(reading, rows, now, documents))
+                part = part.behind(behind_rows)
+                yield (records, more), part
+
+        by_time = phase == "deleted" or (phase == "changes" and bool(reading.kind.modified))
+        parts = in_halves(
+            window, read, lambda part: part.halves() if by_time else None, size=self._queries.page_size,
+            told=lambda part: (
+                f"netsuite: {reading.kind.name}: one record alone is not answered within timeout_seconds: "
+                f"{self._config.timeout_seconds:g} (of {part.low or 'the beginning'} to {part.high}, behind "
+                f"{', '.join(part.at) or 'the first'}); raise it, or take long and computed fields out of the mapping"
+            ),
+            alive=self._queries.alive,
+        )  # fmt: skip
+        for (records, more), part, is_last in parts:
+            at = part.at or at
+            yield records, at, more or not is_last
 
     def _page(
-        self, reading: _Reading, phase: Phase, window: Window, where: Clause | None
+        self, reading: _Reading, phase: Phase, window: Window, where: Clause | None, size: int
     ) -> tuple[Rows, bool, tuple[str, ...]]:
         kind = reading.kind
         if phase == "deleted":
-            rows, more = self._deletions.page(kind, window)
+            rows, more = self._deletions.page(kind, window, size)
             return rows, more, _last(rows, DELETION_ORDER, window)
         clauses = [equal("type", kind.code) if kind.code else None, where]
         order: tuple[str, ...] = ("id",)
@@ -129,7 +151,7 @@ class NetSuiteReader:
             clauses += [equal("voided", "F"), Clause("foreignamountunpaid > 0")]
         clauses.append(behind(order, window.at))
         statement = select(reading.columns, kind.table, clauses, order)
-        rows, more = self._queries.blaming(lambda: self._queries.page(statement), reading.columns, kind.table)
+        rows, more = self._queries.blaming(lambda: self._queries.page(statement, size), reading.columns, kind.table)
         return rows, more and bool(rows), _last(rows, order, window)
 
     def fetch(

@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 
 from connectors.errors import CursorExpired
+from connectors.halving import middle
 from connectors.salesforce import soql
 
 FIRST = "1999-01-01T00:00:00.000+0000"
@@ -60,14 +61,17 @@ class Window:
         """The same window, read by a query job from there on (``None``: by queries)."""
         return replace(self, job=job)
 
+    def told(self) -> str:
+        """For messages: from where to where."""
+        return f"{self.at or self.low or FIRST} to {self.high}"
+
     def halves(self) -> tuple[Window, Window] | None:
         """The window in two, or ``None`` when it is a single second."""
         assert self.high is not None, "an open window has no middle"
-        begin, end = moment_of(self.at or self.low or FIRST), moment_of(self.high)
-        middle = (begin + (end - begin) / 2).replace(microsecond=0)
-        if middle <= begin or middle >= end:
+        cut_at = middle(moment_of(self.at or self.low or FIRST), moment_of(self.high))
+        if cut_at is None:
             return None
-        cut = stamp_of(middle)
+        cut = stamp_of(cut_at)
         return Window(self.low, cut, self.at, self.id), Window(cut, self.high)
 
 

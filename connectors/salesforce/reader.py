@@ -15,7 +15,8 @@ from datetime import timedelta
 import structlog
 
 from connectors.base import Cursor, Page, Query, Record
-from connectors.errors import ConnectorError, CursorExpired, WindowTooLarge
+from connectors.errors import ConnectorError, CursorExpired
+from connectors.halving import in_halves
 from connectors.http import Answer, Http
 from connectors.salesforce import soql
 from connectors.salesforce.config import SalesforceConfig
@@ -62,29 +63,32 @@ class SalesforceReader:
         if window.high is None and self._config.covered_check:
             window = window.until(self._covered(query.kind))
         reader = RowReader(query.kind, query.fields)
-        left, waiting = window, [window]
-        while waiting:
-            window = waiting.pop()
-            try:
-                for rows, rest, last in self._window(query, reader, window, whole=not waiting):
-                    window = rest
-                    assert window.high is not None  # known from the first page on
-                    if left.high is None:
-                        left = left.until(window.high)
-                    finished = last and not waiting
-                    if window.at is not None and window.id is not None:
-                        left = left.after(window.at, window.id)
-                    left = left.by(window.job)
-                    cursor = done(window.high) if finished else left.text()
-                    calls, before = self._http.calls, calls
-                    yield Page(reader.records(rows), cursor, cursor if finished else None, calls - before)
-            except WindowTooLarge:
-                if window.high is None:
-                    left = window = window.until(self._high(self._http.call("GET", "/services/data")))
-                halves = window.halves()
-                if halves is None:
-                    raise
-                waiting += reversed(halves)
+        left = window
+
+        def halves(rest: Window) -> tuple[Window, Window] | None:
+            nonlocal left
+            if rest.high is None:
+                left = rest = rest.until(self._high(self._http.call("GET", "/services/data")))
+            return rest.halves()
+
+        parts = in_halves(
+            window,
+            lambda rest, is_last, _size: self._window(query, reader, rest, is_last),
+            halves,
+            told=lambda rest: f"salesforce: {query.kind}: a window of one second is too large: {rest.told()}",
+            alive=lambda: self._http.call("GET", "/services/data"),
+        )
+        for (rows, last), rest, is_last in parts:
+            assert rest.high is not None  # known from the first page on
+            if left.high is None:
+                left = left.until(rest.high)
+            finished = last and is_last
+            if rest.at is not None and rest.id is not None:
+                left = left.after(rest.at, rest.id)
+            left = left.by(rest.job)
+            cursor = done(rest.high) if finished else left.text()
+            calls, before = self._http.calls, calls
+            yield Page(reader.records(rows), cursor, cursor if finished else None, calls - before)
 
     def fetch(
         self, kind: str, fields: Sequence[str], keys: Sequence[str], *, key_field: str | None = None
@@ -137,9 +141,9 @@ class SalesforceReader:
         return min(high, stamp_of(covered))
 
     def _window(
-        self, query: Query, reader: RowReader, window: Window, *, whole: bool
-    ) -> Iterator[tuple[Rows, Window, bool]]:
-        """Pages of one window: rows, what is left after them (with its end), and whether they are the last.
+        self, query: Query, reader: RowReader, window: Window, whole: bool
+    ) -> Iterator[tuple[tuple[Rows, bool], Window]]:
+        """Pages of one window: rows and whether they are the last, and what is left after them (with its end).
 
         ``whole``: it is all that is left, so that a query job may read it.
         """
@@ -148,7 +152,8 @@ class SalesforceReader:
             is_open = window.high is None
             try:
                 if window.job is not None:
-                    yield from self._query_jobs.read(query, window)
+                    for rows, rest, last in self._query_jobs.read(query, window):
+                        yield (rows, last), rest
                     return
                 for part in self._pages(query, reader, window):
                     rows, high = part.rows, window.high or self._high(part.answer)
@@ -160,10 +165,10 @@ class SalesforceReader:
                     if position:
                         restarts, window = 0, window.after(*position)
                     if rows or part.last:
-                        yield rows, window, part.last
+                        yield (rows, part.last), window
                     if part.to_come and jobs and (started := self._query_jobs.started(query, window, part.to_come)):
                         jobs, window = jobs - 1, started
-                        yield [], window, False
+                        yield ([], False), window
                         break
                 else:
                     return

@@ -9,14 +9,17 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from connectors.base import Cursor
 from connectors.errors import CursorExpired
+from connectors.halving import middle
 from connectors.tryton.values import instant_of, text_of
 
 Phase = Literal["ids", "created", "written", "touched", "gone", "done"]
+FIRST = datetime(2008, 1, 1, tzinfo=UTC)
+"""Before the first Tryton server: where halving a window without a beginning starts."""
 PHASES: tuple[Phase, ...] = ("ids", "created", "written", "touched", "gone", "done")
 
 
@@ -101,6 +104,15 @@ class Window:
     def cursor(self) -> Cursor:
         """This place as text."""
         return json.dumps(asdict(self), separators=(",", ":"))
+
+    def halves(self) -> tuple[Window, Window] | None:
+        """The window in two, the position in the first; ``None`` when it is a single second."""
+        begin, end = instant_of(self.at or self.low) or FIRST, instant_of(self.high)
+        assert end is not None, "checked when the cursor was read"
+        cut = middle(begin, end)
+        if cut is None:
+            return None
+        return replace(self, high=text_of(cut)), replace(self, low=text_of(cut), at=None, id=0)
 
     def then(self, phase: Phase) -> Window:
         """The start of another phase of the same read."""

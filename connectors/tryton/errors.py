@@ -9,13 +9,14 @@ from __future__ import annotations
 import re
 from typing import Any, Literal, NoReturn
 
-from connectors.errors import ConnectorError, NeedsOperator, RecordRejected, VersionConflict
+from connectors.errors import ConnectorError, NeedsOperator, RecordRejected, VersionConflict, WindowTooLarge
 from connectors.http import Answer, Decision, Done, Fail, NotJson, Reauthenticate, Retry
 
 Kind = Literal["record", "gone", "conflict", "permission", "warning", "server", "config"]
 
 _FAILED = re.compile(rb'^\s*\{\s*"id"\s*:\s*[^,{]{1,24},\s*"error"\s*:')
 _NO_LOGIN = re.compile(r"LoginException")
+_TOO_LONG = re.compile(r"statement timeout|QueryCanceled", re.IGNORECASE)
 _PASSING = re.compile(
     r"database is locked|deadlock|could not serialize|connection|terminating|timeout|too many clients", re.IGNORECASE
 )
@@ -105,6 +106,8 @@ def _of_exception(answer: Answer) -> Decision:
         return Retry("RATE_LIMIT", counts=False)
     if name is not None and _NO_LOGIN.match(str(name)):
         return Fail(NeedsOperator("tryton: the login asks for more than a password", code="LOGIN_REFUSED"))
+    if _TOO_LONG.search(str(name)):
+        return Fail(WindowTooLarge("tryton: the database ended a query that took too long", code="QUERY_CANCELED"))
     if _PASSING.search(str(name)):
         return Retry("DATABASE")
     return Fail(Fault("server", "SERVER_ERROR", "the server failed without saying why; its log does", 200))

@@ -7,13 +7,14 @@ window is, ``documents`` what is put together.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
 from connectors.base import Cursor, Page, Query, Record
 from connectors.errors import NeedsOperator
+from connectors.halving import in_halves
 from connectors.tryton.config import TrytonConfig
 from connectors.tryton.cursors import PHASES, Ids, Phase, Window, first_window, next_window, window_of
 from connectors.tryton.describe import Specs, TrytonDescriber
@@ -107,21 +108,44 @@ class TrytonReader:
         if window.phase == "gone":
             yield from self._gone(reading.kind, window)
             return
-        more = True
-        while more:
-            try:
-                rows, more = self._page(reading, window)
-                whole = rows
-            except RecordGone:
-                # One row refers to a record that is not there (SQLite lets that be), and the page is refused for it.
-                rows, more = self._page(replace(reading, names=_SYSTEM), window)
-                whole = [one for row in rows for one in self._alone(reading, row["id"])]
-            if rows:
-                last = rows[-1]
-                stamp = _STAMPS.get(window.phase)
-                ids = str(Ids.parsed(window.ids).also(row["id"] for row in rows)) if window.ids is not None else None
-                window = replace(window, at=plain(last[stamp]) if stamp else None, id=last["id"], ids=ids)
-                yield tuple(self._records(reading, whole)), window
+        stamp = _STAMPS.get(window.phase)
+
+        def read(
+            part: Window, _last: bool, size: Callable[[], int]
+        ) -> Iterator[tuple[tuple[tuple[Record, ...], list[int]], Window]]:
+            more = True
+            while more:
+                rows, whole, more = self._page_with_broken(reading, part, size())
+                records = tuple(self._records(reading, whole))
+                if rows:
+                    at = plain(rows[-1][stamp]) if stamp else None
+                    part = replace(part, at=at, id=rows[-1]["id"])
+                yield (records, [row["id"] for row in rows]), part
+
+        parts = in_halves(
+            window, read, lambda part: part.halves() if stamp is not None else None, size=self._config.page_size,
+            told=lambda part: (
+                f"tryton: {reading.kind}: one record alone is not answered within timeout_seconds: "
+                f"{self._config.timeout_seconds:g} (of {part.low or 'the beginning'} to {part.high}, behind id {part.id}); raise "
+                "it, here and on the server, or take fields that reach into other records out of the mapping"
+            ),
+            alive=self._rpc.server_time,
+        )  # fmt: skip
+        for (records, numbers), part, _ in parts:
+            if numbers:
+                ids = str(Ids.parsed(window.ids).also(numbers)) if window.ids is not None else None
+                window = replace(window, at=part.at, id=part.id, ids=ids)
+                yield records, window
+
+    def _page_with_broken(self, reading: _Reading, window: Window, size: int) -> tuple[Rows, Rows, bool]:
+        """The next rows of a phase, the same as whole as they can be read, and whether more may follow."""
+        try:
+            rows, more = self._page(reading, window, size)
+            return rows, rows, more
+        except RecordGone:
+            # One row refers to a record that is not there (SQLite lets that be), and the page is refused for it.
+            rows, more = self._page(replace(reading, names=_SYSTEM), window, size)
+            return rows, [one for row in rows for one in self._alone(reading, row["id"])], more
 
     def _alone(self, reading: _Reading, number: int) -> Rows:
         """One row by itself; one that refers to what is not there comes without anything it refers to."""
@@ -134,7 +158,7 @@ class TrytonReader:
             heads = {name.partition(".")[0]: None for name in reading.names if "." in name}
             return [{**row, **heads, _BROKEN: True} for row in rows]
 
-    def _page(self, reading: _Reading, window: Window) -> tuple[Rows, bool]:
+    def _page(self, reading: _Reading, window: Window, size: int) -> tuple[Rows, bool]:
         """The next rows of a phase as Tryton gives them, and whether more may follow."""
         stamp = _STAMPS.get(window.phase)
         domain: list[Any] = [*reading.where]
@@ -155,7 +179,6 @@ class TrytonReader:
                 domain.append(["OR", [stamp, ">", at], [[stamp, "=", at], ["id", ">", window.id]]])
             elif window.low is not None:
                 domain.append([stamp, ">=", instant_of(window.low)])
-        size = self._config.page_size
         rows = self._rpc.search_read(reading.kind, domain, size, order, reading.names)
         return rows, len(rows) == size
 

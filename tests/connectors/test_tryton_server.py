@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from connectors.base import Change, Query, Record
-from connectors.errors import NeedsOperator, RetryLater
+from connectors.errors import NeedsOperator, RetryLater, WindowTooLarge
 from connectors.http import RetryPolicy
 from connectors.simulation import Faults, SimRequest
 from connectors.tryton.connector import TrytonConnector
@@ -452,3 +452,14 @@ def test_dates_and_instants_are_the_server_s_own(company: Company, world: World)
     assert date.fromisoformat(record.fields["invoice_date"])
     assert record.created_at is not None and record.modified_at is not None
     assert record.created_at < record.modified_at < datetime.now(UTC)
+
+
+def test_pages_that_are_not_answered_in_time_shrink_and_a_record_alone_is_named(company: Company, world: World) -> None:
+    query = Query("party.party", ("name", "code"))
+    calm = [record.external_id for page in company.connect().changes(query, since=None) for record in page.records]
+    company.door.records_in_time = {"model.party.party.search_read": 3}
+    found = [record.external_id for page in company.connect().changes(query, since=None) for record in page.records]
+    assert found == calm and len(calm) > 3
+    company.door.records_in_time = {"model.party.party.search_read": 0}
+    with pytest.raises(WindowTooLarge, match=r"party.party: one record alone .* timeout_seconds: 60"):
+        list(company.connect().changes(query, since=None))

@@ -47,6 +47,8 @@ class Door(Simulator):
         self._behind = behind
         self._session = requests.Session()
         self._session.trust_env = False
+        self.records_in_time: dict[str, int] = {}
+        """method → an answer with more records than that does not come in time (504)"""
 
     def handle(self, request: SimRequest) -> SimResponse:
         """Carry a request out on the server."""
@@ -55,7 +57,13 @@ class Door(Simulator):
             request.method, self._behind + request.path, headers=kept, data=request.body, timeout=60
         )
         headers = {name: value for name, value in answer.headers.items() if name in ("Content-Type", "Date")}
+        if self.records_in_time and self._is_slow(request, answer):
+            return SimResponse.text("<h1>504 Gateway Time-out</h1>", 504, "text/html")
         return SimResponse(answer.status_code, answer.content, headers)
+
+    def _is_slow(self, request: SimRequest, answer: requests.Response) -> bool:
+        most = self.records_in_time.get(str(request.json().get("method")))
+        return most is not None and len(answer.json().get("result") or ()) > most
 
 
 @dataclass
@@ -87,6 +95,7 @@ class Company:
         """Its clock set right and no faults waiting: how each test finds it."""
         self.offset.write_text("0")
         self.door.faults.clear()
+        self.door.records_in_time = {}
         self.waits.clear()
 
     def admin(self) -> Rpc:

@@ -47,6 +47,10 @@ class HubSpotSimulator(Simulator):
         """versions that are answered; others are retired or not there yet"""
         self.most_results = 10_000
         """results of a search, over all its pages"""
+        self.records_in_time: int | None = None
+        """a list or batch of more records is not answered in time (504)"""
+        self.slow_ids: set[str] = set()
+        """nor is one with one of these records"""
         self.largest_page = LARGEST_PAGE
 
     def settings(self) -> dict[str, Any]:
@@ -172,8 +176,16 @@ class HubSpotSimulator(Simulator):
         self.logins.accept(request.headers.get("Authorization", ""))
         search = resource == "objects" and rest[1:] == ("search",)
         self.limits.take(search=search)
-        answer = self._answer(request, resource, rest)
+        answer = self._in_time(self._answer(request, resource, rest))
         return answer if search else SimResponse(answer.status, answer.body, self.limits.headers())
+
+    def _in_time(self, answer: SimResponse) -> SimResponse:
+        found = answer.body.get("results", []) if isinstance(answer.body, dict) else []
+        records = [one["id"] for one in found if "id" in one and "properties" in one]
+        too_many = self.records_in_time is not None and len(records) > self.records_in_time
+        if too_many or not self.slow_ids.isdisjoint(records):
+            return SimResponse.text("<h1>504 Gateway Time-out</h1>", 504, "text/html")
+        return answer
 
     def _resource(self, parts: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
         """What a path is about, with its version taken out. Raises: :class:`NoSuchPage`."""

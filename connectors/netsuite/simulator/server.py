@@ -65,6 +65,11 @@ class NetSuiteSimulator(Simulator):
         self.over_limit_answer: Literal[429, 400, 401] = 429
         """401 is the overload that looks like an invalid login"""
         self.administrator = False
+        self.matches_in_time: int | None = None
+        self.rows_in_time: int | None = None
+        """a query that more rows match, or whose page has more, is not answered in time (504)"""
+        self.slow_ids: set[str] = set()
+        """nor is a query whose page has one of these records"""
         self._rows = Rows(self.database)
         self._documents = Documents(self._rows)
         self._queries = Queries(self.database, self.visible, lambda: self.now())
@@ -457,6 +462,12 @@ class NetSuiteSimulator(Simulator):
             items, total = self._queries.run(body["q"], body.get("params", []), limit, offset)
         except QueryRefused as error:
             raise Refused(400, "INVALID_PARAMETER", str(error), parameter="q") from None
+        if (
+            (self.matches_in_time is not None and total > self.matches_in_time)
+            or (self.rows_in_time is not None and len(items) > self.rows_in_time)
+            or any(row.get("id") in self.slow_ids for row in items)
+        ):
+            return SimResponse.text("<h1>504 Gateway Time-out</h1>", 504, "text/html")
         here = f"{request.host_url}{SUITEQL}?limit={limit}&offset={offset}"
         return SimResponse.json(
             {
