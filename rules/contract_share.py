@@ -8,7 +8,6 @@ Source: ON-1, ON-17, ON-21, ON-A2..ON-A6, CN-17, CN-19, CN-A10, TC-10..TC-12, TC
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
 
@@ -124,9 +123,8 @@ class _ContractReplay(DealReplay):
                 if target.rate == accrual.rate:
                     return
                 if accrual.fx is None:
-                    target = replace(
-                        target, basis=accrual.posted_basis
-                    )  # its rate changes now, its basis at the true-up
+                    # Its rate changes now, its basis at the true-up.
+                    target = target._replace(basis=accrual.posted_basis)
             if cause is TIME:
                 cause = Cause("true_up", ("contract", name), self._years[name].ends_before)
         if self._no_fx:
