@@ -54,11 +54,14 @@ class _BonusReplay(DealReplay):
         yield self._term.currency
 
     def evaluate(self, at: datetime, invoice: str | None, contract: str | None, cause: Cause) -> None:
-        if invoice is not None and (contract is None or not self._matters(invoice, contract, at)):
-            return
+        if invoice is not None:
+            if contract is not None and cause.source[0] not in ("payment", "refund"):  # these change no revenue
+                self._count(invoice, contract, at)
+            if contract is None or not self._matters(invoice, contract):
+                return
         if invoice is None:
             for name, (owner, _) in sorted(self._uncounted.items()):
-                self._matters(name, owner, at)
+                self._count(name, owner, at)
         for name in [contract] if contract is not None else sorted(self.deal.contracts):
             own = self.contracts.get(name)
             bonus = self._bonuses.setdefault(name, Accrual(("contract", name), name, "bonus"))
@@ -67,8 +70,8 @@ class _BonusReplay(DealReplay):
             if bonus.entry is not None and receipt is not None:
                 self._poster.release(bonus, at, max(receipt, bonus.entry.earned_on))
 
-    def _matters(self, invoice: str, contract: str, at: datetime) -> bool:
-        """Whether what is known of an invoice now can change the bonus of its contract; keeps the contract's revenue."""
+    def _count(self, invoice: str, contract: str, at: datetime) -> None:
+        """Keep the revenue of an invoice in that of its contract."""
         book = self.books[invoice]
         now: Decimal | None = ZERO
         self._uncounted.pop(invoice, None)
@@ -81,6 +84,9 @@ class _BonusReplay(DealReplay):
         if now is not None:
             self._sums[contract] = self._sums.get(contract, ZERO) + now - self._parts.get(invoice, ZERO)
             self._parts[invoice] = now
+
+    def _matters(self, invoice: str, contract: str) -> bool:
+        """Whether what is known of an invoice now can change the bonus of its contract."""
         bonus = self._bonuses.get(contract)
         is_done = bonus is not None and bonus.entry is not None and bonus.released_on is not None
         if self.terms.values.get("bonus_reversible") is True:
@@ -88,7 +94,7 @@ class _BonusReplay(DealReplay):
         if is_done:
             return False
         above = self._sums.get(contract, ZERO) > self._term.above
-        return above or now is None or contract in self._crossed or self._by_contract_amount
+        return above or invoice in self._uncounted or contract in self._crossed or self._by_contract_amount
 
     def _no_fx(self, about: str, currency: str, day: date) -> str:
         return (
