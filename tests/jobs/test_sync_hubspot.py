@@ -51,6 +51,29 @@ def test_merges_that_make_new_records_lose_no_claim(place: Place) -> None:
     assert kept is not None and kept["referral_partner"] == claim["partner"]
 
 
+def test_a_referral_that_becomes_a_company_and_a_deal_is_followed_there(place: Place) -> None:
+    """E40 in HubSpot's form: the company is named later, the deal later still, and only the company leads to it."""
+    portal = place.portal
+    names = ("partner_company", "program", "channel", "field_technicians", "industry")
+    copied = {name: text for name, text in portal.all_rows("referral")[0].items() if name in names}
+    referral = portal.insert("referral", {**copied, "company": "Quarry Lifts", "website": "https://quarry.example"})
+    assert place.sync().failed == []
+    assert (place.claims()[referral]["state"], place.claims()[referral]["account"]) == ("active", None)
+    company = portal.insert("companies", {"name": "QL Holdings", "domain": "ql-holdings.example"})
+    portal.update("referral", referral, {"account_company": company})
+    place.later(hours=2)
+    assert place.sync().failed == []
+    assert place.claims()[referral]["account"] == company
+    deal = portal.insert("deals", {"dealname": "Lifts"}, company=company)
+    place.later(days=3)
+    signed = {"contract_signed_on": f"{place.moment:%Y-%m-%d}", "contract_kind": "saas", "deal_currency_code": "AUD"}
+    portal.update("deals", deal, {**signed, "dealstage": "closedwon"})
+    place.later(hours=2)
+    assert place.sync().failed == []
+    claim = place.claims()[referral]
+    assert (claim["state"], claim["account"]) == ("won", company)
+
+
 def test_lost_answers_and_refusals_end_in_the_same_portal(place: Place) -> None:
     place.portal.faults.add(Faults.lose_answer(3, lambda request: "/batch/update" in request.path))
     place.portal.faults.add(place.portal.limited("TEN_SECONDLY_ROLLING", times=20))
