@@ -22,13 +22,19 @@ def shortfalls(term: Potential, details: Mapping[str, Any]) -> Iterator[str]:
     Raises: nothing.
     """
     named = ", ".join(term.clauses)
-    value = details.get("estimated_value")
-    amount = value.strip() if isinstance(value, str) and _AMOUNT.fullmatch(value.strip()) else None
-    if term.value_above is not None and amount is not None and Decimal(amount) <= term.value_above:
-        yield f"its estimated value {amount} is not above {plain(term.value_above)} ({named})"
+    amount = estimated_value(details)
+    if term.value_above is not None and amount is not None and amount <= term.value_above:
+        yield f"its estimated value {plain(amount)} is not above {plain(term.value_above)} ({named})"
     months = _months(details.get("estimated_timeline"))
     if term.months_from is not None and months is not None and months < term.months_from:
         yield f"its estimated {months} months are fewer than {term.months_from} ({named})"
+
+
+def estimated_value(details: Mapping[str, Any]) -> Decimal | None:
+    """What a partner thinks its prospect is worth, in the program's currency; ``None``: not given as a number."""
+    value = details.get("estimated_value")
+    stated = str(value).strip() if isinstance(value, (int, str)) and not isinstance(value, bool) else ""
+    return Decimal(stated) if _AMOUNT.fullmatch(stated) else None
 
 
 def _months(text: Any) -> int | None:

@@ -54,7 +54,7 @@ class RequiredField(Term):
     """A value that a referral must have to be complete; any one of ``any_of`` will do."""
 
     any_of: tuple[str, ...] = Field(min_length=1, description="record fields or details.NAME")
-    check: Literal["text", "website", "count", "one_of", "list", "partner_name", "given", "amount"] = "text"
+    check: Literal["text", "website", "count", "one_of", "list", "partner_name", "given"] = "text"
     values: tuple[str, ...] = Field((), description="allowed values, for one_of")
     label: str = Field(description="what a partner calls it")
     clauses: Clauses

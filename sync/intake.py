@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from rules.facts import View
@@ -90,17 +89,6 @@ def standing_at(timeline: Sequence[View[Enrollment]], submitted_at: datetime) ->
     return next((view.fact for view in timeline if view.fact is not None and view.at > submitted_at), None)
 
 
-def _is_amount(value: Any) -> bool:
-    """An amount above zero: a whole number or a decimal string."""
-    if isinstance(value, bool) or not isinstance(value, (int, str)):
-        return False
-    try:
-        amount = Decimal(value)
-    except InvalidOperation:
-        return False
-    return amount.is_finite() and amount > 0
-
-
 def _value(referral: Referral, partner: Partner | None, path: str) -> Any:
     if path == "partner.name":
         return partner.name if partner else None
@@ -119,8 +107,6 @@ def _is_given(term: RequiredField, value: Any) -> bool:
         return isinstance(value, str) and value in term.values
     if term.check == "list":
         return isinstance(value, list) and any(isinstance(each, str) and each.strip() for each in value)
-    if term.check == "amount":
-        return _is_amount(value)
     if term.check == "given" and not isinstance(value, str):
         return bool(value) and not isinstance(value, bool)
     if term.check == "website":

@@ -6,7 +6,6 @@ in the pipeline (CN-66). ``engaged`` is the stage ``discovery``; ``proposal`` is
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -16,6 +15,7 @@ from typing import Any
 from jobs.report.picture import Picture, Row
 from rules.facts import at
 from rules.money import ZERO
+from rules.potential import estimated_value
 from rules.records import Account, Contract, Opportunity, Referral
 from sync.verdicts import Verdict
 
@@ -30,7 +30,6 @@ _NOT_OF_OTHERS = {
     "conflict": "more than one claim to this prospect was received; a person decides",
     "in_review": "a person looks at this claim",
 }
-_AMOUNT = re.compile(r"[0-9]{1,18}(\.[0-9]{1,6})?")
 _STAGE_WORDS = (("negotiation", ("negotiat", "contract")), ("proposal", ("proposal", "quote", "offer")))
 """Words in the name that a CRM gives a stage; any other open stage is discovery."""
 
@@ -116,8 +115,7 @@ class Lead:
         deal = self.opportunity
         if deal is not None and deal.amount is not None:
             return self.amount_of(deal)
-        estimate = (self.referral.details or {}).get("estimated_value")
-        return Decimal(estimate) if isinstance(estimate, str) and _AMOUNT.fullmatch(estimate) else None
+        return estimated_value(self.referral.details or {})
 
     def amount_of(self, sale: Opportunity) -> Decimal | None:
         """A sale's amount, when it is in the lead's currency: amounts are never added across currencies."""
