@@ -249,8 +249,9 @@ class _Replay:
             review = reviews[-1] if reviews else None
             override = review if review and review.outcome == "approved" and review.override else None
             ended = review.outcome if review and review.outcome in ENDED else None
+            again_at = None
             if ended == "returned" and self._by_review(referral) and self._changed_at[name] > review.at:  # type: ignore[union-attr]
-                ended, review = None, None  # sent in again with what was missing
+                ended, review, again_at = None, None, self._changed_at[name]  # sent in again with what was missing
             approved = review if review and review.outcome == "approved" and self._by_review(referral) else None
             failed = failed_checks(approved) if approved and override is None else ()
             if override is not None:
@@ -268,6 +269,7 @@ class _Replay:
                     ended=ended,
                     overridden=override,
                     tie=self._tie_of(name, instant),
+                    again_at=again_at,
                 )  # fmt: skip
             )
         return found

@@ -205,7 +205,8 @@ class Line:
         claims = self._terms[c.id].claims
         due = None
         if claims.review_within_hours is not None:
-            due = review_due(self._terms[c.id], self._calendar, c.rank_at, claims.review_within_hours)
+            received_at = c.again_at or c.rank_at
+            due = review_due(self._terms[c.id], self._calendar, received_at, claims.review_within_hours)
         self.wanted.append(Wanted("claim_review", c.id, claims.review_clauses, because, due))
 
     def _review(self, group: Sequence[Candidate], awarded: Candidate | None) -> None:

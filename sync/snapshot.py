@@ -46,6 +46,8 @@ class Candidate:
     ended: str | None = None
     overridden: Review | None = None
     tie: Tie | None = None
+    again_at: datetime | None = None
+    """When it was sent in again after it had been returned, and waits for another review (CN-56)."""
     learned_at: datetime = END
     """When it was first seen to be complete and admissible among the claims to this prospect."""
 
