@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
+from itertools import zip_longest
+from typing import NamedTuple
 
 from rules.facts import View
 from rules.program import Program
@@ -79,21 +81,30 @@ class InvoiceFacts:
     refunds: Mapping[str, Sequence[View[Refund]]] = field(default_factory=dict)
 
 
+class _KnownRate(NamedTuple):
+    """A version of a rate, until another one or its withdrawal took its place."""
+
+    on: date
+    at: datetime
+    until: datetime | None
+    fact: FxRateFact
+
+
 @dataclass(slots=True)
 class FxRates:
     """Exchange rates as they were known, by pair of currencies."""
 
-    by_pair: dict[tuple[str, str], list[tuple[date, datetime, FxRateFact]]] = field(default_factory=dict)
+    by_pair: dict[tuple[str, str], list[_KnownRate]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, timelines: Mapping[str, Sequence[View[FxRateFact]]]) -> FxRates:
         """All rates, ordered by their day."""
         rates = cls()
         for name in sorted(timelines):
-            for view in timelines[name]:
+            for view, later in zip_longest(timelines[name], timelines[name][1:]):
                 if view.fact is not None:
                     rates.by_pair.setdefault((view.fact.base, view.fact.quote), []).append(
-                        (view.fact.on, view.at, view.fact)
+                        _KnownRate(view.fact.on, view.at, later.at if later else None, view.fact)
                     )
         for found in rates.by_pair.values():
             found.sort(key=lambda each: each[:2])
@@ -103,14 +114,15 @@ class FxRates:
         """When rates from some currencies to others became known."""
         ends = set(quotes)
         pairs = [(base, quote) for base in set(bases) for quote in ends if base != quote]
-        return sorted({at for pair in pairs for _, at, _ in self.by_pair.get(pair, ())})
+        return sorted({known.at for pair in pairs for known in self.by_pair.get(pair, ())})
 
     def find(self, base: str, quote: str, day: date, seen_at: datetime) -> FxRateFact | None:
         """The latest rate of a pair on or before a day, of those known at an instant."""
         found = self.by_pair.get((base, quote), [])
-        for number in range(bisect_right(found, day, key=lambda each: each[0]), 0, -1):
-            if found[number - 1][1] <= seen_at:
-                return found[number - 1][2]
+        for number in range(bisect_right(found, day, key=lambda each: each.on), 0, -1):
+            known = found[number - 1]
+            if known.at <= seen_at and (known.until is None or seen_at < known.until):
+                return known.fact
         return None
 
 
