@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Literal, Protocol
 
 from connectors.base import ApiCall, Page, Query, Reader, Record, Rereader
@@ -376,24 +377,7 @@ class _Run:
         for start in range(0, len(ids), REREAD_PART):
             with noted() as brought:
                 records = tuple(self._reader.reread(query, ids[start : start + REREAD_PART]))
-            page = Page(records, "", calls=len(brought))
-            self.crashpoint("after_fetch")
-            result.calls += page.calls
-            self._believe(stream, page, result)
-            if reduced is not None:
-                page = self._carried(reduced, page)
-            result.records += self._store.take(
-                stream,
-                page.records,
-                self._mapper(plan if reduced is None else reduced),
-                seen_at=self._now(),
-                run_id=self._run_id,
-                lookups=self._lookups,
-                believe=self._believing(plan, stream, result),
-                calls=self._notes.told(brought),
-            )
-            result.pages += 1
-            self.crashpoint("after_commit")
+            self._keep(plan, stream, Page(records, "", calls=len(brought)), brought, result, in_order=False)
         return True
 
     def remap(self, plan: ObjectMap, stream: Stream, result: StreamResult) -> Stream:
@@ -437,23 +421,7 @@ class _Run:
         query = plan.query if reduced is None else reduced.query
         with closing(_ahead(self._reader.changes(query, since=stream.since))) as pages:
             for page, brought in pages:
-                self.crashpoint("after_fetch")
-                result.calls += page.calls
-                self._believe(stream, page, result)
-                if reduced is not None:
-                    page = self._carried(reduced, page)
-                result.records += self._store.put_page(
-                    stream,
-                    page,
-                    self._mapper(plan if reduced is None else reduced),
-                    seen_at=self._now(),
-                    run_id=self._run_id,
-                    lookups=self._lookups,
-                    believe=self._believing(plan, stream, result),
-                    calls=self._notes.told(brought),
-                )
-                result.pages += 1
-                self.crashpoint("after_commit")
+                self._keep(plan, stream, page, brought, result)
                 if self._progress is not None:
                     self._progress(Progress(plan.kind, result.pages, result.records))
         if page is not None and page.watermark is None:
@@ -462,6 +430,37 @@ class _Run:
                 "allowed: a watermark on the last page of every read. The stream keeps its place"
             )
         return self._store.stream(self._connection, plan.kind)
+
+    def _keep(
+        self,
+        plan: ObjectMap,
+        stream: Stream,
+        page: Page,
+        brought: Sequence[ApiCall],
+        result: StreamResult,
+        *,
+        in_order: bool = True,
+    ) -> None:
+        """Store a page, and the place behind it; not ``in_order``, records alone. Raises: :class:`NotBelieved`."""
+        self.crashpoint("after_fetch")
+        result.calls += page.calls
+        self._believe(stream, page, result)
+        reduced = self._reduced(plan)
+        if reduced is not None:
+            page = self._carried(reduced, page)
+        put = (
+            partial(self._store.put_page, stream, page) if in_order else partial(self._store.take, stream, page.records)
+        )
+        result.records += put(
+            self._mapper(plan if reduced is None else reduced),
+            seen_at=self._now(),
+            run_id=self._run_id,
+            lookups=self._lookups,
+            believe=self._believing(plan, stream, result),
+            calls=self._notes.told(brought),
+        )
+        result.pages += 1
+        self.crashpoint("after_commit")
 
     def _reduced(self, plan: ObjectMap) -> PausedMap | None:
         paused = self._paused.get(plan.kind)
