@@ -214,12 +214,14 @@ class History:
         """Partner invoices, payouts and write-offs by statement, as they read at the end."""
         invoices: dict[str, list[Any]] = {}
         payouts: dict[str, list[Any]] = {}
+        known_on: dict[tuple[str, str], date] = {}
         for kind, found in (("partner_invoice", invoices), ("payout", payouts)):
-            for timeline in self.views[kind].values():
+            for name, timeline in self.views[kind].items():
                 fact = last_of(timeline)
                 if fact is not None:
                     found.setdefault(fact.statement, []).append(fact)
-        return Money(invoices, payouts, self._decided_balances())
+                    known_on[kind, name] = self.program.calendar.date_of(timeline[0].at)
+        return Money(invoices, payouts, self._decided_balances(), known_on)
 
     def _decided_balances(self) -> dict[str, tuple[datetime, Decision]]:
         """For each statement whose balance below zero a person wrote off or invoiced, since when that is known (CN-A35)."""

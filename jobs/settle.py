@@ -186,12 +186,12 @@ def settle_program(program: Program, facts: Facts, as_of: date, until: datetime 
 def settle_standing(history: History, settled: Settled) -> None:
     """What stands beside the deals: duties and benefits, co-op funds, shared leads, disputes."""
     steps: dict[str, Sequence[Step]] = {name: tier.steps for name, tier in settled.tiers.items()}
-    settled.tasks += tasks_of_partners(history, steps)
+    settled.tasks += tasks_of_partners(history, settled.tiers)
     for fund in co_op_funds(history, steps, settled.ledger):
         settled.funds[fund.partner] = fund
         settled.tasks += fund.tasks
     successes = successes_of(history, settled.tiers, settled.claims)
-    settled.tasks += tasks_of_program(history, steps, successes)
+    settled.tasks += tasks_of_program(history, settled.tiers, successes)
     disputes = settle_disputes(history, settled.claims, settled.ledger, settled.holds)
     settled.holds += disputes.holds
     settled.tasks += disputes.tasks

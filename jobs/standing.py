@@ -5,8 +5,8 @@ Gives each rule its part of the facts. Pure, as settling is; used by ``jobs/sett
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -20,15 +20,18 @@ from rules.facts import View
 from rules.lead_sharing import lead_sharing_of, shared_leads
 from rules.ledger import Ledger
 from rules.money import ZERO
+from rules.program import Program
 from rules.recognition import Success, recognition_tasks
 from rules.statements import Hold, Money, Statements, cut
 from rules.tasks import Task
-from rules.tiers import Step, TierHistory
+from rules.tiers import Mark, Step, TierHistory
 from sync.identity import Name, name_of
 from sync.verdicts import Claim
 
 PartnerSteps = Mapping[str, Sequence[Step]]
 """The steps of each partner's tier."""
+Tiers = Mapping[str, TierHistory]
+"""The tiers of each partner, where the program has tiers."""
 
 
 def shared_referrals(history: History) -> frozenset[str]:
@@ -49,18 +52,23 @@ def shared_referrals(history: History) -> frozenset[str]:
     return frozenset(found)
 
 
-def tasks_of_partners(history: History, steps: PartnerSteps) -> list[Task]:
+def tasks_of_partners(history: History, tiers: Tiers) -> list[Task]:
     """Each partner's entitlements and duties, its tickets, and the notice it is given of changed terms."""
     program, as_of = history.program, history.as_of
     tickets, certifications = _by_partner(history, "ticket"), _by_partner(history, "certification")
     tasks: list[Task] = []
     for partner, enrollments in sorted(history.enrollments.items()):
-        tiers = steps.get(partner, ())
-        facts = PartnerFacts(enrollments, certifications.get(partner, {}), tiers)
+        tier = tiers.get(partner)
+        steps, revised = (tier.steps, tier.revised(program.calendar)) if tier else ([], [])
+        facts = PartnerFacts(enrollments, certifications.get(partner, {}), steps, revised)
         tasks += entitlements_of(program, partner, facts, as_of)
-        tasks += ticket_tasks(program, tickets.get(partner, {}), enrollments, tiers)
+        tasks += ticket_tasks(program, tickets.get(partner, {}), enrollments, tier.steps_at if tier else _no_tier)
         tasks += notice_tasks(program, partner, enrollments, as_of)
     return tasks
+
+
+def _no_tier(_at: datetime) -> Sequence[Step]:
+    return ()
 
 
 def co_op_funds(history: History, steps: PartnerSteps, ledger: Ledger) -> list[CoOpFund]:
@@ -81,22 +89,35 @@ def co_op_funds(history: History, steps: PartnerSteps, ledger: Ledger) -> list[C
     ]
 
 
-def tasks_of_program(history: History, steps: PartnerSteps, successes: Sequence[Success]) -> list[Task]:
+def tasks_of_program(history: History, tiers: Tiers, successes: Sequence[Success]) -> list[Task]:
     """Applications, shared leads, and the recognition of the best."""
     program, views = history.program, history.views
+    steps = {name: tier.steps for name, tier in tiers.items()}
     leads = lead_sharing_of(program, views["shared_lead"], history.enrollments, views["partner"], steps, history.until)
     tasks = application_tasks(program, views["application"]) + leads.tasks
     return tasks + recognition_tasks(program, successes, history.as_of)
 
 
-def successes_of(history: History, tiers: Mapping[str, TierHistory], claims: Iterable[Claim]) -> list[Success]:
-    """The successful referrals that count now, with the value of their contracts in the program's currency (TC-A10)."""
+def successes_of(history: History, tiers: Tiers, claims: Iterable[Claim]) -> list[Success]:
+    """The successful referrals, with the value of their contracts in the program's currency (TC-A10)."""
     contracts = {claim.referral: claim.verdicts[-1][1].contracts for claim in claims}
-    return [
-        Success(partner, day, worth_of(history, contracts.get(referral, ())))
-        for partner, tier in sorted(tiers.items())
-        for day, referral in tier.counted
-    ]
+    return successes(history.program, tiers, lambda referral: worth_of(history, contracts.get(referral, ())))
+
+
+def successes(program: Program, tiers: Tiers, worth: Callable[[str], Decimal]) -> list[Success]:
+    """The successful referrals of all partners: each day that one counts as of, with the days on which that was known."""
+    found = []
+    date_of = program.calendar.date_of
+    for partner, tier in sorted(tiers.items()):
+        by_referral: dict[str, list[Mark]] = {}
+        for mark in tier.marks:
+            by_referral.setdefault(mark.name, []).append(mark)
+        for referral, marks in sorted(by_referral.items()):
+            for number, mark in enumerate(marks):
+                known_until = date_of(marks[number + 1].at) if number + 1 < len(marks) else date.max
+                if mark.day is not None and date_of(mark.at) < known_until:
+                    found.append(Success(partner, mark.day, worth(referral), date_of(mark.at), known_until))
+    return found
 
 
 def worth_of(history: History, contracts: Iterable[str]) -> Decimal:

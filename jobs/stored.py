@@ -21,7 +21,7 @@ from sqlalchemy import Connection
 from jobs.counting import marks_of, tiers_of
 from jobs.history import History, first_of
 from jobs.settle import Settled, settle_claims, settle_money, standing_holds
-from jobs.standing import co_op_funds, shared_referrals, tasks_of_partners, tasks_of_program, worth_of
+from jobs.standing import co_op_funds, shared_referrals, successes, tasks_of_partners, tasks_of_program, worth_of
 from rules.disputes import Disputable, disputes_of
 from rules.dues import due_for, payable_from, period_end, period_start
 from rules.facts import Facts
@@ -29,7 +29,6 @@ from rules.ledger import Entry, Ledger, Posting, State, posting
 from rules.money import Money as Amount
 from rules.money import text
 from rules.program import Program
-from rules.recognition import Success
 from rules.statements import Hold, Holds, Resumed, Statement, astray, cut, disputed_spans, match_money
 from rules.tasks import Task, names_task
 from rules.tiers import Mark, TierHistory
@@ -339,9 +338,8 @@ class _Settling:
             return settled
         tier = self._tiers.get(partner)
         alone = history.of_one(partner)
-        steps = {partner: tier.steps if tier else ()}
-        settled.tasks += tasks_of_partners(alone, steps)
-        for fund in co_op_funds(alone, steps, settled.ledger):
+        settled.tasks += tasks_of_partners(alone, {partner: tier} if tier else {})
+        for fund in co_op_funds(alone, {partner: tier.steps if tier else ()}, settled.ledger):
             settled.tasks += fund.tasks
         own = {name: t for name, t in history.views["dispute"].items() if first_of(t).partner == partner}
         if own:
@@ -366,13 +364,8 @@ class _Settling:
         history = self._history(self._book.program_facts())
         marks = [row for partner in sorted(history.enrollments) for row in self._mark_rows_of(partner)]
         worth = {name: Decimal(value) for row in marks for name, value in row["worth"]}
-        tiers = self._tiers
-        successes = [
-            Success(partner, day, worth.get(referral, Decimal(0)))
-            for partner, tier in sorted(tiers.items())
-            for day, referral in tier.counted
-        ]
-        tasks = tasks_of_program(history, {name: tier.steps for name, tier in tiers.items()}, successes)
+        found = successes(self._program, self._tiers, lambda referral: worth.get(referral, Decimal(0)))
+        tasks = tasks_of_program(history, self._tiers, found)
         history.tick_off(tasks)
         self._book.replace_rows(["program"], [("tasks", t.key, "program", t.row(self._today)) for t in tasks])
 

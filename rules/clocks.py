@@ -6,8 +6,8 @@ Source: CN-77, CN-95, CN-122, CN-A24, ON-26, OP-13, OP-24, TC-27, TC-34.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from datetime import date, timedelta
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from rules.enrolled import Span, both, enrolled, tier_on
@@ -26,11 +26,12 @@ def ticket_tasks(
     program: Program,
     tickets: Mapping[str, Sequence[View[Ticket]]],
     enrollments: Mapping[str, Sequence[View[Enrollment]]],
-    steps: Sequence[Step],
+    steps_at: Callable[[datetime], Sequence[Step]],
 ) -> list[Task]:
     """One task for each ticket of a partner that was in the program then, until it has a first response.
 
-    The hours are those of the partner's tier when the ticket was opened (CN-95). Raises: nothing.
+    The hours are those of the partner's tier when the ticket was opened, as the tier was known when the ticket was
+    (CN-95): ``steps_at`` gives its steps as known at an instant. Raises: nothing.
     """
     calendar = program.calendar
     tasks = []
@@ -40,7 +41,7 @@ def ticket_tasks(
         terms = program.on(day)
         if terms.tickets is None or not _on(enrolled(enrollments, calendar, terms.tickets.roles), day):
             continue
-        hours = _sla_hours(terms, tier_on(steps, day))
+        hours = _sla_hours(terms, tier_on(steps_at(timeline[0].at), day))
         limit = None if hours is None else ticket.opened_at + timedelta(hours=hours)
         because = f"ticket {ticket.subject!r} waits for a first response"
         if limit is not None:

@@ -307,7 +307,9 @@ class _Request:
     def _refuse(self, today: date, refusals: Sequence[tuple[tuple[str, ...], str]]) -> None:
         """A refusal needs nothing more from anybody: it says what is not paid, and why."""
         clauses = tuple(dict.fromkeys(clause for some, _ in refusals for clause in some))
-        task = self._later.setdefault("co_op_refused", self._task("co_op_refused", today, None, clauses))
+        told = (name for name, task in self._later.items() if task.kind == "co_op_refused" and task.clauses == clauses)
+        name = next(told, f"co_op_refused {today}")  # what is refused later by other clauses is said of its own day
+        task = self._later.setdefault(name, self._task("co_op_refused", today, None, clauses))
         task.clauses, task.because = clauses, "; ".join(reason for _, reason in refusals)
         task.done_on = task.opened_on
 

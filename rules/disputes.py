@@ -40,6 +40,8 @@ class Subject:
     partner: str | None
     opened_on: date | None
     currency: str
+    known_on: date
+    """Since which day it is known."""
     referral: str | None = None
     contract: str | None = None
 
@@ -60,14 +62,13 @@ class Disputable:
         """What a dispute's text names in this program, or ``None``."""
         entry = self.entries.get(text)
         if entry is not None:
-            return Subject(
-                "entry", entry.partner, self.stated_on.get(text), entry.currency, entry.referral, entry.contract
-            )
+            stated_on, known_on = self.stated_on.get(text), self.program.calendar.date_of(entry.posted_at)
+            return Subject("entry", entry.partner, stated_on, entry.currency, known_on, entry.referral, entry.contract)
         statement = _STATEMENT.match(text)
         if statement is not None and statement["program"] == self.program.id:
             starts = date.fromisoformat(statement["day"])
             cut_on = period_end(self.program.on(starts), starts) + DAY
-            return Subject("statement", statement["partner"], cut_on, statement["currency"])
+            return Subject("statement", statement["partner"], cut_on, statement["currency"], date.min)
         timeline = self.contracts.get(text)
         if timeline is None:
             return None
@@ -75,7 +76,7 @@ class Disputable:
         partner, referral = self.claimed.get(text, (None, None))
         assert signed.fact is not None
         registered_on = self.program.calendar.date_of(signed.at)
-        return Subject("contract", partner, registered_on, signed.fact.currency, referral, text)
+        return Subject("contract", partner, registered_on, signed.fact.currency, registered_on, referral, text)
 
 
 @dataclass(slots=True)
@@ -142,6 +143,8 @@ class _Dispute:
             self._refuse(self._timeline[0].at, *refusal)
             return
         raised_at, fact = self._timeline[0].at, self._fact
+        if self._subject is not None and self._subject.known_on > self._program.calendar.date_of(raised_at):
+            self._refuse(raised_at, *self._unknown())  # as it was then; now that the subject is known, it is taken
         decided_at = self._first("decided_on")
         due_on = fact.raised_on + timedelta(days=self._term.decision_days)
         because = f"{fact.partner} disputes {fact.subject}: {fact.reason}"
@@ -158,8 +161,7 @@ class _Dispute:
         """Why the dispute cannot be taken: nothing of the partner's, or too late (CN-35, CN-38)."""
         fact, term, subject = self._fact, self._term, self._subject
         if subject is None:
-            allowed = "a statement, an entry or a contract of this program"
-            return term.statement_clauses, f"found subject {fact.subject}; allowed: {allowed}"
+            return self._unknown()
         of_contract = subject.kind == "contract"
         clauses = term.registration_clauses if of_contract else term.statement_clauses
         if subject.partner not in (None, fact.partner):
@@ -175,6 +177,10 @@ class _Dispute:
             clauses,
             f"raised on {fact.raised_on}; {fact.subject} {since} on {subject.opened_on}, the last day is {last}",
         )
+
+    def _unknown(self) -> tuple[tuple[str, ...], str]:
+        allowed = "a statement, an entry or a contract of this program"
+        return self._term.statement_clauses, f"found subject {self._fact.subject}; allowed: {allowed}"
 
     def _refuse(self, at: datetime, clauses: tuple[str, ...], because: str) -> None:
         day = self._program.calendar.date_of(at)

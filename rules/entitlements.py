@@ -29,23 +29,68 @@ class PartnerFacts:
     enrollments: Mapping[str, Sequence[View[Enrollment]]]
     certifications: Mapping[str, Sequence[View[Certification]]]
     steps: Sequence[Step] = ()
+    revised: Sequence[tuple[date, Sequence[Step]]] = ()
+    """Each day on which past tiers were learned to be others, with the steps as known until then."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Owed:
+    """A task, and the days for which it is."""
+
+    task: Task
+    period: Span
 
 
 def entitlements_of(program: Program, partner: str, facts: PartnerFacts, as_of: date) -> list[Task]:
     """The tasks of a partner's entitlements that were opened up to and including ``as_of``.
 
     Those that an enrollment or certification answers are done then; the others wait for a decision ``done``. What the
-    partner no longer has is closed on that day. Raises: nothing.
+    partner no longer has is closed on that day. A task that was opened keeps its day when the tiers of the past are
+    learned to be others. Raises: nothing.
     """
-    tasks = []
-    for kind, spans in sorted(_spans(program, facts).items()):
-        for span in spans:
-            for period in _periods(program, kind, span, as_of):
-                tasks.append(_task(program, partner, facts, kind, span, period, as_of))
-    return tasks
+    seen: list[_Owed] = []
+    changed_on = as_of
+    for learned_on, steps in facts.revised:
+        seen = _carried(seen, _owed(program, partner, facts, steps, learned_on - DAY), changed_on)
+        changed_on = learned_on
+    return [each.task for each in _carried(seen, _owed(program, partner, facts, facts.steps, as_of), changed_on)]
 
 
-def _spans(program: Program, facts: PartnerFacts) -> dict[str, list[Span]]:
+def _carried(seen: Sequence[_Owed], owed: Sequence[_Owed], learned_on: date) -> list[_Owed]:
+    """What is owed as it is known now, under the days on which it was opened before; what is not owed after all is closed."""
+    if not seen:
+        return list(owed)
+    left = {each.task.key: each for each in seen}
+    found, others = [], []
+    for each in owed:
+        found.append(each)
+        if left.pop(each.task.key, None) is None:
+            others.append(each)
+    for each in others:
+        task, period = each.task, each.period
+        earlier = next((e for e in left.values() if e.task.kind == task.kind and both([period], [e.period])), None)
+        if earlier is not None:
+            del left[earlier.task.key]
+            task.opened_on, task.clauses = earlier.task.opened_on, earlier.task.clauses
+            task.done_on = max(task.done_on, task.opened_on) if task.done_on is not None else None
+    for each in left.values():
+        task = each.task
+        if task.done_on is None:
+            task.done_on, task.because = learned_on, f"{task.because}; no longer owed from {learned_on} on"
+    return [*found, *left.values()]
+
+
+def _owed(program: Program, partner: str, facts: PartnerFacts, steps: Sequence[Step], as_of: date) -> list[_Owed]:
+    """What is owed up to a day by these steps of the tier."""
+    return [
+        _Owed(_task(program, partner, facts, kind, span, period, as_of), period)
+        for kind, spans in sorted(_spans(program, facts, steps).items())
+        for span in spans
+        for period in _periods(program, kind, span, as_of)
+    ]
+
+
+def _spans(program: Program, facts: PartnerFacts, steps: Sequence[Step]) -> dict[str, list[Span]]:
     """When the partner has each kind of entitlement, over all versions of the terms."""
     found: dict[str, list[Span]] = {}
     versions = program.versions
@@ -56,7 +101,7 @@ def _spans(program: Program, facts: PartnerFacts) -> dict[str, list[Span]]:
             spans = both(in_force, enrolled(facts.enrollments, program.calendar, term.roles))
             lowest = _lowest_tier(term, terms)
             if lowest is not None:
-                spans = both(spans, at_tier(facts.steps, tiers_from(lowest, program, terms.effective_from)))
+                spans = both(spans, at_tier(steps, tiers_from(lowest, program, terms.effective_from)))
             found.setdefault(term.kind, []).extend(spans)
     return {kind: joined(spans) for kind, spans in found.items()}
 

@@ -75,13 +75,30 @@ def lead_sharing_of(
     for name, timeline in sorted(leads.items()):
         first = next(view.fact for view in timeline if view.fact is not None)
         term = program.on(program.calendar.date_of(first.offered_at)).lead_sharing
-        if first.program == program.id and term is not None:
-            _Lead(program, term, name, timeline, enrollments, partners, tiers, until, found).run()
+        if first.program != program.id or term is None:
+            continue
+        own = LeadSharing()
+        _Lead(program, term, name, timeline, enrollments, partners, tiers, until, own).run()
+        for number in range(len(timeline) - 1, 0, -1):
+            before, learned_at = LeadSharing(), timeline[number].at
+            _Lead(program, term, name, timeline[:number], enrollments, partners, tiers, learned_at, before).run()
+            _keep(own.tasks, before.tasks, program.calendar.date_of(learned_at))
+        found.tasks += own.tasks
+        found.holds += own.holds
     return found
 
 
+def _keep(tasks: list[Task], before: Sequence[Task], learned_on: date) -> None:
+    """What was asked for before more was learned of a lead stays, and is closed on that day when it is asked for no more."""
+    keys = {task.key for task in tasks}
+    for task in before:
+        if task.key not in keys and task.opened_on < learned_on:
+            task.done_on = task.done_on or learned_on
+            tasks.append(task)
+
+
 class _Lead:
-    """One lead, read as it is known at the end; its own instants decide, however late they were learned."""
+    """One lead, as it read last; its own instants decide, however late they were learned."""
 
     def __init__(
         self, program: Program, term: LeadSharingTerms, name: str, timeline: Sequence[View[SharedLead]],
@@ -126,6 +143,8 @@ class _Lead:
             if self._taken_at is not None and (passes_at is None or self._taken_at <= passes_at):
                 if holders:
                     self._offer(at, holders, self._taken_at)
+                elif self._taken_at > at:
+                    self._nobody(at, self._taken_at)
                 self._take(self._taken_at, self._fact.taken_by or "", holders)
                 return
             if holders:
@@ -198,7 +217,7 @@ class _Lead:
         return text
 
     def _nobody(self, at: datetime, later: datetime | None) -> None:
-        """Nobody is left to offer it to: the vendor decides what to do, until somebody is put on the list."""
+        """Nobody is left to offer it to: the vendor decides what to do, until somebody is put on the list or takes it."""
         task = self._task("lead_unanswered", at, self._term.turn_clauses)
         task.because = f"no partner that {self._fact.company} may be offered to is left"
         if later is not None and later < self._ends:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from rules import write_off
 from rules.calendar import Calendar, month_end
@@ -24,6 +24,7 @@ from rules.tasks import Task
 from rules.terms import StatementTerms, Terms
 from rules.write_off import Below
 
+M = TypeVar("M", PartnerInvoice, Payout)
 HoldKind = Literal["referral", "entry", "contract", "partner", "statement"]
 
 
@@ -142,6 +143,22 @@ class Money:
     invoices: Mapping[str, Sequence[PartnerInvoice]]
     payouts: Mapping[str, Sequence[Payout]]
     decided: Mapping[str, tuple[datetime, Decision]] = field(default_factory=dict)
+    known_on: Mapping[tuple[str, str], date] = field(default_factory=dict)
+    """Since which day each is known, by type and id; where it is not said, since its own day."""
+
+    def learned_on(self, fact: PartnerInvoice | Payout) -> date:
+        """The day since which it is known."""
+        return self.known_on.get((fact.type, fact.id), own_day(fact))
+
+    def in_turn(self, facts: Iterable[M]) -> list[M]:
+        """Partner invoices or payouts in the order in which they became known: what is learned later changes nothing of
+        what was said of the earlier ones."""
+        return sorted(facts, key=lambda fact: (self.learned_on(fact), own_day(fact), fact.id))
+
+
+def own_day(fact: PartnerInvoice | Payout) -> date:
+    """The day on which a partner invoice was received, or a payout was made."""
+    return fact.received_on if isinstance(fact, PartnerInvoice) else fact.paid_on
 
 
 @dataclass(frozen=True, slots=True)
@@ -346,12 +363,13 @@ def match_money(program: Program, statement: Statement, money: Money, calendar: 
     terms, values = version.statements, version.values
     tasks: list[Task] = []
     matched_on: date | None = None
+    known_on: date | None = None
     needed = terms.needs_partner_invoice and values.get("invoice_match") != "none"
     tolerance = values["invoice_tolerance"] if values.get("invoice_match") == "within_tolerance" else ZERO
     assert isinstance(tolerance, Decimal)
     last_day = _invoice_last_day(statement, version)
     unfit: list[PartnerInvoice] = []
-    for invoice in sorted(money.invoices.get(statement.id, ()), key=lambda i: (i.received_on, i.id)):
+    for invoice in money.in_turn(money.invoices.get(statement.id, ())):
         in_time = last_day is None or invoice.received_on <= last_day
         fits = (
             invoice.partner == statement.partner
@@ -359,7 +377,7 @@ def match_money(program: Program, statement: Statement, money: Money, calendar: 
             and abs(invoice.amount - statement.payable) <= tolerance
         )
         if fits and in_time:
-            matched_on = invoice.received_on
+            matched_on, known_on = invoice.received_on, money.learned_on(invoice)
             statement.state = "invoiced"
             break
         unfit.append(invoice)
@@ -379,22 +397,19 @@ def match_money(program: Program, statement: Statement, money: Money, calendar: 
             )
     if needed and matched_on is not None and matched_on > statement.pay_by and "late_partner_invoice" in values:
         tasks.append(_late(program, version, statement, matched_on))
-    if payouts and needed and (matched_on is None or payouts[0].paid_on < matched_on):
-        first = payouts[0]
+    first = next(iter(money.in_turn(payouts)), None)
+    if first is not None and needed and _was_unmatched(first, money, matched_on, known_on):
         because = f"payout {first.id} was made before a partner invoice of {_shown(statement)} was matched"
+        clauses = terms.invoice_clauses
         tasks.append(
-            Task(
-                program.id,
-                "payout_without_invoice",
-                statement.id,
-                first.paid_on,
-                None,
-                terms.invoice_clauses,
-                because,
-                matched_on,
-            )
+            Task(program.id, "payout_without_invoice", statement.id, first.paid_on, None, clauses, because, matched_on)
         )
     return tasks
+
+
+def _was_unmatched(payout: Payout, money: Money, matched_on: date | None, known_on: date | None) -> bool:
+    """Whether a payout was made before a partner invoice was matched, or was known before one was."""
+    return matched_on is None or known_on is None or payout.paid_on < matched_on or money.learned_on(payout) < known_on
 
 
 def astray(program: Program, statements: Iterable[Statement], money: Money) -> list[Task]:
@@ -406,15 +421,16 @@ def astray(program: Program, statements: Iterable[Statement], money: Money) -> l
     for name in sorted(named_ones - {s.id for s in statements if s.payable or s.cut_at is None}):
         if not name.startswith(f"{program.id}:"):
             continue
-        for kind, records in (("partner_invoice_mismatch", money.invoices), ("payout_without_invoice", money.payouts)):
-            days = sorted(
-                (r.received_on if isinstance(r, PartnerInvoice) else r.paid_on, r.id) for r in records.get(name, ())
-            )
-            if days:
-                named = ", ".join(identity for _, identity in days)
+        strays: tuple[tuple[str, Sequence[PartnerInvoice | Payout]], ...] = (
+            ("partner_invoice_mismatch", money.in_turn(money.invoices.get(name, ()))),
+            ("payout_without_invoice", money.in_turn(money.payouts.get(name, ()))),
+        )
+        for kind, found in strays:
+            if found:
+                named, day = ", ".join(each.id for each in found), own_day(found[0])
                 because = f"{named}: no statement {name} with anything payable has been issued"
-                clauses = program.on(days[0][0]).statements.invoice_clauses
-                tasks.append(Task(program.id, kind, name, days[0][0], None, clauses, because))
+                clauses = program.on(day).statements.invoice_clauses
+                tasks.append(Task(program.id, kind, name, day, None, clauses, because))
     return tasks
 
 

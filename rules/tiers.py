@@ -62,6 +62,8 @@ class TierHistory:
     count: int
     """Referrals that count now: of the current year, or of all time."""
     review_on: date | None
+    marks: Sequence[Mark] = ()
+    """What counts, and counts no more, in the order in which it was learned."""
     counted: list[tuple[date, str]] = field(default_factory=list)
     _instants: list[datetime] = field(init=False)
     _lowest: Step = field(init=False)
@@ -103,9 +105,11 @@ class TierHistory:
     def steps(self) -> list[Step]:
         """All steps as they are known at the end, those given by hand included."""
         end = datetime.max.replace(tzinfo=self._instants[0].tzinfo) if self._instants else None
-        if end is None:
-            return [Step(self.starts_on, None)]
-        days = {step.since for step in self.known[-1][1]}
+        return self.steps_at(end) if end is not None else [Step(self.starts_on, None)]
+
+    def steps_at(self, end: datetime) -> list[Step]:
+        """All steps as they are known at an instant, those given by hand included."""
+        days = {self.starts_on} | {step.since for step in self._steps(end)}
         for each in self.overrides:
             days |= {each.since} | ({each.until + timedelta(days=1)} if each.until else set())
         found: list[Step] = []
@@ -113,6 +117,19 @@ class TierHistory:
             tier = self.on(day, end)
             if not found or found[-1].tier != tier:
                 found.append(Step(day, tier))
+        return found
+
+    def revised(self, calendar: Calendar) -> list[tuple[date, list[Step]]]:
+        """Each day on which the tiers of days before it were learned to be others, with the steps as known until then."""
+        found: list[tuple[date, list[Step]]] = []
+        for number in range(1, len(self.known)):
+            learned_on = calendar.date_of(self._instants[number])
+            before_it, after = self.known[number - 1][1], self.known[number][1]
+            if [s for s in before_it if s.since < learned_on] == [s for s in after if s.since < learned_on]:
+                continue
+            start = calendar.start_of(learned_on)
+            if not found or found[-1][0] != learned_on:
+                found.append((learned_on, self.steps_at(start - timedelta(microseconds=1))))
         return found
 
     def row(self, program: str, partner: str, today: date, seen_at: datetime) -> dict[str, Any]:
@@ -171,7 +188,8 @@ def tier_history(
     known: list[tuple[datetime, list[Step]]] = []
     alive: dict[str, date] = {}
     granted: list[tuple[date, int]] = []
-    for at, group in _by_instant(marks):
+    learned = _by_instant(marks)
+    for at, group in learned:
         for mark in group:
             alive.pop(mark.name, None)
             if mark.day is not None:
@@ -191,7 +209,7 @@ def tier_history(
     count = sum(day.year == today.year or not rules.by_year for day, _ in counted)
     return TierHistory(
         starts_on, terms.tiers.levels, known, _overrides(timelines, calendar), count,
-        rules.review_on(sorted(alive.values()), granted), counted,
+        rules.review_on(sorted(alive.values()), granted), [mark for _, group in learned for mark in group], counted,
     )  # fmt: skip
 
 
@@ -335,7 +353,7 @@ def _recovered(table: _Table, tier: int, in_year: int, in_quarter: int) -> bool:
     return in_year >= minimum
 
 
-def _by_instant(marks: Iterable[Mark]) -> Iterable[tuple[datetime, list[Mark]]]:
+def _by_instant(marks: Iterable[Mark]) -> list[tuple[datetime, list[Mark]]]:
     groups: dict[datetime, list[Mark]] = {}
     for mark in marks:
         groups.setdefault(mark.at, []).append(mark)

@@ -173,6 +173,13 @@ def test_the_past_stays_as_it_was(program: str, data: st.DataObject, first: int,
             again = stated[statement["id"]]
             assert {**statement, "state": ""} == {**again, "state": ""}
             assert order.index(statement["state"]) <= order.index(again["state"])
+    tasks = {task["key"]: task for task in late["tasks"]}
+    for task in early["tasks"]:
+        again = tasks.get(task["key"])
+        assert again is not None, f"{task['key']} is gone"
+        fixed = ("kind", "program", "subject", "opened_on", "clauses")
+        assert {name: task[name] for name in fixed} == {name: again[name] for name in fixed}
+        assert task["due_on"] == again["due_on"], task["key"]
 
 
 @every_program

@@ -29,7 +29,7 @@ def tickets(
         "opened_at": "2026-03-01T22:00:00+05:00",
     }
     views = seen(program, [partner("p1"), enrollment(program, "p1", role=role), ticket | fields], as_of)
-    return ticket_tasks(program, views["ticket"], views["enrollment"], [Step(date(2026, 1, 1), tier)])
+    return ticket_tasks(program, views["ticket"], views["enrollment"], lambda _at: [Step(date(2026, 1, 1), tier)])
 
 
 @pytest.mark.parametrize(
