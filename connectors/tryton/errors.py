@@ -98,7 +98,7 @@ def _of_exception(answer: Answer) -> Decision:
         return Fail(_user_error(parts[0] if parts else ""))
     if name == "UserWarning":
         # Its first part is the warning's own name, which a person can switch off for the integration user.
-        named = parts[0] if parts and re.fullmatch(r"[\w.,-]{1,80}", parts[0]) else "a warning"
+        named = parts[0] if parts and re.fullmatch(r"[\w., -]{1,80}", parts[0]) else "a warning"
         return Fail(Fault("warning", "USER_WARNING", f"Tryton asks a person to confirm {named}", 200))
     if name == "ConcurrencyException":
         return Fail(Fault("conflict", "RECORD_CHANGED", "the record changed since it was read", 200))

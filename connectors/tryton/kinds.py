@@ -39,12 +39,14 @@ class Kind:
     """What the connector adds to a model. ``keys`` are fields that may name a record in an upsert.
 
     ``registered``: the model has no field for a key, so keys and reasons are kept beside it (see ``register``).
+    ``replaced``: the field that names the record into which this one was merged.
     """
 
     computed: Mapping[str, Computed] = field(default_factory=dict)
     links: Mapping[str, Link] = field(default_factory=dict)
     keys: frozenset[str] = frozenset()
     registered: bool = False
+    replaced: str | None = None
 
 
 _MONEY_LINE = ("date", "debit", "credit", "amount_second_currency", "second_currency")
@@ -52,7 +54,7 @@ _PAYMENTS = tuple(f"{lines}.{name}" for lines in ("payment_lines", "reconciliati
 _NOTES = Computed("Lines of the comment, by name", "json", ("comment",))
 
 KINDS: Mapping[str, Kind] = {
-    "party.party": Kind(keys=frozenset({"code"})),
+    "party.party": Kind(keys=frozenset({"code"}), replaced="replaced_by"),
     "party.contact_mechanism": Kind(
         links={"party_code": Link("Code of the party", "party", "party.party", "code")}, keys=frozenset({"comment"})
     ),

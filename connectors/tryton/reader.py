@@ -254,6 +254,7 @@ class TrytonReader:
         names = [path for path in asked if path.partition(".")[0] not in (*ours.computed, *ours.links)]
         names += [need for name in computed for need in ours.computed[name].needs]
         names += [f"{link.field}.{link.code}" for name, link in ours.links.items() if name in asked]
+        names += [ours.replaced] if ours.replaced is not None and ours.replaced in specs else []
         for path in names:
             _check(kind, path, specs)
         parts = tuple(
@@ -282,11 +283,14 @@ class TrytonReader:
                     fields[head] = bool(row[head])  # SQLite answers 0 and 1
                 else:
                     fields[head] = _ids(row.get(head))
+            into = id_of(row.get(ours.replaced)) if ours.replaced else None
             yield Record(
                 reading.kind,
                 str(row["id"]),
                 str(row["_timestamp"]),
                 fields,
+                deleted=into is not None,
+                merged_into=str(into) if into is not None else None,
                 created_at=instant_of(row["create_date"]),
                 modified_at=instant_of(row["write_date"] or row["create_date"]),
             )

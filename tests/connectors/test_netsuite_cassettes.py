@@ -126,3 +126,17 @@ def test_deleted_record(account: Account | None, connector: NetSuiteConnector) -
         ("Invented 1", False),
         (None, True),
     ]
+
+
+def test_merged_record(account: Account | None, connector: NetSuiteConnector) -> None:
+    """The loser is deleted, without a pointer; its documents come again with the winner."""
+    if account:
+        winner, loser = seed(account, 2)
+        account.invoice(loser, [("saas", "10")], date(2026, 2, 1))
+        account.wait(3600)
+        account.merge("customer", winner, loser)
+        account.wait(3600)
+    [kept, gone] = read(connector, CUSTOMERS, SINCE)[0]
+    assert (kept.fields["companyname"], gone.deleted, gone.merged_into) == ("Invented 0", True, None)
+    [invoice] = read(connector, Query("invoice", ("entity",)), SINCE)[0]
+    assert invoice.fields["entity"] == kept.external_id

@@ -204,6 +204,21 @@ def test_a_record_that_is_put_away_still_comes(company: Company) -> None:
     assert found[str(party)].fields["active"] is False
 
 
+def test_a_party_that_was_merged_names_the_one_it_became(company: Company) -> None:
+    """E41: what named it names the other; we hear of both."""
+    office, connector = company.office(), company.connect()
+    winner, loser = office.party("WINNER", "Harbour Lifts"), office.party("LOSER", "Harbour Lift")
+    lead = office.lead(loser, "Referred", {"partner": "P-1"})
+    _, parties = read(connector, "party.party", "code")
+    _, leads = read(connector, "sale.opportunity", "party")
+    company.advance(3600)
+    office.merge(loser, winner)
+    found, _ = read(connector, "party.party", "code", since=parties)
+    assert (found[str(loser)].deleted, found[str(loser)].merged_into) == (True, str(winner))
+    moved = read(connector, "sale.opportunity", "party", since=leads)[0][str(lead)]
+    assert moved.fields["party"] == winner
+
+
 def test_deletions_are_seen_when_it_is_time_to_compare_ids(company: Company) -> None:
     connector = company.connect(deleted_hours=24)
     office = company.office()

@@ -42,8 +42,8 @@ LAUNCHER = HERE / "tryton_with_clock.py"
 class Door(Simulator):
     """Passes requests on to the server and its answers back, unless a fault says otherwise; counts them."""
 
-    def __init__(self, behind: str) -> None:
-        super().__init__()
+    def __init__(self, behind: str, port: int = 0) -> None:
+        super().__init__(port=port)
         self._behind = behind
         self._session = requests.Session()
         self._session.trust_env = False

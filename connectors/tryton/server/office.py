@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -160,15 +160,28 @@ class Office:
         self.rpc.ask(f"{wizard}.execute", session, {"ask": asked}, "create_", idempotent=False)
         self.rpc.ask(f"{wizard}.delete", session, idempotent=False)
 
+    def merge(self, loser: int, winner: int) -> None:
+        """Two parties were one: the wizard moves what names the first to the second, and puts the first away."""
+        wizard, context = "wizard.party.replace", _active("party.party", loser)
+        session, _, _ = self.rpc.ask(f"{wizard}.create", idempotent=False, context=context)
+        asked = {"source": loser, "destination": winner}
+        step = (f"{wizard}.execute", session, {"ask": asked}, "replace")
+        self._confirmed(lambda: self.rpc.ask(*step, idempotent=False, context=context))
+        self.rpc.ask(f"{wizard}.delete", session, idempotent=False, context=context)
+
     def product(self, code: str) -> int:
         """The product with this code."""
         return self._one("product.product", ["code", "=", code])
 
     def _press(self, model: str, button: str, record: int) -> None:
-        """Press a button; a warning that Tryton shows is read and confirmed, as a person would."""
+        """Press a button."""
+        self._confirmed(lambda: self.rpc.call(model, button, [record], idempotent=False))
+
+    def _confirmed(self, act: Callable[[], Any]) -> None:
+        """Do something; a warning that Tryton shows is read and confirmed, as a person would."""
         for _ in range(5):
             try:
-                self.rpc.call(model, button, [record], idempotent=False)
+                act()
                 return
             except RecordRejected as warning:
                 named = str(warning).rpartition(" confirm ")[2]
