@@ -65,26 +65,33 @@ def _row(kpi: str, value: Any, unit: str, clauses: Sequence[str], because: str, 
 
 def _enrolled(picture: Picture, a_year_ago: date) -> Iterator[Row]:
     """Partners in force, in all and by type, and how many of last year's are still here."""
-    enrollments = picture.facts("enrollment").values()
-    now = {each.partner: each.role for each in enrollments if _in_force(each, picture.as_of)}
+    enrollments = list(picture.facts("enrollment").values())
+    active = [each for each in enrollments if _in_force(each, picture.as_of)]
+    now = {each.partner for each in active}
     whole = {"period_from": picture.as_of.isoformat()}
     because = f"enrollments in force and not terminated on {picture.as_of}"
     yield _row("active_partners", str(len(now)), "count", ("CN-2",), because, **whole)
-    for role in sorted({role for role in now.values() if role}):
-        of_role = sum(each == role for each in now.values())
+    for role in sorted({each.role for each in active if each.role}):
+        of_role = len({each.partner for each in active if each.role == role})
         yield _row("active_partners", str(of_role), "count", ("CN-1", "CN-2"), because, of=role, **whole)
-    then = {each.partner for each in enrollments if each.starts_on <= a_year_ago and not _ended(each, a_year_ago)}
-    kept = len(then & set(now))
+    then = {each.partner for each in _as_of(picture, a_year_ago) if _in_force(each, a_year_ago)}
+    kept = len(then & now)
     because = f"{kept} of {len(then)} partners enrolled on {a_year_ago} are on {picture.as_of}"
     yield _row("partner_retention", share(kept, len(then)), "share", ("CN-3",), because)
 
 
+def _as_of(picture: Picture, day: date) -> Iterator[Enrollment]:
+    """The enrollments as they read on an earlier day; one that was learned of later as it read first."""
+    until = picture.program.calendar.end_of(day)
+    for timeline in picture.timelines("enrollment").values():
+        known = [view.fact for view in timeline if view.at < until] or [timeline[0].fact]
+        if known[-1] is not None:
+            yield known[-1]
+
+
 def _in_force(enrollment: Enrollment, day: date) -> bool:
-    return enrollment.starts_on <= day and not _ended(enrollment, day) and enrollment.standing != "terminated"
-
-
-def _ended(enrollment: Enrollment, day: date) -> bool:
-    return enrollment.ends_on is not None and enrollment.ends_on < day
+    ended = enrollment.ends_on is not None and enrollment.ends_on < day
+    return enrollment.starts_on <= day and not ended and enrollment.standing != "terminated"
 
 
 def _revenue(picture: Picture, own: Sequence[Lead], now: Span, before: Span) -> Iterator[Row]:

@@ -397,6 +397,21 @@ def test_kpis_count_partners_of_every_type_and_in_all() -> None:
     assert counts == {None: "200", **{role: str(count) for role, count in by_role.items()}}
 
 
+def test_kpis_partner_retention_is_of_those_who_were_partners_then() -> None:
+    """CN-3: who left before the year is not lost in it; who left in it is. One in two roles counts in each, once in all."""
+    records = [
+        *partner("old", "code-ninety", role="agency"), *partner("stays", "code-ninety", role="agency"),
+        *partner("left", "code-ninety", role="agency"),
+        {**partner("stays", "code-ninety", role="reseller")[1], "id": "e-more"},
+        {**partner("old", "code-ninety", role="agency", standing="terminated")[1], "known_at": "2025-03-01T00:00:00+05:00"},
+        {**partner("left", "code-ninety", role="agency", standing="terminated")[1], "known_at": "2026-03-01T00:00:00+05:00"},
+    ]  # fmt: skip
+    rows = report("kpis", handmade("code-ninety", records, "2026-06-15", []))["kpis"]
+    assert only(rows, kpi="partner_retention")["value"] == "0.5"
+    counts = {row["of"]: row["value"] for row in rows if row["kpi"] == "active_partners"}
+    assert counts == {None: "1", "agency": "1", "reseller": "1"}
+
+
 def test_a_lead_shows_all_that_was_submitted() -> None:
     """CN-42, CN-52, CN-65."""
     person = {"name": "Kim Ash", "title": "COO", "email": "kim@a9.example", "phone": "1"}
