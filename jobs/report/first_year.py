@@ -5,7 +5,7 @@ Net of credits, refunds and reversed payments on invoices of that year, as the l
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -17,15 +17,21 @@ from rules.invoice_book import InvoiceBook
 from rules.money import ZERO
 from rules.net import Net, all_but
 from rules.records import Contract, Invoice
-from rules.terms import ShareOfContract
+from rules.terms import CommissionTerm, ShareOfContract
 
 
 def first_year_term(picture: Picture) -> ShareOfContract | None:
-    """The program's commission on a first year, when it has one."""
-    terms = [
-        term for term in picture.terms.in_force() if isinstance(term, ShareOfContract) and term.basis == "first_year"
-    ]
-    return terms[0] if terms else None
+    """The program's commission on a first year, when one is in force."""
+    return _of_first_year(picture.terms.in_force())
+
+
+def first_year_registered(picture: Picture) -> ShareOfContract | None:
+    """Which first year the registry shows: also that of a setting by which commission is paid as it is collected (ON-13, ON-A3)."""
+    return _of_first_year(picture.terms.commission)
+
+
+def _of_first_year(terms: Iterable[CommissionTerm]) -> ShareOfContract | None:
+    return next((term for term in terms if isinstance(term, ShareOfContract) and term.basis == "first_year"), None)
 
 
 def first_year_revenue(

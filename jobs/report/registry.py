@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import date
 
-from jobs.report.first_year import first_year_revenue, first_year_term
+from jobs.report.first_year import first_year_registered, first_year_revenue
 from jobs.report.leads import Lead, leads
 from jobs.report.picture import Picture, Row
 from jobs.report.tables import Asked, Table
@@ -85,8 +85,8 @@ def _close_date(picture: Picture, lead: Lead) -> str | None:
 
 
 def _first_year(picture: Picture, lead: Lead) -> Row:
-    """The first year's revenue of the contract that won the lead, where the program pays on a first year."""
-    term = first_year_term(picture)
+    """The first year's revenue of the contract that won the lead, where the program knows one."""
+    term = first_year_registered(picture)
     revenue = [] if term is None or lead.won_on is None else [
         (contract, amount) for contract in lead.contracts
         if (amount := first_year_revenue(picture, contract, term)) is not None
