@@ -65,4 +65,4 @@ def test_looking_up_names_imports_no_system() -> None:
         "print([m for m in sys.modules if m.startswith(('connectors.', 'requests', 'simple_salesforce'))])"
     )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=REPOSITORY)
-    assert shown.stdout.strip() == "['connectors.errors', 'connectors.registry']"
+    assert shown.stdout.strip() == "['connectors.base', 'connectors.errors', 'connectors.registry']"

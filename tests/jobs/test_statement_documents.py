@@ -58,7 +58,7 @@ def test_every_statement_adds_up_and_names_customer_basis_rate_and_reason(path: 
         assert figure["payable"] - figure["withheld"] == figure["to_pay"]
         for line in document["lines"]:
             assert line["because"] and line["clauses"]
-            assert line["customer"] or line["source_type"] == "dispute"  # of a whole statement
+            assert line["customer"] or line["source_type"] in ("dispute", "decision")  # of a whole statement
             assert line["kind"] in ("adjustment", "bonus") or (line["basis"] and line["rate"])
 
 
