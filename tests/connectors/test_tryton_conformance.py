@@ -132,6 +132,7 @@ class TestTryton(ConnectorConformance):
         return Query(self.kind, (self.key_field, self.text_field), where='[["code", "like", "key-%"]]')
 
 
+@pytest.mark.soak
 class TestTrytonOnPostgres(TestTryton):
     """The same, with commits that come late."""
 

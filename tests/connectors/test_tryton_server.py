@@ -27,7 +27,9 @@ pytestmark = pytest.mark.slow
 LINES = (("PLAN", "5000.00"), ("DEVICE", "1200.00"))
 
 
-ON_BOTH = pytest.mark.parametrize("company", ["sqlite", "postgresql"], indirect=True)
+ON_BOTH = pytest.mark.parametrize(
+    "company", ["sqlite", pytest.param("postgresql", marks=pytest.mark.soak)], indirect=True
+)
 """Where the databases differ, or may: stamps, transactions, exact numbers."""
 World = Mapping[str, int]
 

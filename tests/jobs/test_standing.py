@@ -10,10 +10,15 @@ from jobs.standing import co_op_funds, shared_referrals, tasks_of_partners, task
 from rules.facts import read_facts
 from rules.ledger import Ledger
 from rules.program import load_program
-from rules.tiers import Step
+from rules.tiers import Step, TierHistory
 
 CN = load_program("code-ninety")
-SILVER = [Step(date(2026, 1, 1), "silver")]
+NEW_YEAR = date(2026, 1, 1)
+TIERS = CN.on(NEW_YEAR).tiers
+assert TIERS is not None
+SILVER = TierHistory(
+    NEW_YEAR, TIERS.levels, [(CN.calendar.start_of(NEW_YEAR), [Step(NEW_YEAR, "silver")])], [], count=6, review_on=None
+)
 RECORDS: list[dict[str, Any]] = [
     {"type": "partner", "id": "p1", "name": "Sahil Works"},
     {"type": "partner", "id": "p2", "name": "Karwan Labs"},
@@ -72,6 +77,6 @@ def test_applications_and_shared_leads_are_the_programs_own() -> None:
 
 def test_a_fund_is_the_partners_own_and_posts_to_the_ledger() -> None:
     ledger = Ledger(CN.id)
-    funds = co_op_funds(history(), {"p1": SILVER, "p2": SILVER}, ledger)
+    funds = co_op_funds(history(), {"p1": SILVER.steps, "p2": SILVER.steps}, ledger)
     assert [(fund.partner, {task.subject for task in fund.tasks}) for fund in funds] == [("p1", {"q1"}), ("p2", set())]
     assert [(entry.partner, str(entry.amount)) for entry in ledger.entries.values()] == [("p1", "60000.00")]
