@@ -1,6 +1,6 @@
 """How fast each connector reads, beside a bare client that sends the same requests, and what it costs in API calls.
 
-    python benchmarks/connectors.py [--companies 3000] [--systems salesforce,netsuite,hubspot]
+    python benchmarks/reading.py [--companies 3000] [--systems salesforce,netsuite,hubspot]
 
 The first read of everything that the shipped mapping names goes to the simulator once, through a recorder. Then a server
 of its own gives the recorded answers to two processes: ``bare`` (requests + orjson, the same requests in the same order,
