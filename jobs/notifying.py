@@ -276,10 +276,13 @@ class _Sending:
             reader = self._reader(to)
             if reader.address is not None:
                 return reader.address
-            self.notices.failed(key, now, reader.why_not)
-            self.told.failed += 1
-            self.told.waiting -= 1
+            self._fail(key, now, reader.why_not)
         return None
+
+    def _fail(self, keys: Sequence[str], now: datetime, reason: str) -> None:
+        self.notices.failed(keys, now, reason)
+        self.told.failed += len(keys)
+        self.told.waiting -= len(keys)
 
     def _skip(self, keys: Sequence[str], now: datetime, reason: str) -> None:
         self.notices.skipped(keys, now, reason)
@@ -315,9 +318,7 @@ class _Sending:
         attempts = group[0]["attempts"]
         now = notifier.clock()
         if attempts >= MOST_ATTEMPTS:
-            self.notices.failed(keys, now, f"no answer after {attempts} attempts; it may have arrived")
-            self.told.failed += len(keys)
-            self.told.waiting -= len(keys)
+            self._fail(keys, now, f"no answer after {attempts} attempts; it may have arrived")
             return
         program_name = next((each.name for each in notifier.programs if each.id == group[0]["program"]), "Referee")
         assert notifier.chosen.sender is not None
@@ -329,9 +330,7 @@ class _Sending:
         try:
             channel.send(message, address, file_name(group, identity))
         except Refused as error:
-            self.notices.failed(keys, notifier.clock(), str(error))
-            self.told.failed += len(keys)
-            self.told.waiting -= len(keys)
+            self._fail(keys, notifier.clock(), str(error))
         except NotNow as error:
             self.notices.later(keys, notifier.clock(), str(error), attempts + 1)
         except NoAnswer as error:  # stays attempted: the next run sends it once more, under the same id

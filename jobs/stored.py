@@ -35,6 +35,7 @@ from rules.tiers import Mark, TierHistory
 from sync.book import Book
 from sync.book_facts import NewFacts
 from sync.book_ledger import entry_of, posting_body
+from sync.bulk import slices
 from sync.matching import RULESET
 from sync.prospects import Prospect, Prospects
 from sync.tables import instant, micros
@@ -100,8 +101,8 @@ class _Settling:
         partners |= self._partners_of(new)
         partners |= self._book.waiting_partners(self._today, settled_to)
         cut_now: list[str] = []
-        for start in range(0, len(ordered := sorted(partners)), _BATCH):
-            cut_now += self._settle_statements(set(ordered[start : start + _BATCH]), new)
+        for some in slices(sorted(partners), _BATCH):
+            cut_now += self._settle_statements(set(some), new)
         if self._has_tiers:
             self._store_tiers()
         self._book.set_state(terms=terms, fact_row=new.last_row, as_of=self._today, at=self._now)
@@ -125,9 +126,8 @@ class _Settling:
         """Replay prospects, a batch at a time, and post what is new."""
         partners: set[str] = set()
         count = 0
-        ordered = sorted(names)
-        for start in range(0, len(ordered), _BATCH):
-            prospects = self._book.prospects(ordered[start : start + _BATCH])
+        for some in slices(sorted(names), _BATCH):
+            prospects = self._book.prospects(some)
             history = self._history_of(prospects)
             fresh: list[tuple[str, Entry, str | None]] = []
             rows: list[tuple[str, str, str, Any]] = []
@@ -149,9 +149,8 @@ class _Settling:
     def _mark(self, names: Collection[str]) -> set[str]:
         """Store which claims count for tiers; returns the prospects of partners for whom that changed."""
         moved: set[str] = set()
-        ordered = sorted(names)
-        for start in range(0, len(ordered), _BATCH):
-            prospects = self._book.prospects(ordered[start : start + _BATCH])
+        for some in slices(sorted(names), _BATCH):
+            prospects = self._book.prospects(some)
             history = self._history_of(prospects)
             rows: list[tuple[str, str, str, Any]] = []
             for name in sorted(prospects.by_id):
@@ -311,8 +310,7 @@ class _Settling:
         if is_new_day and self._moves_daily:
             names |= set(self._book.partners())
         fresh: list[tuple[str, Entry, str | None]] = []
-        for start in range(0, len(ordered := sorted(names)), _BATCH):
-            some = ordered[start : start + _BATCH]
+        for some in slices(sorted(names), _BATCH):
             history = self._history(self._book.partner_facts(some))
             stored = self._stored([f"partner:{name}" for name in some])
             rows: list[tuple[str, str, str, Any]] = []

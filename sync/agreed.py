@@ -6,19 +6,18 @@ own write coming back, and which fields a plan need not touch.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, select
 
+from sync.bulk import slices
 from sync.conflicts import end_agreed
 from sync.outbox_tables import agreed, intent
 from sync.plan_items import Ref
 from sync.sameness import Types, read_as, same, written_as
-
-_SLICE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +42,11 @@ def agree(db: Connection, connection: str, agreements: Iterable[Agreement], at: 
     waiting = list(agreements)
     if waiting:
         end_agreed(db, connection, [(one.ref, one.fields) for one in waiting])
-    for start in range(0, len(waiting), _SLICE):
-        _agree_some(db, connection, waiting[start : start + _SLICE], at)
+    for some in slices(waiting):
+        _agree_some(db, connection, some, at)
 
 
-def _agree_some(db: Connection, connection: str, some: list[Agreement], at: datetime) -> None:
+def _agree_some(db: Connection, connection: str, some: Sequence[Agreement], at: datetime) -> None:
     rows = db.execute(
         select(agreed).where(agreed.c.connection == connection, agreed.c.key.in_({one.ref.key for one in some}))
     )

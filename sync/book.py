@@ -15,8 +15,8 @@ from sqlalchemy import delete, select
 from sync import book_tables as t
 from sync.book_facts import BookFacts
 from sync.book_ledger import BookLedger, stored_row
-from sync.book_part import slices
 from sync.book_prospects import BookProspects
+from sync.bulk import slices
 
 
 class Book(BookFacts, BookProspects, BookLedger):

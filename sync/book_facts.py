@@ -14,7 +14,8 @@ from rules.facts import Facts
 from rules.records import Withdrawal, changed, parse
 from sync import book_tables as t
 from sync import tables
-from sync.book_part import BookPart, slices, task_subject
+from sync.book_part import BookPart, task_subject
+from sync.bulk import slices
 from sync.tables import instant
 
 

@@ -16,7 +16,8 @@ from sqlalchemy import Connection, bindparam, delete, false, func, insert, selec
 from rules.ledger import GENESIS, Entry, Posting, Standing, broken_links, chained, entry_row, posting
 from rules.money import Money
 from sync import book_tables as t
-from sync.book_part import BookPart, day, iso, slices
+from sync.book_part import BookPart, day, iso
+from sync.bulk import slices
 from sync.tables import instant, micros
 
 

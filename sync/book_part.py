@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
 from sqlalchemy import Connection
-from sqlalchemy.dialects import postgresql, sqlite
 
-_SLICE = 500
+from sync.bulk import insert_into
 
 
 class BookPart:
@@ -23,15 +22,13 @@ class BookPart:
         """Insert rows, or replace those with the same keys."""
         if not values:
             return
-        make: Any = postgresql.insert if self.db.dialect.name == "postgresql" else sqlite.insert
-        statement = make(target)
+        statement = insert_into(self.db, target)
         others = {name: statement.excluded[name] for name in values[0] if name not in keys}
         self.db.execute(statement.on_conflict_do_update(index_elements=list(keys), set_=others), list(values))
 
     def insert_missing(self, target: Any, values: Sequence[Mapping[str, Any]]) -> None:
         """Insert rows; those that are there stay."""
-        make: Any = postgresql.insert if self.db.dialect.name == "postgresql" else sqlite.insert
-        self.db.execute(make(target).on_conflict_do_nothing(), list(values))
+        self.db.execute(insert_into(self.db, target).on_conflict_do_nothing(), list(values))
 
 
 def task_subject(about: str, program: str) -> str:
@@ -54,9 +51,3 @@ def iso(on: date | None) -> str | None:
 def day(text: str | None) -> date | None:
     """The day that :func:`iso` wrote."""
     return date.fromisoformat(text) if text else None
-
-
-def slices(values: Sequence[Any]) -> Iterator[Sequence[Any]]:
-    """The values in parts that fit into one statement."""
-    for start in range(0, len(values), _SLICE):
-        yield values[start : start + _SLICE]

@@ -13,7 +13,8 @@ from rules.statements import Hold
 from sync import book_tables as t
 from sync import tables
 from sync.book_facts import NewFacts
-from sync.book_part import BookPart, escaped, slices, task_subject
+from sync.book_part import BookPart, escaped, task_subject
+from sync.bulk import slices
 from sync.prospects import Prospect, Prospects, Tie
 from sync.tables import instant, micros
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import chain, count
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 from sqlalchemy import Connection, Table
+from sqlalchemy.dialects import postgresql, sqlite
 
+Value = TypeVar("Value")
 ROWS_PER_STATEMENT = 500
 """SQLite rows in one statement: it runs without Python's lock, so that the next page is read meanwhile."""
 
@@ -31,6 +33,17 @@ def _spelled(sql: str, sqlite: bool) -> str:
 def is_sqlite(connection: Connection) -> bool:
     """Whether this connection speaks to SQLite."""
     return connection.dialect.name == "sqlite"
+
+
+def slices(values: Sequence[Value], size: int = ROWS_PER_STATEMENT) -> Iterator[Sequence[Value]]:
+    """The values in parts that fit into one statement."""
+    for start in range(0, len(values), size):
+        yield values[start : start + size]
+
+
+def insert_into(connection: Connection, target: Table) -> Any:
+    """An insert that can say what happens on a conflict, which each database spells its own way."""
+    return (sqlite.insert if is_sqlite(connection) else postgresql.insert)(target)
 
 
 def rows(connection: Connection, sql: str, *values: Any) -> list[Any]:

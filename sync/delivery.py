@@ -22,6 +22,7 @@ from connectors.base import ApiCall, Change, JobWriter, Reader, Record, Writer, 
 from connectors.calls import noted
 from connectors.errors import AnswerLost, ConnectorError, NeedsOperator, RecordRejected, RetryLater
 from sync.agreed import Agreement, agree
+from sync.bulk import slices
 from sync.call_notes import CallNotes
 from sync.dead_letters import MENDED_THERE, failure_of
 from sync.outbox_tables import intent, write_event
@@ -29,7 +30,6 @@ from sync.plan_items import Ref
 from sync.sameness import Types, plain, read_as, same, written_as
 
 _LONGEST_MESSAGE = 500
-_SLICE = 500
 NO_ANSWER = "NO_ANSWER"
 JOB = "job"
 """The event of a write that was handed over as part of a job, whose id is the event's batch."""
@@ -359,9 +359,9 @@ class Delivery:
         """The rows that were handed over as part of a job in their last attempt, by the job's id."""
         last: dict[int, str | None] = {}
         ids = [row.id for row in rows]
-        for start in range(0, len(ids), _SLICE):
-            some = write_event.c.intent_id.in_(ids[start : start + _SLICE]) & write_event.c.event.in_(("sent", JOB))
-            events = select(write_event.c.intent_id, write_event.c.event, write_event.c.batch).where(some)
+        for some in slices(ids):
+            handed = write_event.c.intent_id.in_(some) & write_event.c.event.in_(("sent", JOB))
+            events = select(write_event.c.intent_id, write_event.c.event, write_event.c.batch).where(handed)
             for number, event, batch in db.execute(events.order_by(write_event.c.id)):
                 last[number] = batch if event == JOB else None
         found: dict[str, list[Row[Any]]] = {}

@@ -14,9 +14,9 @@ from typing import Any
 
 import orjson
 from sqlalchemy import Connection, Row, func, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from sync import tables
+from sync.bulk import insert_into, slices
 from sync.delivery import Transactions, nothing_happens
 from sync.notice_tables import notice, notice_mark
 
@@ -24,7 +24,6 @@ STATES = ("pending", "attempted", "sent", "failed", "skipped")
 MOST_ATTEMPTS = 8
 _FIRST_PAUSE = timedelta(minutes=1)
 _LONGEST_PAUSE = timedelta(hours=6)
-_SLICE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +86,8 @@ class Notices:
             for row in rows:
                 if row["key"] not in known:
                     added.append(_made(row, _skip(row, mark, is_first, oldest), at))
-            for some in _slices(added):
-                db.execute(_insert(db, notice).on_conflict_do_nothing(), some)
+            for some in slices(added):
+                db.execute(insert_into(db, notice).on_conflict_do_nothing(), some)
             stands = {row["key"] for row in rows}
             gone = [key for key, row in known.items() if row.state == "pending" and key not in stands]
             back = [key for key, row in known.items() if row.withdrawn and key in stands]
@@ -227,15 +226,7 @@ def _plain(row: Row[Any]) -> dict[str, Any]:
 
 def _set(db: Connection, keys: Collection[str], at: datetime, *, only: Sequence[str] = STATES, **values: Any) -> int:
     changed = 0
-    for some in _slices(sorted(keys)):
+    for some in slices(sorted(keys)):
         mine = notice.c.key.in_(some) & notice.c.state.in_(only)
         changed += db.execute(update(notice).where(mine).values(updated_at=at, **values)).rowcount
     return changed
-
-
-def _insert(db: Connection, target: Any) -> Any:
-    return (postgresql.insert if db.dialect.name == "postgresql" else sqlite.insert)(target)
-
-
-def _slices(values: Sequence[Any]) -> list[Sequence[Any]]:
-    return [values[place : place + _SLICE] for place in range(0, len(values), _SLICE)]

@@ -7,7 +7,7 @@ A plan is enqueued in one transaction; from then on its writes survive any crash
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,6 +18,7 @@ from sqlalchemy import Connection, Row, func, select
 from connectors.base import Reader, Writer
 from sync import conflicts
 from sync.agreed import Agreement, agree, all_agreed, holds_ours
+from sync.bulk import slices
 from sync.comparison import History
 from sync.dead_letters import HINTS, DeadLetter, Failure
 from sync.decisions import ObjectPolicy
@@ -28,8 +29,6 @@ from sync.outbox_tables import enqueued_plan, intent
 from sync.plan import Parked, Plan
 from sync.plan_items import Item, Ref
 from sync.sameness import Types, hash_of, read_as, written_as
-
-_SLICE = 500
 
 
 class PlanRefused(SyncError):
@@ -173,7 +172,7 @@ class Outbox:
     def retry(self, ids: Sequence[int], *, at: datetime) -> int:
         """Let dead letters be tried again as they are; returns how many. Others among ``ids`` are left alone."""
         with self._store.transaction() as db:
-            return sum(db.execute(revival(at).where(intent.c.id.in_(some))).rowcount for some in _slices(list(ids)))
+            return sum(db.execute(revival(at).where(intent.c.id.in_(some))).rowcount for some in slices(list(ids)))
 
     def release(self, connection: str, failure: Failure, *, at: datetime) -> int:
         """Let all dead letters of one kind be tried again, after its cause was mended; returns how many."""
@@ -202,10 +201,6 @@ def _letter(row: Row[Any]) -> DeadLetter:
         row.id, Ref(row.object, row.key_field or None, row.key), read_as(row.payload), row.failure, row.code, row.message,
         row.attempts, row.because, row.updated_at, row.shape,
     )  # fmt: skip
-
-
-def _slices(ids: Sequence[int]) -> Iterable[Sequence[int]]:
-    return (ids[start : start + _SLICE] for start in range(0, len(ids), _SLICE))
 
 
 class _Enqueueing:
@@ -270,7 +265,7 @@ class _Enqueueing:
         for number, why in self._drop:
             by_reason.setdefault(why, []).append(number)
         for why, ids in by_reason.items():
-            for some in _slices(ids):
+            for some in slices(ids):
                 gone = {"state": "superseded", "message": why, "updated_at": self._at}
                 db.execute(intent.update().where(intent.c.id.in_(some)).values(gone))
         if new:

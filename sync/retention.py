@@ -8,7 +8,7 @@ that is still to be sent, settled or decided is lost. A run stays while versions
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,6 +16,7 @@ from typing import Any
 import orjson
 from sqlalchemy import ColumnElement, Connection, Table, and_, exists, func, not_, or_, select
 
+from sync.bulk import slices
 from sync.mapping_tables import mapping_use
 from sync.outbox_tables import enqueued_plan, intent, write_event
 from sync.store import Store
@@ -24,7 +25,6 @@ from sync.tables import read_page, run
 SHORTEST_DAYS = 35
 """Nothing younger is ever pruned: brakes and the loop breaker look back for up to a month."""
 
-_SLICE = 500
 _BROUGHT = ("new", "changed", "deleted", "facts")
 """Counts of a run that say that versions or facts name it."""
 _JOBS = ("pull", "remap", "write", "describe", "prune")
@@ -94,7 +94,7 @@ def prune(store: Store, found: Prunable) -> None:
         (mapping_use, mapping_use.c.run_id), (run, run.c.id), (read_page, read_page.c.first_version),
     )  # fmt: skip
     for table, key in tables:
-        for some in _slices(found.ids.get(table.name, ())):
+        for some in slices(found.ids.get(table.name, ())):
             with store.transaction() as db:
                 db.execute(table.delete().where(key.in_(some)))
 
@@ -150,7 +150,7 @@ def _uses(db: Connection, runs: Sequence[int]) -> list[int]:
         for row in db.execute(select(func.min(u.run_id), func.max(u.run_id)).group_by(u.version_id))
         for number in row
     }
-    found = [number for some in _slices(runs) for number in db.scalars(select(u.run_id).where(u.run_id.in_(some)))]
+    found = [number for some in slices(runs) for number in db.scalars(select(u.run_id).where(u.run_id.in_(some)))]
     return [number for number in found if number not in ends]
 
 
@@ -160,7 +160,3 @@ def _ids(db: Connection, query: Any) -> list[int]:
 
 def _count(db: Connection, query: Any, also: ColumnElement[bool]) -> int:
     return int(db.execute(query.where(also)).scalar_one())
-
-
-def _slices(ids: Sequence[int]) -> Iterator[Sequence[int]]:
-    return (ids[start : start + _SLICE] for start in range(0, len(ids), _SLICE))
