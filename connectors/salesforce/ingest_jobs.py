@@ -97,11 +97,9 @@ class IngestJobs:
                 why = "NOT_BEGUN: its job was made but never began"
                 return [Written(change.key, "retry", code="NOT_BEGUN", message=why) for change in changes]
             return self._outcome(job, changes, changes[0].key_field)
-        except NotVisible as error:  # deleted, or older than seven days
-            return [failed(change, "unknown", error) for change in changes]
         except JobNotTaken as error:
             return [failed(change, "retry", error) for change in changes]
-        except NotCsv as error:
+        except (NotVisible, NotCsv) as error:  # deleted, or older than seven days; or not to be read
             return [failed(change, "unknown", error) for change in changes]
 
     def _uploaded(self, job: str, content: bytes) -> bool:

@@ -99,24 +99,33 @@ class SalesforceReader:
         column = key_field or "Id"
         if key_field is None:
             keys = [found for key in keys if (found := full_id(key))]  # one malformed id would refuse the whole query
-        for few in self._packed(keys):
-            condition = f"{soql.name(column)} IN ({','.join(map(soql.literal, few))})"
-            parts = [
-                self._all(reader, soql.select(chunk, kind, [condition]))
-                for chunk in self._chunks(kind, asked, soql.encoded_length(condition))
-            ]
-            yield from reader.records(merged(parts[0], parts[1:]))
+        yield from self._among(reader, kind, asked, column, keys)
 
     def reread(self, query: Query, ids: Sequence[str]) -> Iterator[Record]:
         """These records as they are now, deleted and merged ones too, as far as they meet the filter."""
         reader = RowReader(query.kind, query.fields)
         own = [soql.in_parentheses(query.where)] if query.where else []
+        keys = [found for key in ids if (found := full_id(key))]
+        yield from self._among(reader, query.kind, query.fields, "Id", keys, own, deleted=True)
+
+    def _among(
+        self,
+        reader: RowReader,
+        kind: str,
+        fields: Sequence[str],
+        column: str,
+        keys: Sequence[str],
+        own: Sequence[str] = (),
+        *,
+        deleted: bool = False,
+    ) -> Iterator[Record]:
+        """The records whose column is one of these keys and that meet ``own`` conditions, in as few queries as fit."""
         used = sum(soql.encoded_length(condition) + 5 for condition in own)
-        for few in self._packed([found for key in ids if (found := full_id(key))]):
-            conditions = [f"Id IN ({','.join(map(soql.literal, few))})", *own]
+        for few in self._packed(keys):
+            condition = f"{soql.name(column)} IN ({','.join(map(soql.literal, few))})"
             parts = [
-                self._all(reader, soql.select(chunk, query.kind, conditions), deleted=True)
-                for chunk in self._chunks(query.kind, query.fields, soql.encoded_length(conditions[0]) + used)
+                self._all(reader, soql.select(chunk, kind, [condition, *own]), deleted=deleted)
+                for chunk in self._chunks(kind, fields, soql.encoded_length(condition) + used)
             ]
             yield from reader.records(merged(parts[0], parts[1:]))
 
