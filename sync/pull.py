@@ -31,6 +31,7 @@ from sync.hints import Waiting
 from sync.landing import Believe, Lookups, Mapped, Mapper, PageResult, StoredLookups, Stream
 from sync.object_maps import ObjectMap as MappedObject
 from sync.payloads import storable
+from sync.runs import Run
 from sync.store import Store
 
 PAGES_AHEAD = 4
@@ -529,21 +530,23 @@ class _Run:
         """How many facts lost which field in earlier runs of a day; what a person allowed counts no more."""
         if kind not in self._lately:
             since, found = self._counted_since(kind), Counter[str]()
-            for job in ("pull", "remap"):
-                for run in self._store.runs(job=job, connection=self._connection):
-                    if run.started_at >= since and run.id != self._run_id:
-                        found.update(run.counts.get(kind, {}).get("emptied", {}))
+            for run in self._runs():
+                if run.started_at >= since and run.id != self._run_id:
+                    found.update(run.counts.get(kind, {}).get("emptied", {}))
             self._lately[kind] = found
         return self._lately[kind]
 
     def _counted_since(self, kind: str) -> datetime:
         """From when deletions count together: what a person allowed counts no more."""
         since = self._now() - COUNTED_WITHIN
-        runs = [run for job in ("pull", "remap") for run in self._store.runs(job=job, connection=self._connection)]
-        for run in sorted(runs, key=lambda run: run.id, reverse=True):
+        for run in sorted(self._runs(), key=lambda run: run.id, reverse=True):
             if run.ended_at is not None and run.counts.get(kind, {}).get("allowed_by"):
                 return max(since, run.ended_at + timedelta(microseconds=1))
         return since
+
+    def _runs(self) -> list[Run]:
+        """The runs that took something into the store, or mapped it anew."""
+        return [run for job in ("pull", "remap") for run in self._store.runs(job=job, connection=self._connection)]
 
     def _mapper(self, plan: ObjectMap | PausedMap) -> Mapper:
         def mapped(records: Sequence[Record], lookups: Lookups) -> Sequence[Mapped]:
