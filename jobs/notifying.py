@@ -311,7 +311,7 @@ class _Sending:
         try:
             return _Reader(name, mail_address(given))
         except ValueError as error:
-            return _Reader(name, None, f"{where}: {error}")
+            return _Reader(name, None, f"{where}: found {one_line(given)[:80]!r}; allowed: {error}")
 
     def _send(self, channel: Channel, identity: str, address: str, group: Sequence[Row]) -> None:
         notifier, keys = self.notifier, [row["key"] for row in group]

@@ -54,7 +54,9 @@ def secrets_set(
 
     with installation(config) as here:
         set_secret(
-            here, connection, typer.prompt("refresh token", hide_input=True, default="", show_default=False, err=True)
+            here,
+            connection,
+            lambda: str(typer.prompt("refresh token", hide_input=True, default="", show_default=False, err=True)),
         )
     print_json({"set": connection}) if json else typer.echo(f"{connection}: its next login uses this token")
 

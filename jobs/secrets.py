@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from connectors.registry import load
@@ -35,17 +36,21 @@ def forget_secret(here: Installation, connection: str) -> None:
         raise UserError(f"secrets forget: found {connection!r}; allowed: {known}")
 
 
-def set_secret(here: Installation, connection: str, token: str) -> None:
-    """Go on with a refresh token that a person got by authorising the app anew. Raises: ``UserError``."""
+def set_secret(here: Installation, connection: str, ask: Callable[[], str]) -> None:
+    """Go on with a refresh token that a person got by authorising the app anew; asked for only where it is of use.
+
+    Raises: ``UserError``.
+    """
     known_connection(here, connection)
     plugin = load(here.settings.connections[connection].system)
     config = connector_config(here.settings, connection, plugin)
     if not plugin.keeps_refresh_tokens(config):
         raise UserError(f"secrets set: {connection} logs in without refresh tokens; change its settings instead")
-    if not token.strip():
+    token = ask().strip()
+    if not token:
         raise UserError("secrets set: found no token; allowed: the refresh token that the system gave the app")
     configured = config.refresh_token.get_secret_value() if config.refresh_token is not None else ""
-    begin(here.store, seals_of(here.settings), connection, configured, token.strip(), at=here.clock())
+    begin(here.store, seals_of(here.settings), connection, configured, token, at=here.clock())
 
 
 def show_secrets(found: list[dict[str, Any]]) -> None:
