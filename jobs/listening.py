@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 
 from connectors.base import Hint
-from connectors.errors import ConnectorError
+from connectors.errors import ConnectorError, RetryLater
 from connectors.registry import Receive, load
 from jobs.connections import connector_config
 from jobs.early import Early, EarlyPulls, pull_early
@@ -122,6 +122,8 @@ def _hear(here: Installation, name: str, early: EarlyPulls, ended: threading.Eve
                     return
         except Exception as error:  # noqa: BLE001 - polls go on without it
             code = error.code if isinstance(error, ConnectorError) else type(error).__name__
+            if isinstance(error, RetryLater):
+                wait = max(wait, error.retry_after_seconds)
             log.warning("listening_lost", connection=name, code=code, again_in_seconds=wait)
         if ended.wait(wait):
             return

@@ -10,8 +10,8 @@ from connectors.http import Budget, Http, LocalBudget, RetryPolicy
 from connectors.salesforce.auth import tokens
 from connectors.salesforce.config import SalesforceConfig
 from connectors.salesforce.describe import SalesforceDescriber, SeenUsage
-from connectors.salesforce.errors import decide, decide_login, judge
-from connectors.salesforce.events import LISTEN_SECONDS, ChangeEvents
+from connectors.salesforce.errors import decide_login, judge
+from connectors.salesforce.events import LISTEN_SECONDS, ChangeEvents, decide_told
 from connectors.salesforce.jobs import Jobs
 from connectors.salesforce.query_jobs import QueryJobs
 from connectors.salesforce.reader import SalesforceReader
@@ -127,7 +127,7 @@ def connect(
         policy=policy, timeout_seconds=timeout_seconds, sleep=sleep, allow_loopback=config.allow_loopback,
     )  # fmt: skip
     held = Http(  # change events count for no daily quota
-        config.url, system="salesforce", decide=decide, auth=auth, policy=policy,
+        config.url, system="salesforce", decide=decide_told, auth=auth, policy=policy,
         timeout_seconds=(5.0, LISTEN_SECONDS), sleep=sleep, allow_loopback=config.allow_loopback,
     )  # fmt: skip
     return SalesforceConnector(config, http, seen, sleep, held)

@@ -2,8 +2,10 @@
 
 A Bayeux long poll on one channel of Change Data Capture. Events are kept for 72 hours, so listening goes on from the last
 replay id; where that is too old, or an event carries no ids (overflow), the hint names the whole and the polls read it.
-Source: Streaming API Developer Guide ("Message Durability", "Bayeux Protocol, CometD, and Long Polling", "Streaming API
-Error Codes"), Change Data Capture Developer Guide ("Change Event Header Fields", "Gap Events", "Overflow Events").
+Refusals come in messages of answers with status 200, that of a session too.
+Source: Streaming API Developer Guide ("Message Durability", "Bayeux Protocol, CometD, and Long Polling", "Handling Streaming
+API Errors", "Streaming API Error Codes"), Change Data Capture Developer Guide ("Change Event Header Fields", "Gap Events",
+"Overflow Events").
 """
 
 from __future__ import annotations
@@ -14,20 +16,40 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+import orjson
+
+from connectors.answers import Answer, Decision, Done, Reauthenticate
 from connectors.base import Cursor, Heard, Hint
 from connectors.errors import ConnectorError, NeedsOperator, RetryLater
 from connectors.http import Http
 from connectors.salesforce.config import SalesforceConfig
+from connectors.salesforce.errors import decide
 from connectors.salesforce.ids import full_id
 
 FROM_NOW = "-1"
 LISTEN_SECONDS = 130.0
 """How long an answer may take: the org holds a poll for up to 110 seconds."""
 LONGEST_INTERVAL_SECONDS = 60.0
+LOST_SECONDS, BUSY_SECONDS = 5.0, 300.0
+"""Before listening again when the place was lost, and when there is no room: "a small delay of a few minutes"."""
 _NO_RECORD = "000000000000000AAA"
 _COOKIE = re.compile(r"(?:^|,)\s*([A-Za-z0-9_$.\-]+)=([^;,\s]*)")
 _REPLAY = re.compile(r"[0-9]{1,19}|-1")
 _CODE = re.compile(r"(\d{3}):")
+
+
+def decide_told(answer: Answer) -> Decision:
+    """What to do about an answer of a change event channel. A lost session shows in the handshake, with status 200."""
+    decision = decide(answer)
+    if isinstance(decision, Done):
+        try:
+            told = orjson.loads(answer.content)
+        except orjson.JSONDecodeError:
+            return decision
+        own = _own(_messages(told), "/meta/handshake")
+        if own.get("successful") is False and _reason(own).startswith("401"):
+            return Reauthenticate("session not accepted")
+    return decision
 
 
 class ChangeEvents:
@@ -103,19 +125,35 @@ class ChangeEvents:
         body = answer.json()
         if not isinstance(body, list):
             raise RetryLater("salesforce: a change event channel answered without messages", retry_after_seconds=60)
-        return [one for one in body if isinstance(one, dict)]
+        return _messages(body)
 
     def _refused(self, what: str, own: Mapping[str, Any]) -> ConnectorError:
-        found = _CODE.match(str(own.get("error", "")))
+        reason = _reason(own)
+        found = _CODE.match(reason)
         code = found[1] if found else None
         where = f"salesforce: {what} to {self._channel} was refused{f' ({code})' if code else ''}"
+        if code == "503" or "limit" in reason.lower():
+            why = "the org has no room for it now (too busy, or a limit of clients or events)"
+            return RetryLater(f"{where}: {why}; it is begun anew", retry_after_seconds=BUSY_SECONDS, code=code)
         if what == "subscribe":
             return NeedsOperator(
                 f"{where}; select the objects under Setup > Change Data Capture, give the integration user View All on "
                 "them, or set change_events: false",
                 code=code,
             )
-        return RetryLater(f"{where}; it is begun anew", retry_after_seconds=5, code=code)
+        return RetryLater(f"{where}; it is begun anew", retry_after_seconds=LOST_SECONDS, code=code)
+
+
+def _messages(body: Any) -> list[Mapping[str, Any]]:
+    return [one for one in body if isinstance(one, dict)] if isinstance(body, list) else []
+
+
+def _reason(own: Mapping[str, Any]) -> str:
+    """Why a message was refused: ``error``, or what stands behind it (a handshake's own is always the same)."""
+    ext = own.get("ext")
+    sfdc = ext.get("sfdc") if isinstance(ext, dict) else None
+    behind = sfdc.get("failureReason") if isinstance(sfdc, dict) else None
+    return str(behind or own.get("error", ""))
 
 
 def _own(answers: list[Mapping[str, Any]], channel: str) -> Mapping[str, Any]:

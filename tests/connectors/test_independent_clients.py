@@ -29,6 +29,7 @@ pytestmark = pytest.mark.slow
 
 LOGIN = {"client_id": "client-of-tests", "client_secret": "secret-of-tests"}
 REFRESH = {**LOGIN, "refresh_token": "refresh-token-of-tests", "start_date": "2020-01-01T00:00:00Z"}
+REFRESH_LOGIN = (*LOGIN.values(), REFRESH["refresh_token"])
 SYNCED = ("Account", "Contact", "Lead")
 RECORDS = ("customer", "contact", "invoice", "customerpayment", "customrecord_partner_commission", "currency")
 
@@ -114,6 +115,35 @@ def test_simple_salesforce_reads_writes_and_is_refused(org: SalesforceSimulator)
         "value": ["SalesforceMalformedRequest", "INVALID_EMAIL_ADDRESS"],
     }
     assert seen["usage"] == org.daily_requests
+
+
+def test_aiosfstream_hears_what_changes_and_goes_on_where_it_was() -> None:
+    with SalesforceSimulator() as org:
+        loopback, org.public_url = org.url, "https://example.my.salesforce.com"
+        org.events.held_seconds = 1.0
+        script = environments.HERE / "ask_streaming.py"
+        heard = json.loads(program("aiosfstream-ng").run("python", script, *REFRESH_LOGIN, simulator=loopback))
+
+        def told(entity: str, change: str, record: str, channel: str = "/data/ChangeEvents") -> list[str]:
+            return [channel, entity, change, record]
+
+        assert heard["transport"] == "long-polling"
+        (lead, created), (again, during), (missed, later) = heard["made"], heard["after_the_session"], heard["missed"]
+        assert created == [told("Lead", "CREATE", lead)]
+        assert heard["changed"] == [told("Lead", "UPDATE", lead), told("Lead", "DELETE", lead)]
+        assert heard["no_channel"] == [
+            400, "The channel you requested to subscribe to does not exist {/data/Missing__chn}",
+        ]  # fmt: skip
+        assert heard["logged_in_again"] and during == [told("Account", "CREATE", again)]
+        assert later == [told("Account", "CREATE", missed)]
+        code, why = heard["too_old"]
+        assert code == 400 and why.startswith("The replayId {7} you provided was invalid.")
+        assert heard["all_that_is_kept"] == [
+            told("User", "CREATE", org.rows.user_id), *created, *heard["changed"], *during,
+        ]  # fmt: skip
+        other, on_its_own = heard["one_object"]
+        assert on_its_own == [told("Lead", "CREATE", other, "/data/LeadChangeEvent")]
+    assert org.crashes == []
 
 
 def test_tap_salesforce_discovers_and_syncs(org: SalesforceSimulator, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from itertools import islice
 import pytest
 
 from connectors.base import Heard, Hint, Listener, Query, Rereader
-from connectors.errors import ConnectorError, NeedsOperator
+from connectors.errors import ConnectorError, NeedsOperator, RetryLater
 from connectors.http import RetryPolicy
 from connectors.salesforce.connector import SalesforceConnector
 from connectors.simulation import Faults, SimResponse
@@ -134,14 +134,49 @@ def test_a_channel_that_is_refused_says_what_to_set_up() -> None:
 
 
 def test_a_session_that_ended_is_renewed_and_one_lost_for_good_is_told() -> None:
+    """The org says so in a message with status 200; only a handshake that is refused for it asks for another login."""
     with running() as org:
         listening, connector = begun(org)
+        one = org.insert("Account", {"Name": "One"})
+        cursor = next(listening).cursor
         org.sessions.revoke_all()
-        account = org.insert("Account", {"Name": "One"})
-        assert [hint.external_id for hint in next(listening).hints] == [account]
+        two = org.insert("Account", {"Name": "Two"})
+        assert next(listening).hints == ()
+        with pytest.raises(RetryLater, match="begun anew") as lost:
+            next(listening)
+        assert (lost.value.code, org.sessions.tokens_made) == ("401", 1)
+        hints, _ = heard(connector, cursor)
+        assert [hint.external_id for hint in hints] == [two] and one != two
+        assert org.sessions.tokens_made == 2
         org.forget_sessions = True
         with pytest.raises(NeedsOperator):
             next(connector.listen(None))
+
+
+@pytest.mark.parametrize("what", ["handshake", "subscribe", "connect"])
+@pytest.mark.parametrize(
+    ("error", "reason", "code"),
+    [
+        ("401::Authentication invalid", "503::Server is too busy.  Please try your request again later.", "503"),
+        ("403::Handshake denied", "403::To protect all customers from excessive use and Denial of Service attacks, we limit "
+         "the number of simultaneous connections per server.", "403"),
+        ("403::Organization total events daily limit exceeded", None, "403"),
+    ],
+)  # fmt: skip
+def test_an_org_without_room_is_asked_again_some_minutes_later(
+    what: str, error: str, reason: str | None, code: str
+) -> None:
+    """As the guide's own examples: the error beside a reason is that of the operation, not what went wrong."""
+    ext = {"sfdc": {"failureReason": reason}} if reason else {}
+    told = [
+        {"channel": f"/meta/{what}", "successful": False, "error": error, "ext": ext, "advice": {"reconnect": "none"}}
+    ]
+    with running() as org:
+        org.faults.add(Faults.status(200, match=lambda request: f"/meta/{what}".encode() in request.body, body=told))
+        with pytest.raises(RetryLater, match="no room") as refused:
+            list(islice(org.connect().listen(None), 2))
+        assert (refused.value.code, refused.value.retry_after_seconds) == (code, 300.0)
+        assert org.sessions.tokens_made == 1
 
 
 def test_listening_costs_none_of_the_days_requests() -> None:

@@ -78,6 +78,11 @@ class Sessions:
         until = self._live.get(token)
         return scheme in ("Bearer", "OAuth") and until is not None and self.now() < until
 
+    def revoke(self, token: str) -> None:
+        """End one session, as ``POST /services/oauth2/revoke`` does. Raises: :class:`Refused`."""
+        if self._live.pop(token, None) is None:
+            raise Refused("invalid_token", "invalid token")
+
     def revoke_all(self) -> None:
         """End every session; clients must log in again."""
         self._live.clear()

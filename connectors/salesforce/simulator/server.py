@@ -15,7 +15,7 @@ from connectors.salesforce.simulator.answers import Refusal, body_of, header_fla
 from connectors.salesforce.simulator.composite import composite
 from connectors.salesforce.simulator.describe import describe, global_describe
 from connectors.salesforce.simulator.evaluate import Evaluator
-from connectors.salesforce.simulator.events import Events
+from connectors.salesforce.simulator.events import Events, channel_of
 from connectors.salesforce.simulator.jobs import Jobs
 from connectors.salesforce.simulator.oauth import Refused, Sessions
 from connectors.salesforce.simulator.objects import standard_objects
@@ -52,7 +52,7 @@ class SalesforceSimulator(Simulator):
     ) -> None:
         super().__init__(now=now, port=port, journal_path=journal_path)
         self.objects: dict[str, ObjectSpec] = standard_objects()
-        self.events = Events(lambda: self.now())
+        self.events = Events(lambda: self.now(), self.lock, lambda: self.rows.commit_due())
         self.rows = Rows(self.objects, lambda: self.now(), self.events.happened)
         self.sessions = Sessions(lambda: self.now(), ORG_ID, self.rows.user_id)
         self.newest_version = newest_version
@@ -197,6 +197,9 @@ class SalesforceSimulator(Simulator):
         if parts == ("services", "oauth2", "token") and request.method == "POST":
             form = {key: values[0] for key, values in request.form().items()}
             return SimResponse(200, self.sessions.token(form, request.headers.get("Authorization", ""), self.url))
+        if parts == ("services", "oauth2", "revoke") and request.method == "POST":
+            self.sessions.revoke(request.form().get("token", [""])[0])
+            return SimResponse.empty(200)
         if parts[:1] == ("cometd",) and len(parts) == 2:
             return self._told(request, parts[1])
         if parts[:2] != ("services", "data"):
@@ -215,10 +218,10 @@ class SalesforceSimulator(Simulator):
     def _told(self, request: SimRequest, version: str) -> SimResponse:
         """Change events: Bayeux messages, which count for no quota."""
         self._version(f"v{version}")
-        if self.forget_sessions or not self.sessions.accepts(request.headers.get("Authorization", "")):
-            raise Refusal(401, "INVALID_SESSION_ID", "Session expired or invalid")
+        accepted = not self.forget_sessions and self.sessions.accepts(request.headers.get("Authorization", ""))
         self.rows.commit_due()
-        answers, headers = self.events.answer(request.json(), request.headers)
+        channels = {channel_of(name) for name in self.objects}
+        answers, headers = self.events.answer(request.json(), request.headers, channels, accepted=accepted)
         return SimResponse(200, answers, headers)
 
     def _versions(self) -> list[dict[str, str]]:

@@ -1,4 +1,5 @@
-"""Runs first in an independent client's process: its ``requests`` reach the simulator, nothing leaves the machine.
+"""Runs first in an independent client's process: its ``requests``, or its ``aiohttp``, reach the simulator, nothing leaves
+the machine.
 
 The client itself stays as published. It calls the vendor's hosts and signs for them; only the connection under it
 goes to ``SIMULATOR_URL``, with the host that was meant in the Host header.
@@ -6,13 +7,20 @@ goes to ``SIMULATOR_URL``, with the host that was meant in the Host header.
 
 import ipaddress
 import os
+import socket
 import sys
 from urllib.parse import urlsplit, urlunsplit
 
-from requests.adapters import HTTPAdapter
+try:
+    from requests.adapters import HTTPAdapter
+except ImportError:
+    HTTPAdapter = None
+try:
+    from aiohttp import TCPConnector
+except ImportError:
+    TCPConnector = None
 
 _SIMULATOR = urlsplit(os.environ["SIMULATOR_URL"])
-_send = HTTPAdapter.send
 
 
 def _redirected(adapter, request, *arguments, **options):
@@ -23,6 +31,12 @@ def _redirected(adapter, request, *arguments, **options):
     response = _send(adapter, sent, *arguments, **options)
     response.request, response.url = request, request.url
     return response
+
+
+async def _resolved(connector, host, port, traces=None):
+    """aiohttp goes on to believe in the host it meant, and keeps its cookies."""
+    where = {"host": _SIMULATOR.hostname, "port": _SIMULATOR.port, "family": socket.AF_INET, "proto": 0, "flags": 0}
+    return [{"hostname": host, **where}]
 
 
 def _is_loopback(host):
@@ -44,5 +58,9 @@ def _guard(event, arguments):
         os._exit(70)  # an exception would be caught and retried
 
 
-HTTPAdapter.send = _redirected
+if HTTPAdapter is not None:
+    _send, HTTPAdapter.send = HTTPAdapter.send, _redirected
+if TCPConnector is not None:
+    TCPConnector._resolve_host = _resolved
+    TCPConnector._get_ssl_context = lambda connector, request: None  # the simulator speaks http
 sys.addaudithook(_guard)
