@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -19,6 +19,10 @@ from connectors.salesforce import soql
 NULL = "#N/A"
 LONGEST_FIELD = 64 * 1024 * 1024
 """Characters of one value: the parser's own limit is less than a long text area holds."""
+MOST_IN_FIELD, MOST_IN_RECORD = 32_000, 400_000
+"""Characters that an upload may hold ("Bulk API 2.0 Limits", ingest jobs); a field may be longer than that."""
+_OTHER_LENGTH = 100
+"""No value but text is longer."""
 Convert = Callable[[str], Any]
 
 
@@ -103,9 +107,18 @@ _CONVERT: dict[str, Convert] = {
 }  # fmt: skip
 
 
-def fits(values: Iterable[Any]) -> bool:
-    """Whether an upload can say these values: text that reads as "clear" cannot be told from it, and lists have no form."""
-    return all(value != NULL and not isinstance(value, dict | list) for value in values)
+def fits(values: Sequence[Any]) -> bool:
+    """Whether an upload can say these values: text that reads as "clear" cannot be told from it, lists have no form, and
+    a long text may be too long for it."""
+    if any(value == NULL or isinstance(value, dict | list) for value in values):
+        return False
+    lengths = [_length(value) if isinstance(value, str) else _OTHER_LENGTH for value in values]
+    return max(lengths, default=0) <= MOST_IN_FIELD and sum(lengths) <= MOST_IN_RECORD
+
+
+def _length(text: str) -> int:
+    """At most so many characters as Salesforce counts them: those outside the first plane are two."""
+    return len(text) if text.isascii() else 2 * len(text)
 
 
 def upload(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from connectors.errors import ConnectorError
+from connectors.errors import AnswerLost, ConnectorError, NeedsOperator, RetryLater
 from connectors.http import Answer, Http
 from connectors.salesforce.config import SalesforceConfig
 
@@ -20,7 +20,6 @@ FIRST_WAIT_SECONDS = 1.0
 LONGEST_WAIT_SECONDS = 60.0
 USUAL_POLLS = 4
 """Times that a job is asked about before it has ended: after 1, 3, 7 and 15 seconds."""
-WRONG_STATE = "INVALIDJOBSTATE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +77,16 @@ class Jobs:
             wait = min(wait * 2, LONGEST_WAIT_SECONDS)
 
     def move(self, lane: Lane, job: str, state: Literal["UploadComplete", "Aborted"]) -> Job:
-        """Let it begin, or end it. A job that is past that already is told as it is."""
+        """Let it begin, or end it. A job that is past that already is told as it is: no document says by which code."""
         try:
             return _job(self._http.call("PATCH", self.path(lane, job), json={"state": state}))
-        except ConnectorError as error:
-            if error.code != WRONG_STATE:
+        except (RetryLater, NeedsOperator, AnswerLost):
+            raise
+        except ConnectorError:
+            found = self.get(lane, job)
+            if not (found.ended or (state == "UploadComplete" and found.state != "Open")):
                 raise
-            return self.get(lane, job)
+            return found
 
 
 def _job(answer: Answer) -> Job:

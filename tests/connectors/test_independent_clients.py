@@ -91,6 +91,7 @@ def test_simple_salesforce_reads_writes_and_is_refused(org: SalesforceSimulator)
     assert [(w.object, w.action) for w in org.journal.writes()] == [
         ("Contact", "created"), ("Contact", "updated"), ("Commission__c", "created"), ("Commission__c", "updated"),
         ("Contact", "deleted"), *[("Commission__c", "created")] * 3, ("Commission__c", "updated"),
+        *[("Contact", "created")] * 3, *[("Contact", "updated")] * 3, ("Contact", "deleted"),
     ]  # fmt: skip
 
     leads = {row["Id"]: row["Company"] for row in org.all_rows("Lead")}
@@ -108,6 +109,13 @@ def test_simple_salesforce_reads_writes_and_is_refused(org: SalesforceSimulator)
     by_key = {row["Sync_Key__c"]: row for row in org.all_rows("Commission__c")}
     assert seen["bulk_again"] == ["false"] and "Because__c" not in by_key["b-0"]
     assert (str(by_key["b-1"]["Amount__c"]), by_key["b-1"]["Because__c"]) == ("1.25", 'a "b",\nc')
+
+    new = [org.get("Contact", one) for one in seen["bulk_new"]]
+    assert [(row and (row["LastName"], row["FirstName"], row.get("Title"), row["IsDeleted"])) for row in new] == [
+        ("Tan; Lee", 'Kim "0"', None, False), ("Tan; Lee", 'Kim "1"', "Director", True),
+        ("Tan; Lee", 'Kim "2"', "one\r\ntwo", False),
+    ]  # fmt: skip
+    assert seen["bulk_others"] == [[3, 0], [3, 0], [2, 1]] and seen["bulk_gone"][0].startswith("DUPLICATE_VALUE:")
 
     assert seen["refused"] == {
         "gone": ["SalesforceResourceNotFound", "NOT_FOUND"],

@@ -233,6 +233,18 @@ def test_a_job_whose_results_expired_begins_the_window_anew() -> None:
         assert seen | {record.external_id for record in rest} == set(ids)
 
 
+def test_a_job_of_another_api_version_gives_nothing_and_the_window_is_read_by_queries() -> None:
+    """Results are given to the version that made the job only (409)."""
+    with running() as org:
+        ids = filled(org)
+        org.jobs.polls = 3
+        for page in by_jobs(org).changes(ACCOUNTS, since=None):
+            if not page.records:
+                break
+        rest, _ = read(by_jobs(org, api_version=61.0), ACCOUNTS, page.cursor)
+        assert len(org.jobs.made) == 1 and len({record.external_id for record in rest}) >= len(ids) - 6
+
+
 @pytest.mark.parametrize("route", ["/jobs/query", "/results", "/jobs/query/750"])
 @pytest.mark.parametrize("kind", ["lost", "dropped", "cut off", 503, 429])
 def test_an_answer_that_does_not_come_is_asked_for_again(route: str, kind: str | int) -> None:

@@ -17,6 +17,7 @@ from connectors.http import RetryPolicy
 from connectors.salesforce import ingest_jobs
 from connectors.salesforce.connector import SalesforceConnector
 from connectors.salesforce.jobs import USUAL_POLLS
+from connectors.salesforce.simulator.schema import long_text
 from connectors.simulation import Faults, SimRequest
 from tests.connectors.salesforce_org import Org, running
 
@@ -97,6 +98,34 @@ def test_what_is_cleared_what_is_left_and_what_csv_cannot_say() -> None:
         assert rows["k4"]["Earned_On__c"] == "2026-03-02" and rows["k4"]["Amount__c"] == Decimal("4.50")
 
 
+def test_texts_longer_than_an_upload_takes_go_by_calls() -> None:
+    with running() as org:
+        for name in ("One__c", "Two__c"):
+            org.add_field(KIND, long_text(name, 131_072))
+        changes = [change(number) for number in range(4)]
+        changes += [
+            change(4, One__c="x" * 32_000),
+            change(5, One__c="x" * 32_001),
+            change(6, One__c="\U0001f600" * 16_001),
+        ]
+        assert states(by_jobs(org).write(changes)) == ["done"] * 7
+        assert len(org.jobs.made) == 1 and len(org.jobs.made[0].done) == 5
+        assert {key: len(row["One__c"]) for key, row in held(org).items() if "One__c" in row} == {
+            "k4": 32_000, "k5": 32_001, "k6": 16_001,
+        }  # fmt: skip
+
+
+def test_records_longer_than_an_upload_takes_go_by_calls() -> None:
+    with running() as org:
+        texts = {f"Text{number:02}__c": "x" * 31_000 for number in range(13)}
+        for name in texts:
+            org.add_field(KIND, long_text(name, 131_072))
+        changes = [*(change(number) for number in range(4)), change(4, **texts)]
+        assert states(by_jobs(org).write(changes)) == ["done"] * 5
+        assert len(org.jobs.made) == 1 and len(org.jobs.made[0].done) == 4
+        assert held(org)["k4"].keys() >= texts.keys()
+
+
 def test_updates_by_id_go_as_a_job_too() -> None:
     with running() as org:
         leads = [org.insert("Lead", {"LastName": f"Lee {n}", "Company": "Lee"}) for n in range(5)]
@@ -154,6 +183,16 @@ def test_a_job_that_never_ends_is_ended() -> None:
         results = by_jobs(org, bulk_write_wait_seconds=20).write([change(number) for number in range(5)])
         assert sorted(states(results)) == ["done", "done", "retry", "retry", "retry"]
         assert org.jobs.made[0].state == "Aborted" and sum(org.waits) < 60
+
+
+def test_a_job_that_ends_while_it_is_ended_is_told_as_it_is() -> None:
+    """No document gives the code of that refusal."""
+    with running() as org:
+        org.jobs.polls = 2
+        ended = org.error(400, "API_ERROR", "Aborting already Completed Job not allowed", match=STEPS["begin"], after=1)
+        org.faults.add(ended)
+        results = by_jobs(org, bulk_write_wait_seconds=2).write([change(number) for number in range(5)])
+        assert states(results) == ["done"] * 5 and org.jobs.made[0].state == "JobComplete"
 
 
 def test_an_upload_is_cut_into_jobs_that_salesforce_takes(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,6 +35,9 @@ _OUTCOMES = {
     "unprocessedrecords": ([], "left"),
 }
 """Names of resources, in lower case: clients write them in several ways."""
+MOST_IN_HEADER, MOST_IN_FIELD, MOST_IN_RECORD = 32_000, 32_000, 400_000
+"""Characters of an upload."""
+_DELETABLE = ("UploadComplete", "JobComplete", "Failed", "Aborted")
 Table = list[list[str]]
 
 
@@ -48,6 +51,7 @@ class Job:
     made_at: datetime
     state: str
     polls: int
+    version: str
     object: str = ""
     message: str = ""
     header: list[str] = field(default_factory=list)
@@ -90,13 +94,15 @@ class Jobs:
         """The day's query jobs, for ``/limits``."""
         return {"Max": self.daily_jobs, "Remaining": max(self.daily_jobs - self._queries, 0)}
 
-    def answer(self, method: str, lane: str, rest: Sequence[str], body: bytes, ask: Mapping[str, str]) -> SimResponse:
+    def answer(
+        self, method: str, lane: str, rest: Sequence[str], body: bytes, ask: Mapping[str, str], version: str
+    ) -> SimResponse:
         """Answer one request to ``/jobs/query`` or ``/jobs/ingest``. Raises: :class:`Refusal`, ``SoqlError``."""
         match (method, lane, *rest):
             case ("POST", "query"):
-                return SimResponse(200, self._told(self._query(body_of(body))))
+                return SimResponse(200, self._told(self._query(body_of(body), version)))
             case ("POST", "ingest"):
-                return SimResponse(200, self._told(self._ingest(body_of(body))))
+                return SimResponse(200, self._told(self._ingest(body_of(body), version)))
             case ("GET", _, job_id):
                 return SimResponse(200, self._told(self._asked(self._job(lane, job_id))))
             case ("PATCH", _, job_id):
@@ -104,10 +110,13 @@ class Jobs:
                     200, self._told(self._moved(self._job(lane, job_id), str(body_of(body).get("state"))))
                 )
             case ("DELETE", _, job_id):
-                self.made.remove(self._job(lane, job_id))
+                job = self._job(lane, job_id)
+                if job.state not in _DELETABLE:
+                    raise Refusal(400, "INVALIDJOBSTATE", f"Job {job.id} is {job.state} and cannot be deleted")
+                self.made.remove(job)
                 return SimResponse.empty()
             case ("GET", "query", job_id, "results"):
-                return self._part(self._job(lane, job_id), ask)
+                return self._part(self._job(lane, job_id), ask, version)
             case ("PUT", "ingest", job_id, "batches"):
                 return self._upload(self._job(lane, job_id), body)
             case ("GET", "ingest", job_id, which) if which.lower() in _OUTCOMES:
@@ -129,11 +138,11 @@ class Jobs:
         told: dict[str, Any] = {
             "id": job.id, "operation": body.get("operation"), "object": job.object, "createdById": self._rows.user_id,
             "createdDate": stamp_of(job.made_at), "systemModstamp": stamp_of(self._now()), "state": job.state,
-            "concurrencyMode": "Parallel", "contentType": "CSV", "apiVersion": 62.0,
+            "concurrencyMode": "Parallel", "contentType": "CSV", "apiVersion": float(job.version.removeprefix("v")),
             "lineEnding": body.get("lineEnding", "LF"), "columnDelimiter": body.get("columnDelimiter", "COMMA"),
         }  # fmt: skip
         if job.lane == "ingest":
-            told |= {"jobType": "V2Ingest", "contentUrl": f"services/data/v62.0/jobs/ingest/{job.id}/batches"}
+            told |= {"jobType": "V2Ingest", "contentUrl": f"services/data/{job.version}/jobs/ingest/{job.id}/batches"}
             told |= {"numberRecordsFailed": len(job.failed)}
             if body.get("externalIdFieldName"):
                 told["externalIdFieldName"] = body["externalIdFieldName"]
@@ -143,11 +152,11 @@ class Jobs:
 
     # -- states
 
-    def _new(self, lane: Lane, body: Mapping[str, Any], name: str, state: str) -> Job:
+    def _new(self, lane: Lane, body: Mapping[str, Any], name: str, state: str, version: str) -> Job:
         if body.get("columnDelimiter", "COMMA") not in _DELIMITERS or body.get("lineEnding", "LF") not in _ENDS:
             raise Refusal(400, "INVALIDJOB", "Unknown column delimiter or line ending")
         polls = -1 if self.polls is None else self.polls
-        job = Job(next(self._ids), lane, dict(body), self._now(), state, polls, name)
+        job = Job(next(self._ids), lane, dict(body), self._now(), state, polls, version, name)
         self.made.append(job)
         return job
 
@@ -188,11 +197,13 @@ class Jobs:
 
     # -- queries
 
-    def _query(self, body: Mapping[str, Any]) -> Job:
+    def _query(self, body: Mapping[str, Any], version: str) -> Job:
         if body.get("operation") not in ("query", "queryAll") or not isinstance(body.get("query"), str):
             raise Refusal(400, "INVALIDJOB", "operation must be query or queryAll, with a query")
         if not self.left()["Remaining"]:
-            raise Refusal(400, "LIMIT_EXCEEDED", "Max bulk v2 query jobs per 24 hours reached")
+            raise Refusal(
+                400, "LIMIT_EXCEEDED", f"Max bulk v2 query jobs ({self.daily_jobs}) per 24 hrs has been reached"
+            )
         query = parse(body["query"])
         if query.count or query.offset:
             raise Refusal(400, "API_ERROR", "This query is not supported by the Bulk API")
@@ -201,7 +212,7 @@ class Jobs:
             raise Refusal(400, "API_ERROR", "Selecting compound data not supported in Bulk Query")
         self._evaluator.run(query, deleted=True)  # refused now, not when it runs
         self._queries += 1
-        return self._new("query", body, spec.name, "UploadComplete")
+        return self._new("query", body, spec.name, "UploadComplete", version)
 
     def _columns(self, spec: ObjectSpec, fields: Sequence[str]) -> list[tuple[FieldSpec, Getter]]:
         return [self._evaluator.path(spec, name) for name in fields]
@@ -227,7 +238,9 @@ class Jobs:
             spec = self._rows.objects[link.references[0]]
         return ".".join([*names, spec.folded[last.lower()]])
 
-    def _part(self, job: Job, ask: Mapping[str, str]) -> SimResponse:
+    def _part(self, job: Job, ask: Mapping[str, str], version: str) -> SimResponse:
+        if version != job.version:
+            raise Refusal(409, "API_ERROR", f"Job {job.id} was made by another version of the API: {job.version}")
         if job.state != "JobComplete":
             raise Refusal(400, "INVALIDJOBSTATE", f"Job {job.id} is {job.state}: there are no results")
         try:
@@ -247,7 +260,7 @@ class Jobs:
 
     # -- uploads
 
-    def _ingest(self, body: Mapping[str, Any]) -> Job:
+    def _ingest(self, body: Mapping[str, Any], version: str) -> Job:
         operation, key = body.get("operation"), body.get("externalIdFieldName")
         if operation not in ("insert", "update", "upsert", "delete"):
             raise Refusal(400, "INVALIDJOB", f"Unknown operation {operation}")
@@ -261,7 +274,7 @@ class Jobs:
             found = spec.fields.get(str(key))
             if found is None or not (found.external_id or key == "Id"):
                 raise Refusal(400, "INVALIDJOB", f"Field {key} is no external id of {spec.name}")
-        return self._new("ingest", body, spec.name, "Open")
+        return self._new("ingest", body, spec.name, "Open", version)
 
     def _upload(self, job: Job, body: bytes) -> SimResponse:
         if job.state != "Open" or job.rows is not None:
@@ -279,6 +292,9 @@ class Jobs:
         unknown = [name for name in job.header if name not in spec.fields or not self._evaluator.sees(spec, name)]
         if unknown:
             job.state, job.message = "Failed", f"InvalidBatch : Field name not found : {unknown[0]}"
+            most = 0
+        elif too_long := _too_long(job.header, rows):
+            job.state, job.message = "Failed", f"InvalidBatch : {too_long}"
             most = 0
         key = str(job.body.get("externalIdFieldName") or "Id")
         place = job.header.index(key) if key in job.header else None
@@ -326,6 +342,21 @@ class Jobs:
         head, name = _OUTCOMES[which]
         rows: Table = getattr(job, name)
         return SimResponse(200, _csv([[*head, *job.header], *rows], job.body), {"Content-Type": "text/csv"})
+
+
+def _too_long(header: Sequence[str], rows: Table) -> str:
+    """Which of the limits of an upload it exceeds; empty: none."""
+    if sum(map(len, header)) > MOST_IN_HEADER:
+        return f"The header has more than {MOST_IN_HEADER} characters"
+    if any(_length(value) > MOST_IN_FIELD for row in rows for value in row):
+        return f"A field has more than {MOST_IN_FIELD} characters"
+    if any(sum(map(_length, row)) > MOST_IN_RECORD for row in rows):
+        return f"A record has more than {MOST_IN_RECORD} characters"
+    return ""
+
+
+def _length(text: str) -> int:
+    return len(text.encode("utf-16-le")) // 2
 
 
 def _text(found: FieldSpec, value: Any) -> str:

@@ -266,7 +266,7 @@ class SalesforceSimulator(Simulator):
                 return SimResponse(200, composite(request, version, self._resource, self.faults))
             case (method, "jobs", lane, *rest):
                 ask = {key: values[0] for key, values in request.query.items()}
-                return self.jobs.answer(method, lane, rest, request.body, ask)
+                return self.jobs.answer(method, lane, rest, request.body, ask, version)
             case (_, "composite", "sobjects", *rest):
                 return self._collection(request, rest, version)
         raise not_found()

@@ -35,14 +35,14 @@ seen["deleted_status"] = org.Contact.delete(made)
 seen["deleted_ids"] = [row["id"] for row in org.Contact.deleted(end - timedelta(hours=1), end)["deletedRecords"]]
 
 
-def rows(text):
-    return list(csv.DictReader(io.StringIO(text, newline="")))
+def rows_of(text, delimiter=","):
+    return list(csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter))
 
 
 in_bulk = org.bulk2.Lead
 query = "SELECT Id, Company, Owner.Name, IsDeleted FROM Lead"
-seen["bulk_leads"] = [row for part in in_bulk.query(query, max_records=7, wait=0) for row in rows(part)]
-seen["bulk_with_deleted"] = [row["Id"] for part in in_bulk.query_all(query, wait=0) for row in rows(part)]
+seen["bulk_leads"] = [row for part in in_bulk.query(query, max_records=7, wait=0) for row in rows_of(part)]
+seen["bulk_with_deleted"] = [row["Id"] for part in in_bulk.query_all(query, wait=0) for row in rows_of(part)]
 commissions = org.bulk2.Commission__c
 records = [{"Sync_Key__c": f"b-{n}", "Amount__c": f"{n}.25", "Because__c": 'a "b",\nc'} for n in range(4)]
 records[2]["Kind__c"] = "gift"
@@ -50,13 +50,31 @@ for record in records:
     record.setdefault("Kind__c", "bonus")
 (job,) = commissions.upsert(records=records, external_id_field="Sync_Key__c", wait=0)
 seen["bulk_counts"] = [job[f"numberRecords{name}"] for name in ("Total", "Processed", "Failed")]
-seen["bulk_done"] = rows(commissions.get_successful_records(job["job_id"]))
-seen["bulk_failed"] = rows(commissions.get_failed_records(job["job_id"]))
-seen["bulk_left"] = rows(commissions.get_unprocessed_records(job["job_id"]))
+seen["bulk_done"] = rows_of(commissions.get_successful_records(job["job_id"]))
+seen["bulk_failed"] = rows_of(commissions.get_failed_records(job["job_id"]))
+seen["bulk_left"] = rows_of(commissions.get_unprocessed_records(job["job_id"]))
 (again,) = commissions.upsert(
     records=[{"Sync_Key__c": "b-0", "Because__c": "#N/A"}], external_id_field="Sync_Key__c", wait=0
 )
-seen["bulk_again"] = [row["sf__Created"] for row in rows(commissions.get_successful_records(again["job_id"]))]
+seen["bulk_again"] = [row["sf__Created"] for row in rows_of(commissions.get_successful_records(again["job_id"]))]
+
+# Another dialect, and the other operations.
+written = {"column_delimiter": "SEMICOLON", "line_ending": "CRLF", "wait": 0}
+contacts = org.bulk2.Contact
+(made_job,) = contacts.insert(
+    records=[{"LastName": "Tan; Lee", "FirstName": f'Kim "{n}"', "Title": "one\r\ntwo"} for n in range(3)], **written
+)
+new = [row["sf__Id"] for row in rows_of(contacts.get_successful_records(made_job["job_id"]), ";")]
+(changed_job,) = contacts.update(
+    records=[{"Id": new[0], "Title": "#N/A"}, {"Id": new[1], "Title": "Director"}, {"Id": new[2], "Title": ""}],
+    **written,
+)
+(gone_job,) = contacts.delete(records=[{"Id": new[1]}, {"Id": new[1]}], **written)
+seen["bulk_new"] = new
+seen["bulk_others"] = [
+    [job["numberRecordsProcessed"], job["numberRecordsFailed"]] for job in (made_job, changed_job, gone_job)
+]
+seen["bulk_gone"] = [row["sf__Error"] for row in rows_of(contacts.get_failed_records(gone_job["job_id"]), ";")]
 
 refused = {}
 for name, ask in {
