@@ -31,6 +31,7 @@ class Record(msgspec.Struct, frozen=True):
     ``version`` is the system's change token (a stamp or counter, as text). ``fields`` holds the
     system's own field names and values; money is text or ``Decimal``, never a float.
     ``modified_at`` is the system's own change instant in UTC, when it has one: evidence, never rank.
+    Of a deleted record ``fields`` are its last values where the system still shows them, else empty.
     """
 
     kind: str

@@ -141,7 +141,7 @@ class PausedMap:
 
     def carried(self, record: Record, last: Mapping[str, Any] | None) -> Record:
         """The record with the last known values of the fields that were not asked for."""
-        if record.deleted or last is None:
+        if (record.deleted and not record.fields) or last is None:
             return record
         fresh = dict(record.fields)
         for name in self._paused:
@@ -158,7 +158,7 @@ class PausedMap:
         return [next(whole) if (name := self._lacks(one)) is None else self._waits(one, name) for one in records]
 
     def _lacks(self, record: Record) -> str | None:
-        if record.deleted:
+        if record.deleted and not record.fields:
             return None
         return next((name for name in self._needed if not _has(record.fields, name)), None)
 

@@ -31,6 +31,9 @@ _MOVE_HEAD = "UPDATE fact_head SET row_id = ? WHERE type = ? AND fact_id = ?"
 
 Key = tuple[str, str]
 
+OUTLIVE_MERGES = frozenset({"partner", "referral"})
+"""Facts that stay when their record is merged into another: a merge in the CRM withdraws nobody's claim."""
+
 
 class Source(msgspec.Struct, frozen=True, gc=False):
     """Where facts come from: a version of a record. Instants in micros."""
@@ -42,6 +45,12 @@ class Source(msgspec.Struct, frozen=True, gc=False):
     """``known_at`` when the fact has no version yet."""
     then_known: int
     """``known_at`` of a later version, unless the one before was known later."""
+
+    @property
+    def just_before(self) -> Source:
+        """The same a moment earlier, for what a record was until this version of it: no two versions of a fact share
+        an instant."""
+        return Source(self.stream_id, self.external_id, self.record_seq, self.first_known - 1, self.then_known - 1)
 
 
 class _Head(msgspec.Struct, frozen=True, gc=False):
@@ -146,6 +155,11 @@ class FactWriter:
         body = orjson.dumps({"deleted": True, "id": key[1], "type": key[0]}).decode()
         self._append(Written(key, body, head.account, head.parent), head, source, True)
         return True
+
+    def is_withdrawn(self, key: Key) -> bool:
+        """Whether the fact was stated once and is withdrawn now."""
+        head = self._head(key)
+        return head is not None and head.deleted
 
     def _head(self, key: Key) -> _Head | None:
         row = self._fresh.get(key)

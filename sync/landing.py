@@ -21,6 +21,7 @@ from sync import quarantine, tables
 from sync.bulk import append, next_id, rows, run_each
 from sync.errors import SyncError
 from sync.fact_rows import (
+    OUTLIVE_MERGES,
     FactWriter,
     Key,
     Source,
@@ -44,9 +45,6 @@ RECORDS_AT_ONCE = 500
 MAPPED_AT_ONCE = 100
 """Records that are written as JSON, hashed and mapped before the next are touched: what they hold (6 kB each) stays in
 the processor's own cache from the one to the other."""
-
-OUTLIVE_MERGES = frozenset({"partner", "referral"})
-"""Facts that stay when their record is merged into another: a merge in the CRM withdraws nobody's claim."""
 
 MOST_REMEMBERED = 20_000
 """Looked-up records kept in memory during a pull."""
@@ -258,13 +256,16 @@ class Landing:
     def replay(self, external_ids: Sequence[str]) -> PageResult:
         """Map the stored current versions of these records once more."""
         found = rows(self._connection, _REPLAYED, self._stream.id, list(external_ids))
-        items = []
+        items, telling = [], []
         for version_id, seq, facts, *row in found:
             *_, created, modified = row
             record = record_of(self._stream.kind, row)
             head = _Head(version_id, b"", None, facts)
             items.append(_Item(record, row[0], b"", b"", head, seq, created, modified))
-        self._map(items)
+            # Of a merged record only what it could not give yet, for it was refused.
+            if not record.deleted or (record.merged_into is not None and facts is None):
+                telling.append(items[-1])
+        self._map(telling)
         outcome = self._state(items)
         self._believed()
         changed = [
@@ -389,11 +390,20 @@ class Landing:
         run_each(self._connection, _UNMERGE, [(self._seen_at, self._stream.id, loser) for (loser,) in ended])
 
     def _map(self, items: Sequence[_Item]) -> None:
-        """Note with each item what the mapping makes of it."""
-        alive = [item for item in items if not item.record.deleted]
-        if alive:
-            answers = iter(self._mapper([item.record for item in alive], self._lookups))
-            for item in alive:
+        """Note with each item what the mapping makes of it.
+
+        A deleted record that still shows its values may hold a registration that nobody has seen. What was deleted, and
+        not merged, before the first full read had ended was withdrawn before we came.
+        """
+        telling = [
+            item
+            for item in items
+            if not item.record.deleted
+            or (item.record.fields and (item.record.merged_into is not None or self._stream.complete))
+        ]
+        if telling:
+            answers = iter(self._mapper([item.record for item in telling], self._lookups))
+            for item in telling:
                 item.given, item.reject = _taken(item.record, next(answers, None))
 
     def _state(self, items: Sequence[_Item]) -> _Outcome:
@@ -403,22 +413,24 @@ class Landing:
         writer.prepare(chain((fact.key for item in items for fact in item.given), chain.from_iterable(before)))
         standing_facts, refused, accepted = [], [], []
         for item, earlier in zip(items, before, strict=True):
-            if item.reject is not None:
+            gone, merged = item.record.deleted, item.record.merged_into is not None
+            if item.reject is not None and (not gone or (merged and not earlier)):
                 refused.append((item.external_id, item.seq or 1, item.reject))
                 standing_facts.append(None if item.head is None else item.head.facts)
                 continue
             accepted.append(item.external_id)
             source = self._source(item)
+            told = source if merged or not gone else source.just_before
             keys = []
             for fact in item.given:
-                writer.state(fact, source)
+                if merged or not gone or not writer.is_withdrawn(fact.key):
+                    writer.state(fact, told)
                 keys.append(fact.key)
-            for key in earlier:
-                if key in keys:
-                    continue
-                keys.append(key)
-                if item.record.merged_into is None or key[0] not in OUTLIVE_MERGES:
+            lost = [key for key in earlier if key not in keys]
+            for key in [*keys, *lost] if gone else lost:
+                if not merged or key[0] not in OUTLIVE_MERGES:
                     writer.withdraw(key, source)
+            keys += lost
             standing_facts.append(standing(item.external_id, keys))
         facts = writer.flush()
         self._emptied += writer.emptied

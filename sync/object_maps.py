@@ -15,6 +15,7 @@ from connectors.base import FAULT, Query, Record
 from rules.errors import RecordError
 from rules.records import parse
 from sync.conditions import Condition
+from sync.fact_rows import OUTLIVE_MERGES
 from sync.payloads import fact_json
 from sync.raw_rows import Get, Lookups, LookupUse, Plain, Row, Use, elements_of, fill
 from sync.record_shapes import LONGEST_ID
@@ -38,9 +39,10 @@ class Reject:
 class Mapped(msgspec.Struct, frozen=True):
     """One record's facts, or the reason for none.
 
-    No facts and no reject means that the record is deleted, is no record for us (``when``), or is read for look-ups
-    only: whatever facts it gave before are withdrawn. The same holds for each fact of an earlier version that a later
-    version of the record does not give any more.
+    No facts and no reject means that the record is no record for us (``when``), is read for look-ups only, or is deleted:
+    whatever facts it gave before are withdrawn. The same holds for each fact of an earlier version that a later
+    version of the record does not give any more. A deleted record whose system still shows its values gives what
+    outlives a merge: the registration that it was.
     """
 
     external_id: str
@@ -139,13 +141,14 @@ class ObjectMap:
         return [self._mapped(record, row) for record in records]
 
     def _mapped(self, record: Record, row: Row) -> Mapped:
+        plans = self.records
         if record.deleted:
-            return Mapped(record.external_id, ())
+            plans = tuple(plan for plan in plans if plan.record in OUTLIVE_MERGES) if record.fields else ()
         if FAULT in record.fields:
             return Mapped(record.external_id, (), _unreadable(record.fields[FAULT]))
         row.record, row.fields = record, record.fields
         try:
-            found = [made for plan in self.records for made in plan.facts(row)]
+            found = [made for plan in plans for made in plan.facts(row)]
         except Refused as error:
             return Mapped(
                 record.external_id, (), _reject(error.code, error.field, error.found, error.allowed, error.waits_for)

@@ -1,6 +1,7 @@
 """Merged accounts: what still names the account that is gone is read as naming the one that took it over.
 
-A claim to a lead that was merged away goes where the lead that is left was converted into.
+A claim to a lead that was merged away goes where the lead that is left was converted into, also when that one was deleted
+afterwards.
 
 Systems move their own records to the surviving account; records of another system (an invoice in the ERP that knows
 the customer by the CRM's old id) are not moved by anybody. The redirect is kept for ever and chains are followed. A
@@ -126,10 +127,12 @@ def _follow_conversions(db: Connection, at: datetime, run_id: int) -> int:
     held = {row[0]: row for row in rows(db, _REFERRALS, wanted, False)} if wanted else {}
     writer = FactWriter(db, run_id)
     moved = []
+    gone = {row[0]: row[1] for row in rows(db, _WITHDRAWN, sorted({*ends.values()}), True)} if ends else {}
     for loser, winner in ends.items():
-        if loser in held and winner in held:
+        left = held[winner][1] if winner in held else gone.get(winner)
+        if loser in held and left is not None:
             _, body, stream_id, record_seq = held[loser]
-            fact, account = orjson.loads(body), orjson.loads(held[winner][1]).get("account")
+            fact, account = orjson.loads(body), orjson.loads(left).get("account")
             if account is not None and fact.get("account") != account:
                 moved.append(
                     ({**fact, "account": account}, Source(stream_id, loser, record_seq, micros(at), micros(at)))
@@ -146,5 +149,9 @@ LEFT JOIN record r ON r.stream_id = d.stream_id AND r.external_id = d.winner WHE
 """
 _REFERRALS = """
 SELECT f.external_id, f.body, f.stream_id, f.record_seq FROM fact_head h JOIN fact f ON f.id = h.row_id
+WHERE h.type = 'referral' AND f.external_id AMONG ? AND f.deleted = ?
+"""
+_WITHDRAWN = """
+SELECT f.external_id, p.body FROM fact_head h JOIN fact f ON f.id = h.row_id JOIN fact p ON p.id = f.previous
 WHERE h.type = 'referral' AND f.external_id AMONG ? AND f.deleted = ?
 """

@@ -76,7 +76,12 @@ def replay(db: Connection, stream: Stream, plan: ObjectMap, run_id: int | None =
     refused = {held.external_id: held.seq for held in quarantine.listed(db, stream.connection, stream.kind, "open")}
     names: set[str] = set()
     for part in _parts(db, stream, run_id):
-        alive = [version for version in part if not version.record.deleted]
+        # Of a deleted record only what it could not give yet, for it was refused.
+        alive = [
+            version
+            for version in part
+            if not version.record.deleted or refused.get(version.record.external_id) == version.seq
+        ]
         names.update(name for version in alive for name in version.record.fields)
         answers = plan.facts([version.record for version in alive], lookups)
         for version, answer in zip(alive, answers, strict=True):

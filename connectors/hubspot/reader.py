@@ -21,7 +21,7 @@ from connectors.hubspot.cursors import Manner, Place, finished, parts_of, place_
 from connectors.hubspot.describe import HubSpotDescriber
 from connectors.hubspot.kinds import associated_kind, modified_property
 from connectors.hubspot.objects import Objects
-from connectors.hubspot.records import Row, archived_ms, merged_ids, record_of, redirects, tombstone
+from connectors.hubspot.records import Row, archived_ms, merged_ids, record_of, redirects, tombstone, with_values
 
 MOST_FILTERS = 4
 """Filters of a mapping's ``where``: HubSpot takes six in a group, and two are ours."""
@@ -107,7 +107,7 @@ class HubSpotReader:
         known = there | {record.external_id for record in merged}
         missing = [key for key in wanted if key not in known]
         if missing:
-            yield from self._gone(asked, self._objects.read(asked.kind, missing, (), archived=True))
+            yield from self._gone(asked, self._archived_values(asked, missing))
 
     # -- parts of a read
 
@@ -163,23 +163,37 @@ class HubSpotReader:
         assert place.marks is not None  # a first read has nothing to withdraw
         since = place.marks.archived - 1000 * self._config.overlap_seconds
         rows, after = self._objects.listed(asked.kind, (), limit=size, after=place.at, archived=True)
-        gone = self._gone(asked, [row for row in rows if archived_ms(row) >= since])
-        return gone, place.behind(after or place.at), bool(after)
+        gone = {str(row["id"]): row for row in rows if archived_ms(row) >= since}
+        gone |= {str(row["id"]): row for row in self._archived_values(asked, list(gone))}
+        return self._gone(asked, list(gone.values())), place.behind(after or place.at), bool(after)
 
     def _gone(self, asked: _Asked, rows: Sequence[Row]) -> list[Record]:
         """Archived records, and those that became one of them by merging.
 
-        One that was itself merged away is answered by the record that is left, which is then where it leads.
+        One that was itself merged away is answered by the record that is left, which is then where it leads. Whether an
+        archived record meets a filter cannot be asked, so with one its values are not handed out.
         """
         if not rows:
             return []
         ids = [str(row["id"]) for row in rows]
         left = self._objects.read(asked.kind, ids, ())
-        merged = [record for row in left for record in redirects(asked.kind, row, ids)]
+        own = {str(row["id"]): row for row in rows if not asked.filters}
+        merged = [
+            with_values(record, own.get(record.external_id), asked.fields)
+            for row in left
+            for record in redirects(asked.kind, row, ids)
+        ]
         known = {record.external_id for record in merged} | {str(row["id"]) for row in left}
         archived = [row for row in rows if str(row["id"]) not in known]
         before = [record for row in archived for record in redirects(asked.kind, row)]
-        return [*before, *merged, *(tombstone(asked.kind, row) for row in archived)]
+        tombstones = [
+            with_values(tombstone(asked.kind, row), own.get(str(row["id"])), asked.fields) for row in archived
+        ]
+        return [*before, *merged, *tombstones]
+
+    def _archived_values(self, asked: _Asked, ids: Sequence[str]) -> list[Row]:
+        """Archived records with the values that they had."""
+        return self._objects.read(asked.kind, ids, asked.properties, archived=True)
 
     # -- records
 

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+import msgspec
+
 from connectors.base import Record
 from connectors.hubspot.kinds import MERGED_IDS
 
@@ -14,14 +16,23 @@ Row = Mapping[str, Any]
 
 def record_of(kind: str, row: Row, fields: Sequence[str], associated: Mapping[str, Any]) -> Record:
     """The record of a row; a property without a value is ``None``."""
-    properties = row["properties"]
-    values = {
-        name: associated[name] if name in associated else (properties.get(name) or None) for name in fields
-    }  # fmt: skip
     stamp = str(row["updatedAt"])
+    values = _values(row, fields, associated)
     return Record(
         kind, str(row["id"]), stamp, values, created_at=_instant(row.get("createdAt")), modified_at=_instant(stamp)
     )
+
+
+def with_values(gone: Record, row: Row | None, fields: Sequence[str]) -> Record:
+    """A deleted record with the values that its archived row still shows; it has no associations any more."""
+    if row is None or not row.get("properties"):
+        return gone
+    return msgspec.structs.replace(gone, fields=_values(row, fields, {}), created_at=_instant(row.get("createdAt")))
+
+
+def _values(row: Row, fields: Sequence[str], associated: Mapping[str, Any]) -> dict[str, Any]:
+    properties = row["properties"]
+    return {name: associated[name] if name in associated else (properties.get(name) or None) for name in fields}
 
 
 def merged_ids(row: Row) -> list[str]:

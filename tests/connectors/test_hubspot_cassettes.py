@@ -137,7 +137,7 @@ def test_deleted_record(portal: Portal | None) -> None:
     records, _ = read(connector(), DEALS, MARKS)
     assert [(record.fields.get("dealname"), record.deleted, record.merged_into) for record in records] == [
         ("Deal 1", False, None),
-        (None, True, None),
+        ("Deal 0", True, None),
     ]
 
 

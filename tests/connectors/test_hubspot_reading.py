@@ -231,6 +231,7 @@ def test_archived_records_are_listed_by_the_hour_and_come_once(portal: Portal) -
     portal.wait(HOUR)
     [record] = (got := read(connector, COMPANIES, watermark))[0]
     assert (record.external_id, record.deleted, record.merged_into) == (gone, True, None)
+    assert record.fields["name"] == "Gone" and record.created_at is not None, "as it was when it was archived"
     portal.wait(HOUR)
     assert read(connector, COMPANIES, got[1])[0] == []
 
@@ -286,6 +287,20 @@ def test_a_merge_is_a_merge_whatever_else_the_portal_makes_of_it(
     gone = {loser} if keeps_id else {loser, winner}
     assert {key: record.merged_into for key, record in found.items() if record.deleted} == dict.fromkeys(gone, left)
     assert found[left].fields["jobtitle"] == "Winner"
+
+
+def test_what_was_merged_away_says_what_it_was_where_the_portal_still_shows_it(portal: Portal) -> None:
+    """E41: among the archived records it does; whether it met a filter nobody can say then, so that it stays empty."""
+    connector = portal.connect()
+    winner, loser = (portal.insert("deals", {"dealname": name}) for name in ("Winner", "Loser"))
+    _, watermark = read(connector, DEALS)
+    portal.merge("deals", winner, loser)
+    portal.wait(2 * HOUR)
+    found = [record for record in read(connector, DEALS, watermark)[0] if record.deleted]
+    told = {record.external_id: record.fields["dealname"] for record in found if record.fields}
+    assert told == {winner: "Winner", loser: "Loser"}
+    filtered = Query("deals", DEALS.fields, '[{"propertyName": "dealname", "operator": "NEQ", "value": "Loser"}]')
+    assert not any(record.fields for record in read(connector, filtered, watermark)[0] if record.deleted)
 
 
 def test_fetching_a_merged_id_says_where_it_went(portal: Portal) -> None:

@@ -51,6 +51,28 @@ def test_merges_that_make_new_records_lose_no_claim(place: Place) -> None:
     assert kept is not None and kept["referral_partner"] == claim["partner"]
 
 
+def test_referrals_that_were_merged_or_archived_before_anybody_read_them_keep_what_they_were(place: Place) -> None:
+    """E41, E45, G-7: what the list of archived records still shows of them."""
+    assert place.sync().failed == []
+    portal = place.portal
+    names = ("partner_company", "program", "channel", "field_technicians", "industry")
+    copied = {name: text for name, text in portal.all_rows("referral")[0].items() if name in names}
+    first, second, thrown = (
+        portal.insert("referral", {**copied, "company": name, "website": f"https://{name.lower()}.example"})
+        for name in ("Quarry", "Granite", "Marble")
+    )
+    place.later(minutes=5)
+    portal.merge("referral", second, first)
+    portal.archive("referral", thrown)
+    for _ in range(2):
+        place.later(hours=2)
+        assert place.sync().failed == []
+    claims = place.claims()
+    assert {claims[one]["partner"] for one in (first, second)} == {copied["partner_company"]}
+    assert all(claims[one]["state"] not in ("withdrawn", "incomplete") for one in (first, second))
+    assert claims[thrown]["state"] == "withdrawn"
+
+
 def test_a_referral_that_becomes_a_company_and_a_deal_is_followed_there(place: Place) -> None:
     """E40 in HubSpot's form: the company is named later, the deal later still, and only the company leads to it."""
     portal = place.portal

@@ -30,6 +30,68 @@ def test_merging_the_first_lead_away_keeps_its_claim_and_rank(place: Office) -> 
     assert (claims[second]["rank"], claims[second]["state"]) == (2, "conflict")
 
 
+def test_a_first_lead_that_was_merged_away_before_anybody_read_it_keeps_its_rank(place: Office) -> None:
+    """E41, G-7: registered, and merged into a later lead of another partner, between two polls."""
+    world = place.world
+    world.refer("first", "Northline", "Quarry Lifts", "https://quarrylifts.com.au")
+    place.later(minutes=5)
+    world.refer("second", "Brightfield", "Quarry Lifts Pty Ltd", "https://quarrylifts.com.au")
+    place.later(minutes=5)
+    first, second = world.ids["first"], world.ids["second"]
+    world.crm.merge(second, first)
+    place.later(hours=1)
+    assert not place.sync().failed
+    claims = {claim["referral"]: claim for claim in outcome(place)["claims"]}
+    assert (claims[first]["partner"], claims[first]["rank"], claims[first]["state"]) == (
+        world.ids["Northline"], 1, "active",
+    )  # fmt: skip
+    assert (claims[second]["rank"], claims[second]["state"]) == (2, "conflict")
+    account, *_ = world.crm.convert_lead(second)
+    place.later(hours=1)
+    assert not place.sync().failed
+    assert {claim["account"] for claim in outcome(place)["claims"] if claim["referral"] in (first, second)} == {account}
+
+
+def test_a_lead_that_was_deleted_before_anybody_read_it_is_a_withdrawn_claim_until_it_is_restored(
+    place: Office,
+) -> None:
+    """E45, G-7."""
+    world = place.world
+    world.refer("first", "Northline", "Quarry Lifts", "https://quarrylifts.com.au")
+    place.later(minutes=5)
+    world.refer("second", "Brightfield", "Quarry Lifts Pty Ltd", "https://quarrylifts.com.au")
+    first, second = world.ids["first"], world.ids["second"]
+    world.crm.delete("Lead", first)
+    for restored in (False, True):
+        place.later(hours=1)
+        if restored:
+            world.crm.undelete("Lead", first)
+        place.later(hours=1)
+        assert not place.sync().failed
+        claims = {claim["referral"]: claim for claim in outcome(place)["claims"]}
+        seen = [(claims[lead]["state"], claims[lead]["rank"]) for lead in (first, second)]
+        assert seen == ([("active", 1), ("conflict", 2)] if restored else [("withdrawn", None), ("active", 1)])
+    versions = [
+        fact.get("deleted", False) for fact in place.here.store.facts(types=["referral"]) if fact["id"] == first
+    ]
+    assert versions == [False, True, False]
+
+
+def test_what_was_deleted_before_the_first_read_is_no_claim_and_what_was_merged_is(tmp_path: Path) -> None:
+    """E41, E45: a new connection takes over what partners are owed, not what people threw away before it."""
+    with office(tmp_path / "office") as place:
+        world = place.world
+        world.partner("Northline", "Northline Advisory", "0.10")
+        for name in ("deleted", "merged", "left"):
+            world.refer(name, "Northline", f"Company {name}", f"https://{name}.example")
+            place.later(days=1)
+        world.crm.delete("Lead", world.ids["deleted"])
+        world.crm.merge(world.ids["left"], world.ids["merged"])
+        place.later(hours=1)
+        assert not place.sync().failed
+        assert {claim["referral"] for claim in outcome(place)["claims"]} == {world.ids["merged"], world.ids["left"]}
+
+
 def test_an_invoice_that_knows_the_customer_by_a_merged_account_still_pays_the_partner(place: Office) -> None:
     """E41."""
     world = place.world

@@ -114,3 +114,72 @@ def test_a_merge_of_another_object_with_the_same_ids_moves_no_account(store: Sto
     landed(store, "crm", DEALS, replace(Record("Deal", "a1", "2", {}), deleted=True, merged_into="a2"))
     follow(store)
     assert account_of(store, "p1") == "a1"
+
+
+LEADS = """
+system: memory
+objects:
+- {object: Firm, record: account, fields: {name: Name}}
+- object: Lead
+  records:
+  - record: account
+    when: {field: Known, present: true}
+    fields: {name: Company}
+  - record: referral
+    fields:
+      program: {value: next-technik}
+      partner: {field: Partner, required: true}
+      submitted_at: $created_at
+      channel: {value: portal}
+      company: {lookup: {field: Firm, object: Firm, get: Name}}
+"""
+
+
+def claims(store: Store) -> list[str]:
+    return [fact.get("partner", "withdrawn") for fact in store.facts(types=["referral"])]
+
+
+def lead(**fields: str) -> Record:
+    return Record("Lead", "L1", "1", {"Partner": None, "Firm": None, "Known": None, "Company": "Quarry", **fields},
+                  created_at=START, modified_at=START)  # fmt: skip
+
+
+def test_a_record_that_comes_merged_away_gives_what_outlives_a_merge_and_nothing_else(store: Store) -> None:
+    """E41."""
+    mapping = load_mapping("crm.yaml", LEADS)
+    landed(store, "crm", mapping, Record("Firm", "f1", "1", {"Name": "Quarry"}))
+    merged = replace(lead(Partner="p1", Firm="f1", Known="yes"), deleted=True, merged_into="L2")
+    landed(store, "crm", mapping, merged, merged)
+    assert claims(store) == ["p1"]
+    assert [fact["id"] for fact in store.facts(types=["account"])] == ["f1"]
+    landed(store, "crm", mapping, replace(merged, fields={}), replace(merged, version="2"))
+    assert claims(store) == ["p1"], "what does not show its values any more takes nothing back"
+
+
+def test_a_merged_record_says_what_became_of_it_since_it_was_read(store: Store) -> None:
+    """E41, G-7: it was completed, and merged, between two polls."""
+    mapping = load_mapping("crm.yaml", LEADS)
+    landed(
+        store, "crm", mapping, Record("Firm", "f1", "1", {"Name": "Quarry"}), Record("Firm", "f2", "1", {"Name": "Q"})
+    )
+    landed(store, "crm", mapping, lead(Partner="p1", Firm="f1"))
+    landed(store, "crm", mapping, replace(lead(Partner="p1", Firm="f2"), version="2", deleted=True, merged_into="L2"))
+    assert [fact["company"] for fact in store.facts(types=["referral"])] == ["Quarry", "Q"]
+
+
+def test_a_merged_record_that_cannot_be_taken_waits_with_its_reason_and_a_deleted_one_does_not(store: Store) -> None:
+    """E41: its claim would be lost without a word; a deletion takes the claim back anyway."""
+    mapping = load_mapping("crm.yaml", LEADS)
+    landed(store, "crm", mapping, replace(lead(Partner="p1", Firm="f1"), deleted=True, merged_into="L2"))
+    [held] = store.quarantine("crm")
+    assert (held.external_id, held.code) == ("L1", "waiting")
+    landed(store, "crm", mapping, Record("Firm", "f1", "1", {"Name": "Quarry"}))
+    stream = store.stream("crm", "Lead")
+    assert store.waiting("crm") == {"Lead": ["L1"]}
+    store.replay(stream, ["L1"], mapping.object("Lead").facts, seen_at=START, run_id=1)
+    assert claims(store) == ["p1"] and store.quarantine("crm") == []
+
+    store.set_stream(stream, complete=True)
+    gone = replace(lead(Partner="p2", Firm="f9"), external_id="L3", deleted=True)
+    landed(store, "crm", mapping, gone)
+    assert claims(store) == ["p1"] and store.quarantine("crm") == []
