@@ -5,18 +5,19 @@ Source: TC-13, TC-14, TC-A3, TC-A4; E38 (never paid twice when the threshold is 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import date, datetime
 from decimal import Decimal
 
 from rules.accrual import Accrual, Cause, Poster, Target
 from rules.deal import Deal, Outcome, RateDecision
 from rules.dues import due_after
+from rules.invoice_book import InvoiceBook
 from rules.ledger import Ledger
 from rules.money import ZERO, text
 from rules.net import Net
 from rules.pins import Pin
-from rules.records import Contract
+from rules.records import Contract, CreditNote, Invoice
 from rules.replay import DealReplay
 from rules.tasks import Wanted
 from rules.terms import MilestoneBonus
@@ -47,6 +48,8 @@ class _BonusReplay(DealReplay):
         """The revenue of each invoice and of each contract, in the bonus's currency."""
         self._by_contract_amount = terms.values.get("bonus_base") == "contract_amount"
         self._crossed: dict[str, tuple[date, Decimal]] = {}
+        self._fell: set[str] = set()
+        """Contracts of which an invoice counts less than it did, since that was last looked into."""
         self._uncounted: dict[str, tuple[str, str]] = {}
         """Invoices that cannot be compared with the threshold yet: their contract, and why."""
 
@@ -76,14 +79,24 @@ class _BonusReplay(DealReplay):
         now: Decimal | None = ZERO
         self._uncounted.pop(invoice, None)
         if book.stands and book.invoice is not None:
-            net, _ = self._net.of(book.invoice, book.credits.values())
-            bill, currencies = book.invoice, (book.invoice.currency, self._term.currency)
-            now = self.exchanged(net, f"invoice {invoice}", currencies, bill.issued_on, at)
+            now = self._revenue_of(book, book.invoice, book.credits.values(), at)
             if now is None:
-                self._uncounted[invoice] = (contract, self._no_fx(f"invoice {invoice}", currencies[0], bill.issued_on))
+                bill = book.invoice
+                self._uncounted[invoice] = (contract, self._no_fx(f"invoice {invoice}", bill.currency, bill.issued_on))
         if now is not None:
-            self._sums[contract] = self._sums.get(contract, ZERO) + now - self._parts.get(invoice, ZERO)
+            more = now - self._parts.get(invoice, ZERO)
+            self._sums[contract] = self._sums.get(contract, ZERO) + more
             self._parts[invoice] = now
+            if more < 0:
+                self._fell.add(contract)
+
+    def _revenue_of(
+        self, book: InvoiceBook, invoice: Invoice, credits: Iterable[CreditNote], at: datetime
+    ) -> Decimal | None:
+        """What an invoice brought in, less some of its credits, in the bonus's currency; ``None`` without a rate."""
+        net, _ = self._net.of(invoice, credits)
+        currencies = (invoice.currency, self._term.currency)
+        return self.exchanged(net, f"invoice {book.id}", currencies, invoice.issued_on, at)
 
     def _matters(self, invoice: str, contract: str) -> bool:
         """Whether what is known of an invoice now can change the bonus of its contract."""
@@ -113,9 +126,10 @@ class _BonusReplay(DealReplay):
         if no_fx and not is_above and name not in self._crossed:
             self.want(name, Wanted("fx_rate_missing", name, self._term.clauses, no_fx))
             return None
+        self._look_back(name, bonus, at, is_above=is_above)
         if is_above and day is not None:
             self._crossed.setdefault(name, (max(day, contract.signed_on, contract.commenced_on), revenue))
-        if name not in self._crossed or (not is_above and self._is_reversible(bonus)):
+        if name not in self._crossed or (not is_above and self._is_reversible):
             return None
         earned_on, crossing = self._crossed[name]
         if bonus.entry is not None:
@@ -139,8 +153,34 @@ class _BonusReplay(DealReplay):
         because = f"{crossed}; set by {chosen.by}: {chosen.reason}"
         return Target(crossing, ZERO, self._term.currency, earned_on, because, chosen.amount)
 
-    def _is_reversible(self, bonus: Accrual) -> bool:
-        return bonus.entry is None or self.terms.values.get("bonus_reversible") is True
+    @property
+    def _is_reversible(self) -> bool:
+        return self.terms.values.get("bonus_reversible") is True
+
+    def _look_back(self, name: str, bonus: Accrual, at: datetime, *, is_above: bool) -> None:
+        """Forget a crossing that is not so, while no bonus was granted for it.
+
+        A credit of a later day leaves it, however long a person takes to choose the amount (E38); an invoice that was
+        voided, withdrawn or corrected does not.
+        """
+        if name not in self._crossed or bonus.entry is not None:
+            return
+        if not (self._by_contract_amount or self._is_reversible):
+            if name not in self._fell:
+                return
+            self._fell.discard(name)
+            is_above = self._was_above(name, self._crossed[name][0], at)
+        if not is_above:
+            del self._crossed[name]
+
+    def _was_above(self, name: str, day: date, at: datetime) -> bool:
+        """Whether the invoices that were issued up to a day, less the credits up to it, are above the threshold."""
+        total = ZERO
+        for book in self.books_of(name):
+            if book.stands and book.invoice is not None and book.invoice.issued_on <= day:
+                credits = [each for each in book.credits.values() if each.issued_on <= day]
+                total += self._revenue_of(book, book.invoice, credits, at) or ZERO
+        return total > self._term.above
 
     def _chosen(self, name: str, at: datetime) -> RateDecision | None:
         made = [each for each in self.deal.decided(name, at) if each.amount is not None]

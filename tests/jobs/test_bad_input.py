@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from importlib.resources import files
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 from typing import Any
 
@@ -220,6 +221,19 @@ def test_a_file_that_is_no_such_file_is_told_by_a_real_process(
     )  # fmt: skip
     assert (done.returncode, done.stdout) == (2, ""), done.stderr
     assert told in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_statement_that_never_is_gets_the_name_of_standard_input(
+    refused: Refused, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    payout = {
+        "type": "payout", "id": "never", "statement": "optimetriks:p1:2026-01-01:EUR", "paid_on": "2026-02-20",
+        "amount": "1.00", "currency": "EUR",
+    }  # fmt: skip
+    rows = [{"type": "partner", "id": "p1", "name": "Kivu Partners"}, payout]
+    monkeypatch.setattr(sys, "stdin", TextIOWrapper(BytesIO(b"\n".join(orjson.dumps(row) for row in rows))))
+    said = refused("settle", "-p", "optimetriks", "-r", "-", "--as-of", "2026-03-31")
+    assert '<stdin>:2 (payout never): statement: found "optimetriks:p1:2026-01-01:EUR"' in said
 
 
 def test_the_corpus_is_large_and_spreads_over_all_programs() -> None:

@@ -210,6 +210,16 @@ def test_a_program_that_pays_wrongly_is_told_with_its_line_and_what_to_do(name: 
     assert done.exit_code == (": error: " in done.stdout)
 
 
+@pytest.mark.parametrize("name", SHIPPED)
+def test_what_a_claim_fails_are_clauses_and_not_how_they_are_read(name: str) -> None:
+    """A refusal names what was not met (G-8); an ambiguity is only named where no clause says anything."""
+    for version in tree(TEXTS[name])["versions"]:
+        claims = version["claims"]
+        for term in (*claims.get("required", ()), *claims.get("conditions", ()), *claims.get("money_conditions", ())):
+            kinds = {re.sub(r"\d", "", clause) for clause in term["clauses"]}
+            assert len(kinds) == 1, term
+
+
 def test_versions_that_leave_a_gap_or_overlap_are_found() -> None:
     head, _, version = TEXTS["next-technik"].partition("  - effective_from: 2023-07-20\n")
     for ends, told in (("2025-12-30", "no terms between"), ("2026-01-01", "both hold"), ("2025-12-31", "")):
