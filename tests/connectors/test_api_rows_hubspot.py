@@ -11,7 +11,10 @@ from pydantic import ValidationError
 from connectors.base import Change, Query, Record
 from connectors.errors import NeedsOperator
 from connectors.hubspot.config import HubSpotConfig
+from connectors.hubspot.simulator.answers import Refusal
+from connectors.hubspot.simulator.logins import LIFE_SECONDS
 from connectors.hubspot.simulator.schema import text
+from connectors.hubspot.simulator.server import LONGEST_ADDRESS
 from connectors.registry import load
 from connectors.simulation import Faults, SimRequest
 from sync.mapping import load_mapping
@@ -126,12 +129,13 @@ def test_api_46_contacts_are_found_under_their_own_stamp(portal: Portal) -> None
 
 
 def test_api_47_any_number_of_properties_is_read_whole(portal: Portal) -> None:
-    names = [f"property_{number:03d}_{'x' * 60}" for number in range(150)]
+    names = [f"property_{number:03d}_{'x' * 60}" for number in range(300)]
     for name in names:
         portal.add_property("companies", text(name))
     portal.insert("companies", dict.fromkeys(names, "there"))
     [record] = read(portal.connect(), Query("companies", tuple(names)))[0]
     assert record.fields == dict.fromkeys(names, "there")
+    assert sum(map(len, names)) > LONGEST_ADDRESS
 
 
 def test_api_48_a_page_of_associations_is_whole_for_every_record(portal: Portal) -> None:
@@ -140,6 +144,10 @@ def test_api_48_a_page_of_associations_is_whole_for_every_record(portal: Portal)
     records, _ = read(portal.connect(page_size=5), DEALS)
     found = {record.external_id: record.fields["associations.companies"] for record in records}
     assert found == dict(zip(deals, companies, strict=True))
+    portal.associations.page_size = 2  # of the links of one record
+    more = [portal.insert("deals", {"dealname": f"M{number}"}, companies[0]) for number in range(5)]
+    [company] = portal.connect().fetch("companies", ("associations.deals",), [companies[0]])
+    assert company.fields["associations.deals"] == [deals[0], *more]
 
 
 def test_api_49_the_size_of_a_batch_is_a_setting_and_never_above_a_hundred(portal: Portal) -> None:
@@ -171,7 +179,9 @@ def test_api_50_a_write_that_changed_nothing_is_not_called_done(portal: Portal) 
 
 def test_api_51_two_equal_keys_in_one_batch_fail_nobody(portal: Portal) -> None:
     changes = [commission("k1"), commission("k2"), commission("k1", state="paid")]
+    before = portal.total_requests
     assert [result.state for result in portal.connect().write(changes)] == ["done"] * 3
+    assert portal.total_requests - before == 2, "none was refused, and halved, to get there"
     states = {row["sync_key"]: row["state"] for row in portal.all_rows("commission")}
     assert states == {"k1": "paid", "k2": "accrued"}
 
@@ -213,14 +223,19 @@ def test_api_54_the_version_of_the_api_is_a_setting(portal: Portal) -> None:
 def test_api_55_a_token_that_ends_while_waiting_is_renewed_for_the_next_attempt(portal: Portal) -> None:
     portal.insert("companies", {"name": "One"})
     connector = portal.connect(**OAUTH)
-    _, _ = read(connector, COMPANIES)
-    portal.faults.add(portal.limited("TEN_SECONDLY_ROLLING", times=1))
+    read(connector, COMPANIES)
+    portal.wait(LIFE_SECONDS - 100)
+    refused: list[str] = []
 
-    def ends(request: SimRequest) -> bool:
-        if portal.waits:  # the connection has waited: its token is gone by now
-            portal.logins.revoke_all()
-            portal.waits.clear()
+    def note(request: SimRequest) -> bool:
+        try:
+            portal.logins.accept(request.headers.get("Authorization", "")) if "token" not in request.path else None
+        except Refusal as refusal:
+            refused.append(str(refusal))
         return False
 
-    portal.faults.add(Faults.status(500, times=None, match=ends))
+    portal.faults.add(Faults.status(500, times=None, match=note))
+    portal.faults.add(portal.limited("TEN_SECONDLY_ROLLING", times=12, match=lambda r: "token" not in r.path))
     assert len(read(connector, COMPANIES)[0]) == 1
+    assert sum(portal.waits) > 100 and portal.logins.tokens_made == 2
+    assert refused == [], "each attempt has a token of its own time; no 401 is needed to learn that it ended"

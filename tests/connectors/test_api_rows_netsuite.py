@@ -27,9 +27,10 @@ def test_api_31_a_change_of_this_hour_is_read_this_hour_in_every_zone(zone: str)
         connector = account.connect()
         _, mark = read(connector, CUSTOMERS)
         account.wait(1800)
-        made = account.insert("customer", {"companyname": "Northline"})
+        made, changed = account.insert("customer", {"companyname": "Northline"}), account.moment
         account.wait(1800)
-        assert [record.external_id for record in read(connector, CUSTOMERS, mark)[0]] == [made]
+        [record] = read(connector, CUSTOMERS, mark)[0]
+        assert (record.external_id, record.modified_at) == (made, changed)
 
 
 @pytest.mark.parametrize("style", ["DD.MM.YYYY", "DD/MM/YYYY", "D-MON-YYYY", "M/D/YYYY"])
@@ -77,10 +78,12 @@ def test_api_35_pages_follow_the_last_row_in_an_unambiguous_order() -> None:
         made = [account.insert("customer", {"companyname": f"C{number}"}) for number in range(9)]
         account.wait(3600)
         queries: list[str] = []
+        offsets: set[str] = set()
 
         def seen(request: SimRequest) -> bool:
             if is_suiteql(request):
                 queries.append(request.json()["q"])
+                offsets.add(request.query.get("offset", ["0"])[0])
             return False
 
         account.faults.add(Faults.status(500, times=None, match=seen))
@@ -89,6 +92,7 @@ def test_api_35_pages_follow_the_last_row_in_an_unambiguous_order() -> None:
         paged = [query for query in queries if "FROM customer" in query]
         assert paged and all("id ASC" in query.rpartition("ORDER BY")[2] for query in paged)
         assert not [query for query in queries if "ROWNUM" in query.upper()]
+        assert offsets == {"0"}, "an offset ends at 100,000 rows, and rows move between two of them"
 
 
 def test_api_36_a_column_that_is_gone_stops_the_read_and_is_named() -> None:
@@ -98,6 +102,14 @@ def test_api_36_a_column_that_is_gone_stops_the_read_and_is_named() -> None:
         account.hide("customer", "phone")
         with pytest.raises(NeedsOperator, match="phone"):
             read(account.connect(), Query("customer", ("companyname", "phone")))
+
+
+def test_api_36_rows_of_one_stamp_over_several_pages_all_come_once() -> None:
+    with running() as account:
+        made = [account.insert("customer", {"companyname": f"C{number}"}) for number in range(7)]
+        account.wait(3600)
+        records, _ = read(account.connect(page_size=3), CUSTOMERS)
+        assert [record.external_id for record in records] == made
 
 
 def test_api_37_an_overload_that_looks_like_a_bad_login_is_waited_out_once() -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 from threading import Thread
 
 import pytest
 
-from connectors.base import Change, Query
+from connectors.base import Change, Query, Record
 from connectors.errors import NeedsOperator, QuotaSpent, RetryLater
 from connectors.http import RetryPolicy
 from connectors.salesforce.config import SalesforceConfig
@@ -33,7 +34,14 @@ def accounts(org: Org, count: int) -> list[str]:
 
 
 def ids(org: Org, query: Query = ACCOUNTS, **settings: int) -> list[str]:
-    return [record.external_id for record in read(org.connect(**settings), query)[0]]
+    return [record.external_id for record in read_by(org, query, **settings)]
+
+
+def read_by(org: Org, query: Query = ACCOUNTS, **settings: int) -> list[Record]:
+    """All records; where a job is to read them, it is the job that did, and no page after the first."""
+    records, _ = read(org.connect(**settings), query)
+    assert "bulk_read_rows" not in settings or not org.requests["GET", "query/more"], "the job gave nothing"
+    return records
 
 
 def commission(key: str, **fields: object) -> Change:
@@ -62,6 +70,11 @@ def test_api_02_rows_of_one_second_over_several_pages_all_come() -> None:
         made = accounts(org, 11)
         org.pages.shrink_to = 3
         assert ids(org) == made
+        seen = []
+        for page in org.connect().changes(ACCOUNTS, since=None):
+            seen += [record.external_id for record in page.records]
+            org.pages.expire_all()  # the next page is asked for by the last row
+        assert seen == made
 
 
 def test_api_03_a_resumed_read_loses_no_row_of_the_second_it_stopped_in() -> None:
@@ -114,7 +127,15 @@ def test_api_07_a_window_that_is_too_large_is_asked_in_halves() -> None:
             made.append(org.insert("Account", {"Name": str(number)}))
             org.wait(600)
         org.wait(3600)
-        org.faults.add(org.error(400, "QUERY_TIMEOUT", "running for too long", times=3, match=is_query))
+
+        def too_long(request: SimRequest) -> bool:
+            """A query of a window that holds more than three of them."""
+            marks = re.findall(r"SystemModstamp (?:>=?|<|=) (\S{19})\S*", request.query.get("q", [""])[0])
+            first, last = (min(marks), max(marks)) if len(marks) > 1 else ("", marks[0] if marks else "9999")
+            stamps = [row["SystemModstamp"][:19] for row in org.all_rows("Account")]
+            return is_query(request) and sum(first <= stamp < last for stamp in stamps) > 3
+
+        org.faults.add(org.error(400, "QUERY_TIMEOUT", "running for too long", times=None, match=too_long))
         assert ids(org) == made
 
 
@@ -165,11 +186,10 @@ def test_api_10_workers_that_find_their_login_ended_share_one_renewal() -> None:
 
 def test_api_11_a_spent_quota_is_not_taken_for_bad_credentials() -> None:
     with running() as org:
-        connector = org.connect(quota_share=1.0)
-        org.daily_requests = 1
-        connector.kinds()
-        with pytest.raises(QuotaSpent):
-            read(connector, ACCOUNTS)
+        org.daily_requests = 0  # the first answer of all says so: nothing was known of it before
+        with pytest.raises(QuotaSpent) as parked:
+            read(org.connect(quota_share=1.0), ACCOUNTS)
+        assert (parked.value.code, parked.value.status) == ("REQUEST_LIMIT_EXCEEDED", 403)
         assert org.sessions.tokens_made == 1
 
 
@@ -234,7 +254,7 @@ def test_api_16_deleted_and_merged_rows_are_read(way: str) -> None:
         org.delete("Account", binned)
         org.wait(3600)
         org.pages.shrink_to = 1
-        found = {record.external_id: record for record in read(org.connect(**WAYS[way]), ACCOUNTS)[0]}
+        found = {record.external_id: record for record in read_by(org, **WAYS[way])}
         assert (found[lost].deleted, found[lost].merged_into) == (True, kept)
         assert found[binned].deleted
         assert not found[kept].deleted
@@ -247,7 +267,7 @@ def test_api_17_a_full_read_brings_what_lies_in_the_bin(way: str) -> None:
         org.delete("Account", binned)
         org.wait(3600)
         org.pages.shrink_to = 1
-        found = [(r.external_id, r.deleted) for r in read(org.connect(**WAYS[way]), ACCOUNTS)[0]]
+        found = [(r.external_id, r.deleted) for r in read_by(org, **WAYS[way])]
         assert found == [(kept, False), (binned, True)]
         assert org.requests["GET", "query"] == 0, "`query` hides deleted rows"
 
@@ -261,7 +281,7 @@ def test_api_18_line_breaks_quotes_and_nul_do_not_break_a_page(way: str) -> None
         org.insert("Account", {"Name": name})
         org.wait(3600)
         org.pages.shrink_to = 1
-        read_back = read(org.connect(**WAYS[way]), ACCOUNTS)[0]
+        read_back = read_by(org, **WAYS[way])
         first, second, third = (record.fields["Name"] for record in read_back)
         assert first == third == name
         assert str(second).replace("\x00", "") == "before"
@@ -322,12 +342,21 @@ def test_api_23_a_race_for_one_key_ends_as_an_update() -> None:
 def test_api_24_a_locked_row_is_for_later_and_rows_of_one_parent_go_together() -> None:
     with running() as org:
         org.rules.locked["k1"] = 1
+        together: list[list[str]] = []
+
+        def seen(request: SimRequest) -> bool:
+            if COLLECTIONS in request.path:
+                together.append([record["Sync_Key__c"] for record in request.json()["records"]])
+            return False
+
+        org.faults.add(Faults.status(500, times=None, match=seen))
         connector = org.connect(write_size=2)
         changes = [
             Change("Commission__c", "Sync_Key__c", f"k{n}", {}, parent=parent) for n, parent in enumerate("abab")
         ]
         assert [result.state for result in connector.write(changes)] == ["done", "retry", "done", "done"]
         assert [write.key for write in org.journal.writes("Commission__c")] == ["k0", "k2", "k3"]
+        assert together == [["k0", "k2"], ["k1", "k3"]]
         assert connector.write([changes[1]])[0].state == "done"
 
 
@@ -408,6 +437,12 @@ def test_api_30_the_usage_header_may_name_an_app_or_be_missing() -> None:
     with running() as org:
         made = accounts(org, 2)
         org.daily_requests, org.per_app_limit = 1000, ("Referee", 50)
-        assert ids(org) == made
+        connector = org.connect()
+        assert len(read(connector, ACCOUNTS)[0]) == len(made)
+        seen = connector.usage()
+        assert (seen.used, seen.allowed) == (org.requests_used, 1000)
         org.faults.add(Faults.status(200, match=is_query, body={"totalSize": 0, "done": True, "records": []}))
-        assert read(org.connect(), ACCOUNTS)[0] == []
+        assert read(connector, ACCOUNTS)[0] == []
+        assert connector.usage() == seen and not org.requests["GET", "limits"], (
+            "an answer that does not say, says nothing"
+        )

@@ -135,6 +135,7 @@ class Evaluator:
             return found
         if not query.order:
             return sorted(found, key=lambda row: row["Id"])  # the vendor promises no order; ours is another than asked
+        found = sorted(found, key=lambda row: row["Id"], reverse=True)  # ties: nor does it promise one of these
         for item in reversed(query.order):
             target, get = self.path(spec, item.field)
             if target.long:
