@@ -104,7 +104,7 @@ class _Replay:
         self._term = term
         self._pin = pin
         self._rates = Rates(deal, terms, term.rate, pin.on)
-        self._clauses = term.clauses + term.rate.clauses
+        self._clauses = term.clauses + term.rate.clauses_for(deal.role)
         self._rounding = ROUNDINGS[str(values["rounding"])]
         self._statement_basis = values["statement_basis"]
         self._is_monthly = values["cadence"] == "monthly"

@@ -49,7 +49,7 @@ class _ContractReplay(DealReplay):
         self._term = term
         self._rates: dict[date, Rates] = {}
         self._net = Net(terms, all_but(term.included_lines) if term.included_lines else ["shipping"])
-        self._poster = Poster(deal, terms, ledger, term.clauses + term.rate.clauses, self._due)
+        self._poster = Poster(deal, terms, ledger, term.clauses + term.rate.clauses_for(deal.role), self._due)
         self._accruals: dict[str, Accrual] = {}
         self._earned = str(terms.values.get("earned", term.earned))
         if terms.values.get("release") == "completed":

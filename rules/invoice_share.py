@@ -63,7 +63,7 @@ class _InvoiceReplay(DealReplay):
         self._term = term
         self._rates = Rates(deal, terms, term.rate, pin.on)
         self._net = Net(terms, term.excluded_lines)
-        self._poster = Poster(deal, terms, ledger, term.clauses + term.rate.clauses, self._due)
+        self._poster = Poster(deal, terms, ledger, term.clauses + term.rate.clauses_for(deal.role), self._due)
         self._accruals: dict[str, Accrual] = {}
         self._window_now: _Window | None = None
         self._paid_on: dict[str, date | None] = {}

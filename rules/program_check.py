@@ -246,6 +246,7 @@ def _roles(program: Program, terms: Terms) -> Iterator[Finding]:
         places.append((("tickets", "roles"), terms.tickets.roles))
     for path, rate in _rates(terms):
         places.append(((*path, "by_role"), tuple(rate.by_role)))
+        places.append(((*path, "role_clauses"), tuple(rate.role_clauses)))
     for path, roles in places:
         for role in roles:
             if role not in program.roles:

@@ -51,6 +51,7 @@ FIELDS = {
     "RateTerm.by_role": "for the source `role`: the rate of each role",
     "RateTerm.bands": "for the source `bands`: rates by contract value, rising",
     "RateTerm.limit_clauses": "clauses behind the limits",
+    "RateTerm.role_clauses": "of `clauses`, those that are about one role; an entry names only those of its own",
     "RequiredField.check": "what the value must be",
     "SettingTerm.value": "the value, as text (numbers, true and false in quotes)",
     "ShareOfCollections.released": "the first date for paying",

@@ -254,13 +254,26 @@ class RateTerm(Term):
     uplift_tiers: bool = Field(False, description="whether tiers add the settings tier_uplift.NAME to the rate")
     limits: bool = Field(False, description="whether rates outside the setting rate_hard_limits are refused")
     limit_clauses: tuple[ClauseId, ...] = ()
+    role_clauses: dict[str, Clauses] = Field(default_factory=dict)
     clauses: Clauses
+
+    def clauses_for(self, role: str | None) -> tuple[ClauseId, ...]:
+        """The clauses behind the rate of a role, without those that are about other roles only (G-8)."""
+        own = self.role_clauses.get(role or "", ())
+        others = {clause for named in self.role_clauses.values() for clause in named}.difference(own)
+        return tuple(clause for clause in self.clauses if clause not in others)
 
     @model_validator(mode="after")
     def _rising_bands(self) -> RateTerm:
         starts = [band.from_value for band in self.bands]
         if starts != sorted(set(starts)):
             raise ValueError("bands with rising from_value, each only once (a band ends where the next begins)")
+        return self
+
+    @model_validator(mode="after")
+    def _roles_name_own_clauses(self) -> RateTerm:
+        if any(clause not in self.clauses for named in self.role_clauses.values() for clause in named):
+            raise ValueError("under role_clauses only clauses that stand in clauses, too")
         return self
 
 

@@ -143,6 +143,7 @@ FINDINGS: dict[str, tuple[Callable[[], str], str, str]] = {
     "role_in_a_window": (edited("optimetriks", ("length: P3M, roles: [referral]", "length: P3M, roles: [agent]")), "claims.windows.0.roles", "role agent"),
     "role_in_support": (edited("next-technik", ("roles: [professional_services]", "roles: [professional]")), "support.roles", "professional_services"),
     "rate_of_a_role_that_no_one_has": (edited("optimetriks", ('affiliate: "0.20"', 'affiliates: "0.20"')), "rate.by_role", "affiliates"),
+    "clauses_of_a_role_that_no_one_has": (edited("optimetriks", ("affiliate: [OP-9]", "affiliates: [OP-9]")), "rate.role_clauses", "affiliates"),
     "a_role_without_a_rate": (edited("optimetriks", ('{referral: "0.05", affiliate: "0.20"}', '{referral: "0.05"}')), "warning: versions.0.commission.0.rate.by_role", "no rate for affiliate"),
     "tier_without_a_rate": (edited("code-ninety", ('from_count: 16, rate: "0.20",', "from_count: 16,")), "rate.sources", "no rate for gold"),
     "rate_from_tiers_that_are_not_there": (edited("optimetriks", ("sources: [decision, enrollment, role]", "sources: [decision, tier, role]")), "rate.sources", "source tier, and no tiers"),
