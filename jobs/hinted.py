@@ -37,8 +37,9 @@ class Followed:
         )
 
 
-def follow_hints(store: Store, each: Open, clock: Clock) -> Followed | None:
-    """Read what the hints of a connection name, under its lease; ``None`` when none wait.
+def follow_hints(store: Store, each: Open, clock: Clock, *, allow: str | None = None) -> Followed | None:
+    """Read what the hints of a connection name, under its lease; ``None`` when none wait. ``allow``: the person who lets it
+    past the brakes of a pull.
 
     Raises: ``LeaseLost``, ``StoreUnavailable``, ``ConnectorError``.
     """
@@ -51,7 +52,7 @@ def follow_hints(store: Store, each: Open, clock: Clock) -> Followed | None:
     with each.budget.keeping(LEFT_TO_POLLS):
         pulled, settled = pull_hinted(
             store, each.name, each.connector, each.mapping, taken, now=clock, run_id=run,
-            paused=paused_fields(store, each.name), limits=each.brakes,
+            paused=paused_fields(store, each.name), limits=each.brakes, allow=allow,
         )  # fmt: skip
     hints.done(store, each.name, settled)
     note = "; ".join(stream.why for stream in pulled.streams if stream.why) or None

@@ -16,8 +16,8 @@ from jobs.installation import Installation
 from jobs.leasing import take
 from jobs.show import console, table
 from jobs.sync import follow_merges, settle_stored
-from sync.brakes import Limits, too_many_deleted
 from sync.object_maps import ObjectMap
+from sync.pull import take_over
 from sync.reconcile import Reconciled, reconcile
 from sync.store import Store
 
@@ -51,7 +51,11 @@ def reconcile_connections(
             found += mine
             repaired |= any(one["state"] == "repaired" for one in mine)
             good = all(one["state"] in ("equal", "repaired") for one in mine)
-            counts = {one["object"]: {"state": one["state"], **one.get("counts", {})} for one in mine}
+            kept = ("state", "allowed_by", "emptied")
+            counts = {
+                one["object"]: {**one.get("counts", {}), **{name: one[name] for name in kept if one.get(name)}}
+                for one in mine
+            }
             here.store.finish_run(run, "ok" if good else "partial", counts, at=here.clock())
         finally:
             here.store.release(lease)
@@ -82,11 +86,13 @@ def _object(
     log.info("reconciled", connection=each.name, object=plan.kind, differences=len(result.differences))
     if result.equal or not repair:
         return {**told, "state": "equal" if result.equal else "different"}
-    reason = _too_many(store, each, plan, result)
-    if reason is not None and allow is None:
-        return {**told, "state": "refused", "why": reason}
-    _repair(store, each.name, plan, result, here.clock(), run)
-    return {**told, "state": "repaired", "allowed_by": allow if reason is not None else None}
+    done = take_over(
+        store, each.name, plan, _as_there(store, each.name, plan, result), now=here.clock, run_id=run,
+        limits=each.brakes, allow=allow,
+    )  # fmt: skip
+    if done.refused:
+        return {**told, "state": "refused", "why": done.why}
+    return {**told, "state": "repaired", "allowed_by": done.allowed_by, "emptied": done.emptied}
 
 
 def _pulled_at(store: Store, connection: str) -> datetime:
@@ -95,22 +101,16 @@ def _pulled_at(store: Store, connection: str) -> datetime:
     return runs[0].started_at
 
 
-def _too_many(store: Store, each: Open, plan: ObjectMap, result: Reconciled) -> str | None:
-    dying = sum(one.what in GONE for one in result.differences)
-    live = store.live(store.stream(each.name, plan.kind))
-    return too_many_deleted(plan.kind, dying, live, each.brakes.get(plan.kind, Limits()))
-
-
-def _repair(store: Store, connection: str, plan: ObjectMap, result: Reconciled, now: datetime, run: int) -> None:
-    """Take over what the system holds of the differing records; what it does not show any more is deleted here."""
-    stream, last = store.stream(connection, plan.kind), store.lookups(connection)
+def _as_there(store: Store, connection: str, plan: ObjectMap, result: Reconciled) -> list[Record]:
+    """The differing records as the system holds them; what it does not show any more is deleted."""
+    last = store.lookups(connection)
     records = []
     for one in result.differences:
         there = result.found[one.id]
         if there is None or one.what in GONE:
             there = Record(plan.kind, one.id, "reconciled", last.get(plan.kind, one.id) or {}, deleted=True)
         records.append(there)
-    store.take(stream, records, plan.facts, seen_at=now, run_id=run)
+    return records
 
 
 def _plain(result: Reconciled) -> dict[str, Any]:

@@ -151,7 +151,7 @@ def _pull(
         if stream.state == "failed" and not stream.refused:
             result.failed.append(f"{each.name}: {stream.kind}: {stream.why}")
     try:
-        follow_hints(store, each, clock)  # what is too young for the reads above
+        follow_hints(store, each, clock, allow=allow)  # what is too young for the reads above
     except ConnectorError as error:
         log.info("hints_not_followed", connection=each.name, code=error.code)
 

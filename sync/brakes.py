@@ -59,25 +59,26 @@ def tripped(items: Iterable[Item], limits: Mapping[str, Limits], otherwise: Limi
     )
 
 
-def too_many_deleted(name: str, deleted: int, of: int, limits: Limits) -> str | None:
+def too_many_deleted(name: str, deleted: int, of: int, limits: Limits, command: str) -> str | None:
     """Why so many deletions are not believed: the words of the brake; ``None`` when they are.
 
     A filter that was changed there, a permission that was taken away or a mistake of the system looks like this too, and
-    believing it would take every claim and every commission back.
+    believing it would take every claim and every commission back. ``command`` lets it through with ``--allow``.
     """
     share = limits.max_deleted_share
     if share is None or deleted < limits.deleted_from or deleted <= share * of:
         return None
     return (
         f"{name}: {deleted} of {of} records are reported deleted within a day; allowed without being asked: {share:.0%} of "
-        "them. If that is so, run `referee sync --allow YOUR-NAME`"
+        f"them. If that is so, run `{command} --allow YOUR-NAME`"
     )
 
 
-def too_many_emptied(name: str, field: str, emptied: int, of: int, limits: Limits) -> str | None:
+def too_many_emptied(name: str, field: str, emptied: int, of: int, limits: Limits, command: str) -> str | None:
     """Why it is not believed that so many facts lose a field: the words of the brake; ``None`` when it is.
 
-    A mapping that became wrong looks like this, and a field that was hidden, moved or wiped there.
+    A mapping that became wrong looks like this, and a field that was hidden, moved or wiped there. ``command`` lets it
+    through with ``--allow``.
     """
     share = limits.max_emptied_share
     if share is None or emptied < limits.emptied_from or emptied <= share * of:
@@ -85,7 +86,7 @@ def too_many_emptied(name: str, field: str, emptied: int, of: int, limits: Limit
     return (
         f"{name}: {field} became empty in {emptied} of the {of} records that had it, within a day; allowed without being "
         f"asked: {share:.0%} of them. Look at the field there and at its line in the mapping; if that is so, run "
-        "`referee sync --allow YOUR-NAME`"
+        f"`{command} --allow YOUR-NAME`"
     )
 
 

@@ -41,6 +41,8 @@ SECONDS_WAITED = 0.5
 COUNTED_WITHIN = timedelta(days=1)
 """Deletions (and fields that became empty) of this long count together for the brakes, so that small pages and many runs
 do not get past them."""
+TAKING = ("pull", "hints", "remap", "reconcile")
+"""Jobs that take something into the store, or map it anew: what any of them did counts for the brakes of all."""
 REREAD_PART = 500
 """Records named by hints that are read and stored together."""
 REPLAY_PART = 2000
@@ -215,6 +217,7 @@ def pull_hinted(
     run_id: int,
     paused: TMapping[str, TMapping[str, str]] | None = None,
     limits: TMapping[str, Limits] | None = None,
+    allow: str | None = None,
     crashpoint: Callable[[str], None] = _nothing,
 ) -> tuple[PullResult, list[Waiting]]:
     """Look at what hints name, outside the order of the streams; returns what that did and the hints that are settled.
@@ -222,11 +225,11 @@ def pull_hinted(
     Records are read by their ids where the connector can (``Rereader``); an object that a hint names as a whole, or whose
     mapping has changed, is read from its watermark. Cursors of streams stay, so the next poll reads all of it once more.
     Nothing is looked at before the first full read has ended. A hint for an object that the mapping does not read is
-    settled; one whose object fails is not. Parameters and crash points as for :func:`pull`.
+    settled; one whose object fails, or is held by a brake, is not. Parameters and crash points as for :func:`pull`.
     Raises: ``LeaseLost``, ``StoreUnavailable``; ``ConnectorError`` when the system does not say what hints call an object.
     """
     with _by_the_page():
-        run = _Run(store, connection, reader, now, run_id, None, crashpoint, limits or {}, None, paused or {})
+        run = _Run(store, connection, reader, now, run_id, None, crashpoint, limits or {}, allow, paused or {})
         results: list[StreamResult] = []
         left: set[Waiting] = set()
         for plan in mapping.objects:
@@ -276,6 +279,30 @@ def remap(
             except NotBelieved as error:
                 result.state, result.why, result.refused = "failed", str(error), True
     return done
+
+
+def take_over(
+    store: Store,
+    connection: str,
+    plan: ObjectMap,
+    records: Sequence[Record],
+    *,
+    now: Callable[[], datetime],
+    run_id: int,
+    limits: TMapping[str, Limits] | None = None,
+    allow: str | None = None,
+) -> StreamResult:
+    """Store these records of one object, which were read beside the order of its stream, in one transaction.
+
+    They pass the brakes of :func:`pull`; ``refused``: nothing was taken.
+    """
+    run = _Run(store, connection, None, now, run_id, None, _nothing, limits or {}, allow, {})
+    run.command = "referee reconcile --repair"
+    result = StreamResult(plan.kind)
+    with _failing(result):
+        page = Page(tuple(records), "", calls=0)
+        run.keep(plan, store.stream(connection, plan.kind), page, (), result, in_order=False)
+    return result
 
 
 def unread(store: Store, connection: str, mapping: Mapping) -> dict[str, tuple[str, ...]]:
@@ -333,6 +360,8 @@ class _Run:
         paused: TMapping[str, TMapping[str, str]],
     ) -> None:
         self._limits, self._allow, self._paused = limits, allow, paused
+        self.command = "referee sync"
+        """What a person runs to let past a brake what was held."""
         self._deleted: dict[str, tuple[int, int]] = {}
         self._notes = CallNotes()
         self._fields: dict[tuple[int, str], tuple[Counter[str], dict[str, int]]] = {}
@@ -378,7 +407,7 @@ class _Run:
         for start in range(0, len(ids), REREAD_PART):
             with noted() as brought:
                 records = tuple(self._reader.reread(query, ids[start : start + REREAD_PART]))
-            self._keep(plan, stream, Page(records, "", calls=len(brought)), brought, result, in_order=False)
+            self.keep(plan, stream, Page(records, "", calls=len(brought)), brought, result, in_order=False)
         return True
 
     def remap(self, plan: ObjectMap, stream: Stream, result: StreamResult) -> Stream:
@@ -391,13 +420,17 @@ class _Run:
         return self._store.set_stream(stream, mapping_hash=plan.hash)
 
     def retry_waiting(self, mapping: Mapping, kind: str | None, result: StreamResult) -> None:
-        """Map records again whose parent (of this object, or of any) has arrived; parents that free others first."""
+        """Map records again whose parent (of this object, or of any) has arrived; parents that free others first.
+
+        What a brake holds waits on, and is told with ``result``.
+        """
         waiting = self._store.waiting(self._connection, kind)
         while waiting:
             for plan in mapping.objects:
                 if ids := waiting.get(plan.kind):
                     stream = self._store.stream(self._connection, plan.kind)
-                    result.replayed += self._replay(plan, stream, ids)
+                    with _failing(result):
+                        result.replayed += self._replay(plan, stream, ids, self._believing(plan, stream, result))
             still = self._store.waiting(self._connection, kind)
             if still == waiting:
                 return
@@ -422,7 +455,7 @@ class _Run:
         query = plan.query if reduced is None else reduced.query
         with closing(_ahead(self._reader.changes(query, since=stream.since))) as pages:
             for page, brought in pages:
-                self._keep(plan, stream, page, brought, result)
+                self.keep(plan, stream, page, brought, result)
                 if self._progress is not None:
                     self._progress(Progress(plan.kind, result.pages, result.records))
         if page is not None and page.watermark is None:
@@ -432,7 +465,7 @@ class _Run:
             )
         return self._store.stream(self._connection, plan.kind)
 
-    def _keep(
+    def keep(
         self,
         plan: ObjectMap,
         stream: Stream,
@@ -486,7 +519,8 @@ class _Run:
             self._deleted[stream.kind] = lately, self._store.live(stream) + lately
         deleted, of = self._deleted[stream.kind]
         self._deleted[stream.kind] = deleted + dying, of
-        reason = too_many_deleted(stream.kind, deleted + dying, of, self._limits.get(stream.kind, Limits()))
+        limits = self._limits.get(stream.kind, Limits())
+        reason = too_many_deleted(stream.kind, deleted + dying, of, limits, self.command)
         if reason is not None:
             raise NotBelieved(reason)
 
@@ -509,7 +543,7 @@ class _Run:
                 if before + count < limits.emptied_from or limits.max_emptied_share is None:
                     continue
                 reason = too_many_emptied(
-                    plan.kind, name, before + count, self._stated(stream, result, name) + before, limits
+                    plan.kind, name, before + count, self._stated(stream, result, name) + before, limits, self.command
                 )
                 if reason is not None:
                     raise NotBelieved(reason)
@@ -539,14 +573,14 @@ class _Run:
     def _counted_since(self, kind: str) -> datetime:
         """From when deletions count together: what a person allowed counts no more."""
         since = self._now() - COUNTED_WITHIN
-        for run in sorted(self._runs(), key=lambda run: run.id, reverse=True):
+        for run in reversed(self._runs()):
             if run.ended_at is not None and run.counts.get(kind, {}).get("allowed_by"):
                 return max(since, run.ended_at + timedelta(microseconds=1))
         return since
 
     def _runs(self) -> list[Run]:
-        """The runs that took something into the store, or mapped it anew."""
-        return [run for job in ("pull", "remap") for run in self._store.runs(job=job, connection=self._connection)]
+        """What has taken something in lately, oldest first."""
+        return self._store.runs_since(self._connection, TAKING, self._now() - 2 * COUNTED_WITHIN)
 
     def _mapper(self, plan: ObjectMap | PausedMap) -> Mapper:
         def mapped(records: Sequence[Record], lookups: Lookups) -> Sequence[Mapped]:
@@ -556,9 +590,7 @@ class _Run:
 
         return mapped
 
-    def _replay(
-        self, plan: ObjectMap, stream: Stream, ids: Sequence[str], believe: Believe | None = None
-    ) -> PageResult:
+    def _replay(self, plan: ObjectMap, stream: Stream, ids: Sequence[str], believe: Believe) -> PageResult:
         return self._store.replay(
             stream,
             ids,

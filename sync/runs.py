@@ -60,6 +60,12 @@ def listed(connection: Connection, job: str | None = None, name: str | None = No
     return _runs(connection, query.order_by(run.c.id.desc()).limit(limit))
 
 
+def since(connection: Connection, name: str, jobs: Collection[str], at: datetime) -> list[Run]:
+    """All runs of these jobs over a connection that started at this instant or later, oldest first."""
+    wanted = (run.c.connection == name) & run.c.job.in_(jobs) & (run.c.started_at >= at)
+    return _runs(connection, _QUERY.where(wanted).order_by(run.c.id))
+
+
 _QUERY = select(
     run.c.id, run.c.job, run.c.connection, run.c.state, run.c.counts, run.c.note, run.c.started_at, run.c.ended_at
 )

@@ -327,6 +327,11 @@ class Store:
         with self.transaction() as database:
             runs.finish(database, run_id, state, counts, at, note)
 
+    def runs_since(self, connection: str, jobs: Collection[str], at: datetime) -> list[runs.Run]:
+        """All runs of these jobs that started at this instant or later, oldest first."""
+        with self.reading() as database:
+            return runs.since(database, connection, jobs, at)
+
     def runs(self, job: str | None = None, connection: str | None = None, limit: int = 100) -> list[runs.Run]:
         """The latest runs, newest first."""
         with self.reading() as database:

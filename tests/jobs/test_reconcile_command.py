@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.jobs.sync_world import killable, office
+from tests.jobs.sync_world import killable, office, write_settings
 
 
 def test_what_left_no_trace_is_found_told_and_taken_over(tmp_path: Path) -> None:
@@ -40,3 +40,25 @@ def test_what_left_no_trace_is_found_told_and_taken_over(tmp_path: Path) -> None
         assert ran.code == 0 and {one["state"] for one in ran.json} == {"equal", "repaired"}
         assert [fact["id"] for fact in place.here.store.facts(types=["referral"]) if fact.get("deleted")] == [lead]
         assert child.referee(place, "reconcile").code == 0
+
+
+def test_a_repair_that_would_empty_a_field_everywhere_waits_for_a_person(tmp_path: Path) -> None:
+    """The brake of a pull, with what let it through; the polls did not see the change, for it left no stamp."""
+    with office(tmp_path) as place, killable() as child:
+        write_settings(place, {}, brakes={"Lead": {"emptied_from": 2}})
+        place.morning(3)
+        assert place.sync().failed == []
+        place.later(hours=3)
+        assert place.sync().failed == []
+        for row in place.world.crm.rows.table("Lead").values():
+            row["Website"] = None
+        ran = child.referee(place, "reconcile", "--repair", "--json")
+        (lead,) = [one for one in ran.json if one["object"] == "Lead"]
+        assert (ran.code, lead["state"]) == (3, "refused")
+        assert "Lead: referral.website became empty in" in lead["why"] and "reconcile --repair --allow" in lead["why"]
+        assert all("website" in fact for fact in place.here.store.facts(types=["referral"]))
+        ran = child.referee(place, "reconcile", "--repair", "--allow", "Mara Lind", "--json")
+        (lead,) = [one for one in ran.json if one["object"] == "Lead"]
+        assert (ran.code, lead["state"], lead["allowed_by"]) == (0, "repaired", "Mara Lind")
+        newest = {fact["id"]: fact for fact in place.here.store.facts(types=["referral"])}
+        assert newest and not any("website" in fact for fact in newest.values())

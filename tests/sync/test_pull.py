@@ -14,9 +14,10 @@ from connectors.errors import CursorExpired, NeedsOperator, RetryLater
 from connectors.memory.connector import MemoryConfig, MemoryConnector
 from connectors.memory.system import MemorySystem
 from sync.brakes import Limits
+from sync.hints import Waiting
 from sync.leases import LeaseLost
 from sync.mapping import Mapping, load_mapping
-from sync.pull import Progress, PullResult, pull, remap, unread
+from sync.pull import Progress, PullResult, StreamResult, pull, pull_hinted, remap, take_over, unread
 from sync.store import Store
 
 MAPPING = """
@@ -394,6 +395,88 @@ def test_a_field_that_becomes_empty_everywhere_is_not_believed_until_a_person_sa
     world.system.update("Customer", ids[39], {"Size": None})
     world.wait(minutes=10)
     assert world.pull(store, mapping, limits=EMPTIED).state == "ok", "what was allowed counts no more"
+
+
+class Rereading(MemoryConnector):
+    """Reads single records anew, as a system of hints does."""
+
+    def hinted_as(self, kind: str) -> Sequence[str]:
+        return (kind,)
+
+    def reread(self, query: Query, ids: Sequence[str]) -> Iterator[Record]:
+        yield from self.fetch(query.kind, query.fields, ids)
+
+
+def test_every_way_in_counts_for_the_brake_on_emptied_fields(world: World, store: Store) -> None:
+    """Polls, hints and a repair, each with less than the limit: together they are held, and each says what lets it through."""
+    mapping = load_mapping("mapping.yaml", SIZED)
+    ids = [world.customer(f"c{number}") for number in range(40)]
+    world.pull(store, mapping)
+    rereader = Rereading(MemoryConfig(), world.system)
+
+    def emptied(count: int) -> list[str]:
+        world.wait(minutes=10)
+        had = {fact["id"] for fact in newest(store) if "owner" in fact}
+        some = [one for one in ids if one in had][:count]
+        for one in some:
+            world.system.update("Customer", one, {"Size": None})
+        return some
+
+    def hinted(some: list[str], **options: Any) -> PullResult:
+        run_id = store.start_run("hints", "erp", at=world.at)
+        waiting = [Waiting("Customer", one, 1) for one in some]
+        result, settled = pull_hinted(
+            store, "erp", rereader, mapping, waiting, now=lambda: world.at, run_id=run_id, limits=EMPTIED, **options
+        )
+        assert settled == ([] if result.refused else waiting)
+        store.finish_run(run_id, result.state, result.counts(), at=world.at)
+        return result
+
+    def repaired(some: list[str], **options: Any) -> StreamResult:
+        run_id = store.start_run("reconcile", "erp", at=world.at)
+        plan = mapping.object("Customer")
+        there = list(world.reader.fetch("Customer", plan.query.fields, some))
+        result = take_over(store, "erp", plan, there, now=lambda: world.at, run_id=run_id, limits=EMPTIED, **options)
+        store.finish_run(
+            run_id, "ok", {"Customer": {"emptied": result.emptied, "allowed_by": result.allowed_by}}, at=world.at
+        )
+        return result
+
+    assert hinted(emptied(4)).state == "ok"
+    assert repaired(emptied(4)).state == "ok"
+    held = hinted(few := emptied(4))
+    assert "account.owner became empty in 12 of the 40 records" in held.refused[0]
+    held = repaired(few)
+    assert held.refused and "referee reconcile --repair --allow YOUR-NAME" in str(held.why)
+    assert world.pull(store, mapping, limits=EMPTIED).streams[0].refused
+    assert sum("owner" in fact for fact in newest(store)) == 32
+    assert repaired(few, allow="Mara Lind").allowed_by == "Mara Lind"
+    assert hinted(emptied(4)).state == "ok", "what was allowed counts no more"
+    assert hinted(few := emptied(10)).refused
+    assert hinted(few, allow="Mara Lind").state == "ok"
+    assert sum("owner" in fact for fact in newest(store)) == 14
+
+
+def test_records_that_waited_pass_the_brake_on_emptied_fields_too(world: World, store: Store) -> None:
+    """Ten people get a customer that is not here yet, and lose their title meanwhile."""
+    titled = MAPPING.replace("name: Name\n", "name: {value: somebody}\n      title: Name\n")
+    mapping, limits = load_mapping("mapping.yaml", titled), {"Person": Limits(emptied_from=5)}
+    first = world.customer("first")
+    people = [world.person(first) for _ in range(10)]
+    world.pull(store, mapping)
+    world.wait(minutes=10)
+    for one in people:
+        world.system.update("Person", one, {"Customer": "CUS000099", "Name": None})
+    assert world.pull(store, mapping, limits=limits).state == "partial", "they wait for their customer"
+    world.wait(minutes=10)
+    plan = mapping.object("Customer")
+    late = Record("Customer", "CUS000099", "1", {"Name": "late", "Code": "C2"})
+    take_over(store, "erp", plan, [late], now=lambda: world.at, run_id=9)
+    result = world.pull(store, mapping, limits=limits)
+    assert "contact.title became empty in 10 of the 10 records" in result.refused[0]
+    assert all("title" in fact for fact in store.facts(types=["contact"]))
+    assert world.pull(store, mapping, limits=limits, allow="Mara Lind").state == "ok"
+    assert sum("title" not in fact for fact in store.facts(types=["contact"])) == 10
 
 
 def test_a_mapping_that_empties_a_field_is_refused_and_one_that_drops_it_is_not(world: World, store: Store) -> None:
