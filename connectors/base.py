@@ -57,6 +57,8 @@ class Page:
     watermark: Cursor | None = None
     calls: int = 1
     """API calls that this page cost."""
+    job: str | None = None
+    """The system's id of its own job that gives these records; ``None``: they came as answers to queries."""
 
 
 @dataclass(frozen=True, slots=True)

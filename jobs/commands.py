@@ -146,7 +146,7 @@ def plan(config: Config = DEFAULT, connection: Only = None, json: Json = False) 
     with installation(config) as here:
         now = here.clock()
         plans = [plan_for(here.store, here.programs, each, now) for each in here.writing(connection)]
-    _print_json(plan_report(plans)) if json else show_plans(plans)
+        _print_json(plan_report(plans, here.store)) if json else show_plans(plans, here.store)
     if any(not one.may_run for one in plans):
         raise typer.Exit(3)
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 import orjson
 from rich.markup import escape
 
-from jobs.show import console, show_plan, table
+from jobs.show import console, show_plan, show_reads, table
 from jobs.sync import Synced
 from sync.delivery import Delivered
-from sync.plan import Plan
+from sync.plan import Plan, way
+from sync.store import Store
 
 
 def sync_report(result: Synced) -> dict[str, Any]:
@@ -24,6 +25,7 @@ def sync_report(result: Synced) -> dict[str, Any]:
                 "calls": pulled.calls,
                 **asdict(pulled.records),
                 "needs_operator": pulled.needs_operator,
+                "read": reads(pulled.counts()),
             }
             for name, pulled in result.pulled.items()
         },
@@ -36,6 +38,27 @@ def sync_report(result: Synced) -> dict[str, Any]:
         "refused": result.refused,
         "told": asdict(result.told) if result.told is not None else None,
     }
+
+
+def reads(counts: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """How each object was read, from the counts of a pull: by pages, or by which jobs; records seen, and API calls."""
+    return [
+        {
+            "object": name,
+            "way": way("pages", len(one.get("jobs", ()))),
+            "jobs": one.get("jobs", []),
+            "pages": one["pages"],
+            "records": sum(one["records"][name] for name in ("new", "changed", "unchanged", "deleted", "stale")),
+            "calls": one["calls"],
+        }
+        for name, one in counts.items()
+    ]
+
+
+def last_reads(store: Store, connection: str) -> list[dict[str, Any]]:
+    """How each object was read by the last pull that ended; nothing before the first one."""
+    runs = [run for run in store.runs(job="pull", connection=connection, limit=2) if run.ended_at is not None]
+    return reads(runs[0].counts) if runs else []
 
 
 def _written(rounds: Sequence[Delivered]) -> dict[str, Any]:
@@ -56,6 +79,8 @@ def show_sync(result: Synced, *, plan_only: bool = False) -> None:
     if rows:
         columns = ("connection", "state", "new", "changed", "unchanged", "deleted", "refused", "API calls")
         out.print(table("pulled", columns, rows, right=columns[2:]))
+    for name, pulled in result.pulled.items():
+        show_reads(name, reads(pulled.counts()), out)
     for name, drift in result.drift.items():
         for change in drift.changes:
             what = f"{name}: {change.object}.{change.field}: {change.kind}: {change.found}; {change.means}"
@@ -97,15 +122,16 @@ def show_sync(result: Synced, *, plan_only: bool = False) -> None:
         out.print("next: `referee status` lists the records that the mapping refused")
 
 
-def plan_report(plans: Sequence[Plan]) -> list[Any]:
-    """Plans as JSON values, whole."""
-    return [orjson.loads(plan.to_json()) for plan in plans]
+def plan_report(plans: Sequence[Plan], store: Store) -> list[Any]:
+    """Plans as JSON values, whole, each with how its connection was last read."""
+    return [{**orjson.loads(plan.to_json()), "read": last_reads(store, plan.connection)} for plan in plans]
 
 
-def show_plans(plans: Sequence[Plan]) -> None:
-    """Print plans and what to do next."""
+def show_plans(plans: Sequence[Plan], store: Store) -> None:
+    """Print plans, how their connections were last read, and what to do next."""
     out = console()
     for plan in plans:
+        show_reads(plan.connection, last_reads(store, plan.connection), out)
         show_plan(plan.summary(), plan.items, out)
     if all(plan.empty for plan in plans):
         out.print("nothing to write: every system holds what it should")

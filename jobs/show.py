@@ -95,10 +95,10 @@ def show_plan(summary: Mapping[str, Any], items: Iterable[Any], out: Console | N
     share = "" if summary["share"] is None else f", {summary['share']:.2%} of the daily limit"
     used = "" if summary["used"] is None else f"; used so far: {summary['used']:,} of {summary['allowed']:,}"
     out.print(f"API calls to write it: {summary['calls']}{share}{used}")
-    if any(cost["jobs"] for cost in summary["costs"]):
-        for cost in summary["costs"]:
-            records = "1 record" if cost["rows"] == 1 else f"{cost['rows']:,} records"
-            out.print(f"  {cost['object']}: {records} by {cost['way']}: {cost['calls']} API calls")
+    for cost in summary["costs"]:
+        out.print(
+            f"  {cost['object']}: {_count(cost['rows'], 'record')} by {cost['way']}: {_count(cost['calls'], 'API call')}"
+        )
     waits = [(item, clash) for item in items for clash in item.clashes if clash.taken is None]
     for item, clash in waits[:most]:
         name = f"{item.ref.object} {item.ref.key} {clash.field}"
@@ -118,6 +118,26 @@ def show_plan(summary: Mapping[str, Any], items: Iterable[Any], out: Console | N
         out.print(f"  … and {len(shown) - most} more (all of them with --json)")
     for reason in summary["refused"]:
         out.print(Text(f"refused: {reason}", style="red"))
+
+
+def show_reads(connection: str, reads: Sequence[Mapping[str, Any]], out: Console) -> None:
+    """How the objects of a connection were read; those that brought nothing are summed up."""
+    brought = [one for one in reads if one["records"] or one["jobs"]]
+    for one in brought:
+        jobs = f" {', '.join(one['jobs'])}" if one["jobs"] else ""
+        records, calls = _count(one["records"], "record"), _count(one["calls"], "API call")
+        out.print(f"read {connection} {one['object']}: {records} by {one['way']}{jobs}: {calls}", markup=False)
+    if quiet := len(reads) - len(brought):
+        calls = sum(one["calls"] for one in reads if one not in brought)
+        other = "other " if brought else ""
+        out.print(
+            f"read {connection}: nothing new in {_count(quiet, f'{other}object')}: {_count(calls, 'API call')}",
+            markup=False,
+        )
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def _short(value: Any, length: int = 60) -> str:

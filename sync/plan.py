@@ -27,6 +27,11 @@ class Parked(NamedTuple):
     """How the system described the object and these fields then; empty: not known."""
 
 
+def way(ordinary: str, jobs: int) -> str:
+    """How records go to or come from a system, in words: the ``ordinary`` way, or by so many jobs of the system's own."""
+    return ordinary if not jobs else "1 bulk job" if jobs == 1 else f"{jobs} bulk jobs"
+
+
 @dataclass(frozen=True, slots=True)
 class Cost:
     """How the writes of one object and key field would go, and what they cost: ``rows`` in ``jobs`` of the system's own
@@ -41,7 +46,7 @@ class Cost:
     @property
     def way(self) -> str:
         """In words."""
-        return "calls" if not self.jobs else "1 bulk job" if self.jobs == 1 else f"{self.jobs} bulk jobs"
+        return way("calls", self.jobs)
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,7 +73,8 @@ class Mapping(Protocol):
 @dataclass(slots=True)
 class StreamResult:
     """What a run did to one stream. ``why`` says why it is not ``ok``; ``refused``: a brake held it, or would
-    have but for ``allowed_by``. ``emptied``: how many facts lost which field (``type.field``)."""
+    have but for ``allowed_by``. ``emptied``: how many facts lost which field (``type.field``). ``jobs``: the system's ids of
+    its own jobs that gave records."""
 
     kind: str
     state: Literal["ok", "failed", "skipped"] = "ok"
@@ -86,6 +87,7 @@ class StreamResult:
     needs_operator: bool = False
     allowed_by: str | None = None
     emptied: dict[str, int] = field(default_factory=dict)
+    jobs: list[str] = field(default_factory=list)
 
 
 @contextmanager
@@ -478,6 +480,8 @@ class _Run:
         """Store a page, and the place behind it; not ``in_order``, records alone. Raises: :class:`NotBelieved`."""
         self.crashpoint("after_fetch")
         result.calls += page.calls
+        if page.job is not None and page.job not in result.jobs:
+            result.jobs.append(page.job)
         self._believe(stream, page, result)
         reduced = self._reduced(plan)
         if reduced is not None:

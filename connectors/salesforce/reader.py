@@ -83,12 +83,14 @@ class SalesforceReader:
             if left.high is None:
                 left = left.until(rest.high)
             finished = last and is_last
+            job = rest.job or (left.job if last else None)  # behind its last rows a job is over
             if rest.at is not None and rest.id is not None:
                 left = left.after(rest.at, rest.id)
             left = left.by(rest.job)
             cursor = done(rest.high) if finished else left.text()
             calls, before = self._http.calls, calls
-            yield Page(reader.records(rows), cursor, cursor if finished else None, calls - before)
+            watermark = cursor if finished else None
+            yield Page(reader.records(rows), cursor, watermark, calls - before, None if job is None else job.job)
 
     def fetch(
         self, kind: str, fields: Sequence[str], keys: Sequence[str], *, key_field: str | None = None

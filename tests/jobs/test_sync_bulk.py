@@ -74,6 +74,25 @@ def test_the_plan_says_what_goes_by_a_job(tmp_path: Path, child: Killable) -> No
         assert [cost["way"] for cost in child.referee(place, "plan", "--json").json[0]["costs"]]
 
 
+def test_how_each_object_was_read_is_told_with_its_jobs_records_and_calls(tmp_path: Path, child: Killable) -> None:
+    with office(tmp_path, bulk_read_rows=5) as place:
+        small(place).morning(24)
+        ran = child.referee(place, "sync", "--plan-only", "--json")
+        read = {one["object"]: one for one in ran.json["pulled"]["crm"]["read"]}
+        made = {job.id for job in place.world.crm.jobs.made}
+        assert {job for one in read.values() for job in one["jobs"]} == made != set()
+        account, case = read["Account"], read["Case"]
+        assert (account["way"], account["records"]) == ("1 bulk job", len(place.world.crm.all_rows("Account")))
+        assert (case["way"], case["jobs"], case["records"], case["calls"]) == ("pages", [], 0, 1)
+        assert sum(one["calls"] for one in read.values()) == ran.json["pulled"]["crm"]["calls"]
+        shown = child.referee(place, "plan").out
+        assert f"read crm Account: {account['records']} records by 1 bulk job {account['jobs'][0]}: " in shown
+        assert child.referee(place, "plan", "--json").json[0]["read"] == ran.json["pulled"]["crm"]["read"]
+        place.later(hours=1)
+        shown = child.referee(place, "sync", "--plan-only").out
+        assert "read crm: nothing new in " in shown and "bulk job 7" not in shown
+
+
 def kill(way: str, child: Killable, place: Office) -> bool:
     """Let one process sync the place and die in this way; false when it came through."""
     method, _, path = way.partition(" ")
