@@ -240,7 +240,7 @@ class Line:
         since = self.memory.activated[holder.id][0]
         late = [] if awarded or terms.values.get("rank_by") == "approved_at" else [
             c for c in self._newcomers(group, holder, awarded)
-            if c.learned_at > since and (c.place < holder.place or c.id in self.memory.activated)
+            if (c.place < holder.place and c.learned_at > since) or self._let_in_meanwhile(c, holder, since)
         ]  # fmt: skip
         for c in group:
             if c is not holder and c not in late:
@@ -252,15 +252,26 @@ class Line:
             because = f"{holder.referral.partner} was given this prospect before this claim to it became known"
             self._verdict(c, "conflict", because)
         self._want_decision(holder, late, terms)
-        because = (
-            "another partner's claim was received earlier but became known later; the vendor decides who is awarded"
-        )
+        late_first = any(c.place < holder.place for c in late)
+        why = "was received earlier but became known later" if late_first else "was let in meanwhile"
+        because = f"another partner's claim {why}; the vendor decides who is awarded"
         won, failed = self._won(holder), terms.claims.first_party_clauses
         if won:
             won, missed = self._earning(holder, terms, won)
             failed += _clauses_of(missed)
             won = {**won, "is_upsell": is_upsell(self.seen, holder, terms)}
         self._verdict(holder, "conflict", because, failed, held=True, **self._window(holder), **won)
+
+    def _let_in_meanwhile(self, c: Candidate, holder: Candidate, since: datetime) -> bool:
+        """Whether a claim was given the prospect while the holder was out of the line. It gives way when it has earned nothing
+        and the holder's sale was made before, though told of later: the date of the signature decides (E29)."""
+        let_in = self.memory.activated[c.id][0] if c.id in self.memory.activated else None
+        if let_in is None or let_in <= since:
+            return False
+        ours = self._won(holder)
+        if not ours or any(deal[0] == c.id and deal[1] != ours["contract"] for deal in self.memory.earning):
+            return True
+        return bool(ours["won_on"] >= self._calendar.date_of(let_in))
 
     def _earning(
         self, holder: Candidate, terms: Terms, won: dict[str, Any]

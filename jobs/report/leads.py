@@ -42,9 +42,9 @@ def stage_of(opportunity: Opportunity) -> str:
     return next((stage for stage, words in _STAGE_WORDS if any(word in name for word in words)), "discovery")
 
 
-def status_of(state: str, opportunity: Opportunity | None) -> str:
-    """The status of a lead, from its claim's state and its sale (CN-54)."""
-    if state == "won":
+def status_of(state: str, opportunity: Opportunity | None, *, is_won: bool) -> str:
+    """The status of a lead, from its claim's state and its sale; what was won stays so while a conflict is decided (CN-54)."""
+    if is_won:
         return "won"
     if state in ENDED or (opportunity is not None and opportunity.outcome == "lost"):
         return "lost"
@@ -78,7 +78,7 @@ class Lead:
     @property
     def status(self) -> str:
         """Its status as its partner sees it."""
-        return status_of(self.claim["state"], self.opportunity)
+        return status_of(self.claim["state"], self.opportunity, is_won=self.won_on is not None)
 
     @property
     def stage(self) -> str | None:
@@ -223,7 +223,7 @@ def statuses(picture: Picture, lead: Lead) -> list[tuple[datetime, str, str]]:
         verdict = [verdict for since, verdict in lead.verdicts if since <= instant][-1]
         known = [fact for views in sales.values() if (fact := at(list(views), instant)) is not None]
         main = _main_sale(known)
-        status = status_of(verdict.state, main)
+        status = status_of(verdict.state, main, is_won=verdict.won_on is not None)
         if not found or found[-1][1] != status:
             is_of_sale = status in ("engaged", "proposal") or (status == "lost" and verdict.state in QUALIFIED)
             because = f"its sale is in the stage {main.stage}" if main and is_of_sale else told(verdict)

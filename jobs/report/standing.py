@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from jobs.report.picture import Picture, Row
+from rules.settings import TIERS
 from rules.terms import TierLevel, TierTerms
 
 NO_TIER: Row = dict.fromkeys(
@@ -23,12 +24,13 @@ def standing_of(picture: Picture, tier: Row | None) -> Row:
     if terms is None:
         return dict(NO_TIER)
     names = [level.tier for level in terms.levels]
-    place = names.index(tier["tier"]) if tier and tier["tier"] in names else -1
+    own = tier["tier"] if tier else None  # a person may give a tier that the program's own table lacks
+    place = names.index(own) if own in names else -1
     count = tier["count"] if tier else 0
-    higher = terms.levels[place + 1] if place + 1 < len(terms.levels) else None
+    higher = next((x for x in terms.levels if own is None or TIERS.index(x.tier) > TIERS.index(own)), None)
     keeps = keeps_with(picture, terms, terms.levels[place]) if place >= 0 and tier and tier["review_on"] else None
     return {
-        "tier": names[place] if place >= 0 else None,
+        "tier": own,
         "tier_since": tier["since"] if tier else None,
         "tier_count": count,
         "next_tier": higher.tier if higher else None,

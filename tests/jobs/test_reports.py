@@ -564,7 +564,31 @@ def test_stages_of_a_crm_become_the_pipelines(stage: str, outcome: str | None, s
 def test_statuses_that_partners_see(state: str, stage: str | None, status: str) -> None:
     deal = parse(orjson.dumps(sale("o1", "a1", stage))) if stage else None
     assert deal is None or isinstance(deal, Opportunity)
-    assert status_of(state, deal) == status
+    assert status_of(state, deal, is_won=state == "won") == status
+
+
+def test_what_was_won_stays_won_while_a_person_decides_whose_it_is() -> None:
+    """CN-54, CN-60: the counts of a partner's leads add up."""
+    asked = {"details": {"service_type": "other", "needs": "an audit"}, "account": "a1"}
+    records = [
+        *partner("p1", "technology-consultant"), *partner("p2", "technology-consultant"), account("a1"),
+        referral("r1", "technology-consultant", "p1", "2026-01-05T10:00:00Z", **asked),
+        {"type": "review", "id": "v1", "referral": "r1", "at": "2026-01-06T10:00:00Z", "outcome": "approved", "by": "Ines"},
+        referral("r2", "technology-consultant", "p2", "2026-01-03T10:00:00Z", known_at="2026-02-20T10:00:00Z", **asked),
+        contract("c1", "a1", "2026-01-20", "80000.00"),
+    ]  # fmt: skip
+    document = report("dashboard", settled("technology-consultant", records, "2026-03-01"))
+    lead = only(document["leads"], referral="r1")
+    assert (lead["state"], lead["status"], lead["stage"]) == ("conflict", "won", "won")
+    row = only(document["partners"], partner="p1")
+    assert (row["submitted"], row["won"], row["lost"], row["open"]) == (1, 1, 0, 0)
+
+
+def test_a_tier_given_by_hand_shows_although_the_table_of_the_program_ends_below_it() -> None:
+    """CN-A18, TC-15."""
+    records = partner("p1", "technology-consultant", tier="platinum")
+    row = only(report("dashboard", settled("technology-consultant", records, "2026-03-01"))["partners"], partner="p1")
+    assert (row["tier"], row["next_tier"], row["referrals_to_next"]) == ("platinum", None, None)
 
 
 @pytest.mark.parametrize("name", REPORTS)
