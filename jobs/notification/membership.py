@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from datetime import date, timedelta
+from itertools import pairwise
 
 from jobs.notification.event import Event
 from jobs.report.picture import Picture
+from rules.calendar import DAY
 from rules.clocks import ACCEPTED
 from rules.lead_sharing import lead_sharing_of
 from rules.money import percent
@@ -140,15 +142,35 @@ def _offers(picture: Picture) -> Iterator[Event]:
 
 def _tiers(picture: Picture, partner: str, history: TierHistory) -> Iterator[Event]:
     """Each rise and each fall, from the day on which it holds (CN-8, CN-10, TC-15)."""
-    steps = [step for step in history.steps if step.since <= picture.as_of]
-    for before, step in zip([None, *steps], steps, strict=False):
-        if before is None or step.tier is None:
-            continue
-        rises = history.place(step.tier) > history.place(before.tier)
-        level = history.level(step.tier)
+    for since, before, tier in _tier_changes(picture, history):
+        rises = history.place(tier) > history.place(before)
+        level = history.level(tier)
         rate = level.rate if level else None
         fields = {
-            "tier": step.tier, "previous": before.tier or "none",
-            "rate_note": f"The commission rate of {step.tier} is {percent(rate)}." if rate is not None else "",
+            "tier": tier, "previous": before or "none",
+            "rate_note": f"The commission rate of {tier} is {percent(rate)}." if rate is not None else "",
         }  # fmt: skip
-        yield Event("tier_promoted" if rises else "tier_lowered", partner, partner, step.since, fields)
+        yield Event("tier_promoted" if rises else "tier_lowered", partner, partner, since, fields)
+
+
+def _tier_changes(picture: Picture, history: TierHistory) -> list[tuple[date, str | None, str]]:
+    """The day, the tier before and the tier after of each change, as it was told: what is learned late of the past adds the
+    tiers that were never told, or a fall on the day on which it was learned, and takes nothing back."""
+    told: list[tuple[date, str | None, str]] = []
+    learned_on: date | None = None
+    for until, steps in [*history.revised(picture.program.calendar), (picture.as_of + DAY, history.steps)]:
+        changes = [
+            (step.since, before.tier, step.tier)
+            for before, step in pairwise(steps) if step.since < until and step.tier is not None
+        ]  # fmt: skip
+        if learned_on is not None:
+            past = [each for each in changes if each[0] < learned_on]
+            stands = next((step.tier for step in reversed(steps) if step.since < learned_on), None)
+            last = told[-1][2] if told else steps[0].tier
+            missed = [each for each in past if each[2] not in {tier for _, _, tier in told}] if stands != last else []
+            if stands not in (None, last) and not missed:
+                missed = [(learned_on, last, stands)]
+            changes = [*missed, *changes[len(past) :]]
+        told += changes
+        learned_on = until
+    return told

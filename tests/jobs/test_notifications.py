@@ -17,6 +17,7 @@ from jobs.settle import settle_program
 from rules.errors import ProgramError
 from rules.notices import FIELDS, notices_of, parse_notices
 from rules.program import SHIPPED, Program, load_program
+from rules.tiers import Step, TierHistory
 from tests.jobs.report_world import facts_of, scenarios, settled
 
 Row = dict[str, Any]
@@ -295,6 +296,53 @@ def test_new_terms_are_told_to_everybody_as_many_days_ahead_as_promised() -> Non
     ]
     (notice,) = told(consultant(as_of="2026-05-02", program=changed), "terms_changing")
     assert (notice["on"], notice["to"], notice["clauses"]) == ("2026-05-02", "p1", ["TC-27", "TC-34"])
+
+
+def successes(*known: tuple[int, str, str | None]) -> list[Row]:
+    """A project of p1 for each number: the day on which it began, and when that became known."""
+    rows: list[Row] = []
+    for number, commenced_on, known_at in known:
+        deal = {"type": "contract", "id": f"c{number}", "account": f"a{number}", "kind": "project", "signed_on": "2026-01-20",
+                "currency": "USD", "value": "8000.00", "commenced_on": commenced_on}  # fmt: skip
+        rows += [
+            {"type": "account", "id": f"a{number}", "name": f"Client {number} Works"},
+            {"type": "referral", "id": f"r{number}", "program": "technology-consultant", "partner": "p1", "channel": "portal",
+             "submitted_at": "2026-01-05T15:00:00Z", "company": f"Client {number} Works", "account": f"a{number}",
+             "details": {"service_type": "other", "needs": "an audit"}},
+            {"type": "review", "id": f"v{number}", "referral": f"r{number}", "at": "2026-01-08T15:00:00Z",
+             "outcome": "approved", "by": "Morgan"},
+            {**deal, "known_at": known_at} if known_at else deal,
+        ]  # fmt: skip
+    return rows
+
+
+def test_a_tier_that_was_told_is_not_told_again_when_an_earlier_success_is_learned_of() -> None:
+    """TC-15: the tier that only this success reaches is told, from the day on which it holds."""
+    known = [(1, "2026-02-10", None), (2, "2026-03-10", None), (3, "2026-02-01", "2026-05-01T15:00:00Z")]
+    before = [("2026-02-10", "p1", "p1")]
+    rows = successes(*known)
+    assert sent(consultant(*rows, as_of="2026-04-30"), "tier_promoted") == before
+    after = told(consultant(*rows, as_of="2026-05-01"), "tier_promoted")
+    assert [(row["on"], row["to"], row["about"]) for row in after] == [*before, ("2026-03-10", "p1", "p1")]
+    assert "silver" in after[1]["subject"] + after[1]["body"]
+
+
+def test_a_tier_that_turns_out_otherwise_is_told_on_the_day_on_which_that_is_learned() -> None:
+    """CN-8, CN-10: what was told before stays told."""
+    joined = {"type": "enrollment", "id": "e1", "partner": "p1", "program": "code-ninety", "starts_on": "2026-01-01"}
+    partner = {"type": "partner", "id": "p1", "name": "Alder Advisers"}
+    picture = settled("code-ninety", [partner, joined], "2026-05-01")
+    calendar = picture.program.calendar
+    first, silver = Step(date(2026, 1, 1), "bronze"), Step(date(2026, 2, 1), "silver")
+    known = [
+        (calendar.start_of(day), steps)
+        for day, steps in (
+            (first.since, [first]), (silver.since, [first, silver]), (date(2026, 3, 1), [first]), (date(2026, 4, 1), [first, silver])
+        )
+    ]  # fmt: skip
+    picture.tiers["p1"] = TierHistory(first.since, picture.tiers["p1"].levels, known, [], 0, None)
+    assert sent(picture, "tier_promoted") == [("2026-02-01", "p1", "p1"), ("2026-04-01", "p1", "p1")]
+    assert sent(picture, "tier_lowered") == [("2026-03-01", "p1", "p1")]
 
 
 @pytest.mark.parametrize("path", scenarios(1), ids=lambda path: f"{path.parent.name}/{path.stem}")
