@@ -59,7 +59,8 @@ def test_every_statement_adds_up_and_names_customer_basis_rate_and_reason(path: 
         for line in document["lines"]:
             assert line["because"] and line["clauses"]
             assert line["customer"] or line["source_type"] in ("dispute", "decision")  # of a whole statement
-            assert line["kind"] in ("adjustment", "bonus") or (line["basis"] and line["rate"])
+            has_no_rate = line["kind"] in ("adjustment", "bonus") or ":bonus:" in (line["corrects"] or "")
+            assert has_no_rate or (line["basis"] and line["rate"])
 
 
 def test_a_statement_says_what_it_corrects_and_what_was_carried_in() -> None:
