@@ -83,6 +83,12 @@ def lead_sharing_of(
             before, learned_at = LeadSharing(), timeline[number].at
             _Lead(program, term, name, timeline[:number], enrollments, partners, tiers, learned_at, before).run()
             _keep(own.tasks, before.tasks, program.calendar.date_of(learned_at))
+            own.holds += [
+                LeadHold(name, hold.partner, hold.since, learned_at if hold.until is None else hold.until)
+                for hold in before.holds
+                if hold.since < learned_at
+                and (hold.partner, hold.since) not in {(h.partner, h.since) for h in own.holds}
+            ]
         found.tasks += own.tasks
         found.holds += own.holds
     return found

@@ -15,7 +15,7 @@ from jobs.report.leads import QUALIFIED, STATUSES, Lead, by_partner, statuses, t
 from jobs.report.picture import Picture, Row
 from rules.calendar import add_months, next_month
 from rules.money import ZERO, text
-from rules.records import Decision
+from rules.records import Decision, Review
 from sync.verdicts import Verdict
 
 ACTIVE = ("qualified", "engaged", "proposal")
@@ -66,25 +66,33 @@ def _statuses(picture: Picture, lead: Lead, through: Statuses) -> Iterator[Event
 
 
 def _reviews(picture: Picture) -> Iterator[Event]:
-    """The decision on a referral, and why when it was not approved (CN-44, CN-56)."""
+    """The decision on a referral, and why when it was not approved (CN-44, CN-56); another outcome of the same review is told
+    when it becomes known, and one that is withdrawn stays told."""
     claims = {row["referral"]: row for row in picture.rows["claims"]}
-    for name, review in picture.facts("review").items():
-        claim = claims.get(review.referral)
-        if claim is None:
-            continue
-        at = picture.timelines("review")[name][0].at
-        on = picture.program.calendar.date_of(at)
-        company = picture.last_known("referral", review.referral).company
-        to, then = claim["partner"], _verdict_at(picture, review.referral, at)
-        if review.outcome == "approved" and then is not None and then.state in QUALIFIED:
-            note = f"Note: {review.reason}" if review.reason else ""
-            yield Event("review_approved", to, review.referral, on, {"company": company, "note": note})
-            yield Event("project_assigned", to, review.referral, on, {"company": company, "by": review.by})
-        else:  # an approval alone does not lift a condition that failed
-            approved = review.outcome == "approved"
-            reason = told(then) if approved and then is not None else review.reason or "none was given"
-            fields = {"company": company, "outcome": "not accepted" if approved else review.outcome, "reason": reason}
-            yield Event("review_refused", to, review.referral, on, fields)
+    for views in picture.timelines("review").values():
+        outcome = None
+        for view in views:
+            review = view.fact
+            claim = claims.get(review.referral) if review is not None else None
+            if review is None or claim is None or review.outcome == outcome:
+                continue
+            outcome = review.outcome
+            yield from _decided(picture, review, view.at, claim["partner"])
+
+
+def _decided(picture: Picture, review: Review, at: datetime, to: str) -> Iterator[Event]:
+    on = picture.program.calendar.date_of(at)
+    company = picture.last_known("referral", review.referral).company
+    then = _verdict_at(picture, review.referral, at)
+    if review.outcome == "approved" and then is not None and then.state in QUALIFIED:
+        note = f"Note: {review.reason}" if review.reason else ""
+        yield Event("review_approved", to, review.referral, on, {"company": company, "note": note})
+        yield Event("project_assigned", to, review.referral, on, {"company": company, "by": review.by})
+    else:  # an approval alone does not lift a condition that failed
+        approved = review.outcome == "approved"
+        reason = told(then) if approved and then is not None else review.reason or "none was given"
+        fields = {"company": company, "outcome": "not accepted" if approved else review.outcome, "reason": reason}
+        yield Event("review_refused", to, review.referral, on, fields)
 
 
 def _assignments(picture: Picture) -> Iterator[Event]:
