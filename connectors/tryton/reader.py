@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
+import msgspec
+
 from connectors.base import Cursor, Page, Query, Record
 from connectors.errors import NeedsOperator
 from connectors.halving import in_halves
@@ -21,7 +23,7 @@ from connectors.tryton.describe import Specs, TrytonDescriber
 from connectors.tryton.documents import Documents, id_of
 from connectors.tryton.errors import RecordGone
 from connectors.tryton.kinds import kind_of
-from connectors.tryton.register import Register
+from connectors.tryton.register import Entry, Register
 from connectors.tryton.rpc import Rows, Rpc
 from connectors.tryton.values import instant_of, plain
 
@@ -209,15 +211,17 @@ class TrytonReader:
     def fetch(
         self, kind: str, fields: Sequence[str], keys: Sequence[str], *, key_field: str | None = None
     ) -> Iterator[Record]:
-        """Records by id, or by a key field."""
+        """Records by id, or by a key field; a copy that a network made of a commission comes under the same key."""
         wanted = list(dict.fromkeys(keys))
         name: str = key_field or "id"
         values: list[Any] = wanted
         if key_field is None:
             values = [int(key) for key in wanted if key.isascii() and key.isdigit() and int(key) <= _LARGEST_ID]
         reading = self._reading(kind, (*fields, name) if key_field else tuple(fields), None)
+        copies: dict[int, Entry] = {}
         if key_field is not None and kind_of(kind).registered and key_field in kind_of(kind).computed:
-            name, values = "id", self._registered(wanted)
+            copies = {number: one for number, one in self._register.doubled().items() if one.key in wanted}
+            name, values = "id", [*self._registered(wanted), *copies]
         else:
             values = [value for value in values if not isinstance(value, str) or is_storable(value)]
         size = self._config.page_size
@@ -226,7 +230,13 @@ class TrytonReader:
             domain = [[name, "in", few]]
             rows = self._rpc.search_read(kind, domain, size, [("id", "ASC")], reading.names)
             while rows:
-                yield from self._records(reading, rows)
+                for record in self._records(reading, rows):
+                    copy = copies.get(int(record.external_id))
+                    yield (
+                        record
+                        if copy is None
+                        else msgspec.structs.replace(record, fields={**record.fields, str(key_field): copy.key})
+                    )
                 more = [*domain, ["id", ">", rows[-1]["id"]]]
                 rows = (
                     self._rpc.search_read(kind, more, size, [("id", "ASC")], reading.names) if len(rows) == size else []

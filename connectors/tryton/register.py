@@ -2,12 +2,14 @@
 
 An attachment is named by the key, links to the commission and holds the reason. It is made before the commission, so
 that one whose answer was lost is found again: it is ours, of that agent, not older than the attachment, and linked by none.
+So is a commission that a network had made twice of one request: it equals one that is linked.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any
 
 from connectors.tryton.rpc import Rpc
@@ -15,6 +17,10 @@ from connectors.tryton.values import instant_of, plain
 
 AGENT = "commission.agent,"
 COMMISSION = "commission,"
+DOUBLED_WITHIN = timedelta(days=2)
+"""A second copy of a request that a network delivers later than this is not looked for."""
+_SAME = ("agent", "product", "base_amount", "amount")
+"""What two commissions of one request have in common, whatever has become of the first one since."""
 _FIELDS = ("name", "link", "description", "resource", "create_date")
 
 
@@ -90,33 +96,54 @@ class Register:
                 return None
             after = made[-1]["id"]
 
-    def _agents(self) -> list[int]:
-        found: list[int] = []
-        while True:
+    def doubled(self) -> dict[int, Entry]:
+        """Commissions of the last days that stand beside one that is linked, with that one's entry.
+
+        An agent with an entry whose commission is not known waits: what is loose may be that one.
+        """
+        since = self._rpc.now() - DOUBLED_WITHIN
+        ours = [["create_uid.login", "=", self._user], ["create_date", ">=", since]]
+        made = {int(row["id"]): row for row in self._pages("commission", ours, (*_SAME, "create_date"))}
+        taken = self.of({number: int(row["agent"]) for number, row in made.items()})
+        loose = {number: row for number, row in made.items() if number not in taken}
+        if not loose:
+            return {}
+        agents = sorted({int(row["agent"]) for row in loose.values()})
+        entries = list(self._read(agents, ["create_date", ">=", since - DOUBLED_WITHIN]))
+        settled = {entry.key for entry in entries if entry.commission is not None}
+        waiting = {entry.agent for entry in entries if entry.key not in settled}
+        links = [entry.commission for entry in entries if entry.commission is not None]
+        kept = {int(row["id"]): row for row in self._pages("commission", [["id", "in", links]], _SAME)}
+        found = {}
+        for number, row in loose.items():
+            twins = [
+                entry
+                for entry in entries
+                if entry.commission in kept and all(kept[entry.commission][name] == row[name] for name in _SAME)
+            ]
+            if twins and row["agent"] not in waiting:
+                found[number] = twins[-1]
+        return found
+
+    def _pages(self, model: str, domain: Sequence[Any], fields: Sequence[str]) -> Iterable[Mapping[str, Any]]:
+        after, more = 0, True
+        while more:
+            order = [("id", "ASC")]
             rows = self._rpc.search_read(
-                "commission.agent",
-                [["id", ">", found[-1] if found else 0]],
-                self._rpc.page_size,
-                [("id", "ASC")],
-                ["id"],
+                model, [*domain, ["id", ">", after]], self._rpc.page_size, order, ["id", *fields]
             )
-            found += [row["id"] for row in rows]
-            if len(rows) < self._rpc.page_size:
-                return found
+            yield from map(plain, rows)
+            more = len(rows) == self._rpc.page_size
+            after = rows[-1]["id"] if rows else after
+
+    def _agents(self) -> list[int]:
+        return [int(row["id"]) for row in self._pages("commission.agent", [], [])]
 
     def _read(self, agents: Sequence[int], condition: Sequence[Any]) -> Iterable[Entry]:
         for start in range(0, len(agents), self._rpc.page_size):
             few = [f"{AGENT}{number}" for number in agents[start : start + self._rpc.page_size]]
-            after = 0
-            while True:
-                # Attachments may be searched by their resource only: all agents, rather than all attachments.
-                domain = [["resource", "in", few], condition, ["id", ">", after]]
-                rows = self._rpc.search_read("ir.attachment", domain, self._rpc.page_size, [("id", "ASC")], _FIELDS)
-                for row in rows:
-                    yield _entry(plain(row))
-                if len(rows) < self._rpc.page_size:
-                    break
-                after = rows[-1]["id"]
+            # Attachments may be searched by their resource only: all agents, rather than all attachments.
+            yield from map(_entry, self._pages("ir.attachment", [["resource", "in", few], condition], _FIELDS))
 
 
 def _entry(row: Mapping[str, Any]) -> Entry:

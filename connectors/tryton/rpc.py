@@ -74,6 +74,7 @@ class Rpc:
         self._config = config
         self._http = http
         self._context: dict[str, Any] | None = None
+        self._heard_at: datetime | None = None
 
     @property
     def page_size(self) -> int:
@@ -100,7 +101,9 @@ class Rpc:
         """What any method returns, as Tryton writes it; ``context`` is added to the user's own."""
         own = {**self._own_context(), **(context or {})}
         body = _body(name, (*arguments, own))
-        return result_of(_post(self._http, path_of(self._config), body, name, idempotent=idempotent))
+        answer = _post(self._http, path_of(self._config), body, name, idempotent=idempotent)
+        self._heard_at = answer.received_at
+        return result_of(answer)
 
     def search_read(
         self, model: str, domain: Sequence[Any], limit: int, order: Sequence[tuple[str, str]], fields: Sequence[str]
@@ -119,6 +122,10 @@ class Rpc:
                 "tryton: the server's time cannot be read; is there a proxy that drops the Date header?"
             )
         return answer.received_at
+
+    def now(self) -> datetime:
+        """What time it was there at the last answer; asked for when there is none. Raises: as :meth:`server_time`."""
+        return self._heard_at or self.server_time()
 
     def user(self) -> str:
         """Who we are there, and in which company."""

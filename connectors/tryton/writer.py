@@ -3,29 +3,44 @@
 A batch is what has its keys looked up together; a record comes once in it, so that what was looked up stays true.
 
 A create may not be repeated blindly. When its answer is lost the result is ``unknown``, and the next write of that key
-finds what was made: by the key field, or through the register (see ``register``) where the model has none.
+finds what was made: by the key field, or through the register (see ``register``) where the model has none. There a create that
+a network delivered twice is found after its batch, and the copy is deleted: the one thing that is ever deleted.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
 from functools import partial
 from typing import Any
 
+import structlog
+
 from connectors.base import Change, Written
 from connectors.batches import Batch, batches, failed, write_in_order
 from connectors.calls import carried
-from connectors.errors import AnswerLost, NeedsOperator, QuotaSpent, RecordRejected, RetryLater, VersionConflict
+from connectors.errors import (
+    AnswerLost,
+    ConnectorError,
+    NeedsOperator,
+    QuotaSpent,
+    RecordRejected,
+    RetryLater,
+    VersionConflict,
+)
 from connectors.tryton.config import TrytonConfig
 from connectors.tryton.describe import TrytonDescriber
 from connectors.tryton.documents import id_of
+from connectors.tryton.errors import RecordGone
 from connectors.tryton.kinds import Kind, Link, kind_of
 from connectors.tryton.reader import is_storable
 from connectors.tryton.register import Entry, Register
 from connectors.tryton.rpc import Rpc
 from connectors.tryton.values import plain
+
+log = structlog.get_logger(__name__)
 
 
 class TrytonWriter:
@@ -39,14 +54,14 @@ class TrytonWriter:
         self._linked: dict[tuple[str, str, str], Mapping[str, Any]] = {}
 
     def write_calls(self, changes: Sequence[Change]) -> int:
-        """A call a batch to look keys up and a call a record; of models with a register at most three of each."""
+        """A call a batch to look keys up and a call a record; of models with a register at most three a record, and six a batch."""
         calls = 0
         linked = set()
         for batch in batches(changes, self._config.page_size):
             ours = kind_of(batch.kind)
             registered = ours.registered and batch.key_field is not None
             calls += len(batch.places) * (3 if registered else 1)
-            calls += 0 if batch.key_field is None else 3 if registered else 1
+            calls += 0 if batch.key_field is None else 6 if registered else 1
             for place in batch.places:
                 for name, value in changes[place].fields.items():
                     if name in ours.links and (at := _at(ours.links[name], value)) not in self._linked:
@@ -77,6 +92,25 @@ class TrytonWriter:
             found = self._found(batch.kind, batch.key_field, keys)
         for place in batch.places:
             results[place] = carried(partial(self._written, ours, changes[place], entries, found))
+        if ours.registered and any(results[place].created for place in batch.places):
+            self._delete_copies(batch, results)
+
+    def _delete_copies(self, batch: Batch, results: dict[int, Written]) -> None:
+        """Delete what a network made twice; what cannot be is found again when the records are compared next."""
+        try:
+            copies = self._register.doubled()
+            for number, entry in copies.items():
+                try:
+                    self._rpc.call("commission", "delete", [number])
+                except RecordGone:
+                    continue  # an earlier try did it
+                log.warning("commission_copy_deleted", copy=number, kept=entry.commission)
+                for place in batch.places:
+                    if results[place].external_id == str(entry.commission):
+                        told = f"the request came twice there; the second commission, {number}, was deleted"
+                        results[place] = replace(results[place], message=told)
+        except ConnectorError as error:
+            log.warning("commission_copies_not_deleted", code=error.code)
 
     def _written(
         self, ours: Kind, change: Change, entries: Mapping[str, Entry], found: Mapping[str, list[int]]

@@ -21,6 +21,7 @@ from connectors.tryton.server.company import PASSWORD, USER
 from sync.mapping import load_mapping
 from sync.mapping_check import check
 from tests.connectors.tryton_company import Company, running
+from tests.faults.proxy import FaultProxy, Trouble
 
 pytestmark = pytest.mark.slow
 
@@ -328,6 +329,51 @@ def test_a_commission_is_made_once_whichever_answer_is_lost(company: Company, wo
         assert result.state == "done"
     assert len(held(company, world["agent"])) == before + 1
     assert len(list(connector.fetch("commission", ("key",), [key], key_field="key"))) == 1
+
+
+def test_a_create_that_a_network_delivers_twice_leaves_one_commission(company: Company, world: World) -> None:
+    """The copy is deleted and told; so is that of the attachment's request of no consequence."""
+    before = len(held(company, world["agent"]))
+    twice = ("model.commission.create", "model.ir.attachment.create")
+
+    def choose(request: bytes) -> Trouble | None:
+        return "twice" if any(name.encode() in request for name in twice) else None
+
+    with FaultProxy(int(company.door.url.rpartition(":")[2]), choose) as proxy:
+        connector = company.connect(url=proxy.url)
+        results = connector.write([commission("twice:1", amount="31.00"), commission("twice:2", amount="31.00")])
+        assert proxy.hit["twice"] == 4
+    assert [result.state for result in results] == ["done", "done"]
+    assert any("came twice" in str(result.message) for result in results)
+    assert len(held(company, world["agent"])) == before + 2
+    records = list(company.connect().fetch("commission", ("key",), ["twice:1", "twice:2"], key_field="key"))
+    assert {record.external_id for record in records} == {result.external_id for result in results}
+
+
+def test_a_copy_that_comes_later_is_told_with_its_key_and_goes_with_the_next_batch(
+    company: Company, world: World
+) -> None:
+    """A request that a network held back until our run was over."""
+    connector = company.connect()
+    before = len(held(company, world["agent"]))
+    late: list[bytes] = []
+
+    def choose(request: bytes) -> Trouble | None:
+        if b"model.commission.create" in request and not late:
+            late.append(request)
+        return None
+
+    proxy = FaultProxy(int(company.door.url.rpartition(":")[2]), choose)
+    with proxy:
+        [kept] = company.connect(url=proxy.url).write([commission("later:1", amount="32.00")])
+        proxy.send(late[0])
+    assert len(held(company, world["agent"])) == before + 2
+    records = list(connector.fetch("commission", ("key", "amount"), ["later:1"], key_field="key"))
+    assert [record.fields["key"] for record in records] == ["later:1", "later:1"], "a plan blocks it: make it unique"
+    connector.write([commission("later:2", amount="33.00")])
+    [record] = connector.fetch("commission", ("key",), ["later:1"], key_field="key")
+    assert record.external_id == kept.external_id
+    assert len(held(company, world["agent"])) == before + 2
 
 
 def test_a_later_change_of_a_record_waits_while_the_outcome_of_the_earlier_one_is_not_known(

@@ -75,7 +75,7 @@ class FaultProxy:
         with self._lock:
             late, self._late = self._late, []
         for request in late:
-            self._exchange(request)
+            self.send(request)
 
     def _accept(self) -> None:
         while True:
@@ -109,9 +109,9 @@ class FaultProxy:
                 head, body = request.index(b"\r\n\r\n") + 4, len(request)
                 system.sendall(request[: (head + body) // 2 if body > head else 2])
             return False
-        answer = self._exchange(request)
+        answer = self.send(request)
         if trouble == "twice":
-            answer = self._exchange(request)
+            answer = self.send(request)
         self.deliver_late()
         if trouble == "lose":
             return False
@@ -122,7 +122,7 @@ class FaultProxy:
             client.sendall(piece)
         return True
 
-    def _exchange(self, request: bytes) -> bytes:
+    def send(self, request: bytes) -> bytes:
         """Give the system a request over a connection of its own, and take its whole answer."""
         with socket.create_connection(self._upstream) as system, system.makefile("rb") as incoming:
             system.sendall(request)
