@@ -170,6 +170,7 @@ class RetentionSettings(BaseModel):
     writes: int | None = Field(default=400, ge=SHORTEST_DAYS)
     runs: int | None = Field(default=400, ge=SHORTEST_DAYS)
     calls: int | None = Field(default=400, ge=SHORTEST_DAYS)
+    notices: int | None = Field(default=400, ge=SHORTEST_DAYS)
 
 
 class Settings(BaseModel):

@@ -20,6 +20,7 @@ _NAMES = {
     "intent": "writes that a later one replaced", "write_event": "what happened to them",
     "enqueued_plan": "plans that no brake held", "run": "runs that brought nothing",
     "mapping_use": "mappings that those used", "read_page": "API calls that brought a page",
+    "notice": "notifications that were sent, or not to be",
 }  # fmt: skip
 
 

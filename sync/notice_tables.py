@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Index, Text
+from hashlib import blake2b
+
+from sqlalchemy import Column, Index, LargeBinary, Text
 
 from sync.tables import Count, Instant, table
 
@@ -32,6 +34,17 @@ notice = table(
 _waiting = notice.c.state.in_(("pending", "attempted"))
 Index("ix_notice_waiting", notice.c.program, notice.c.recipient, sqlite_where=_waiting, postgresql_where=_waiting)
 
+told_notice = table(
+    "told_notice",
+    Column(
+        "key_hash",
+        LargeBinary,
+        primary_key=True,
+        comment="of the key of a notice that was let go: it never comes again",
+    ),
+    with_rowid=False,
+)
+
 notice_mark = table(
     "notice_mark",
     Column("program", Text, primary_key=True),
@@ -42,3 +55,8 @@ notice_mark = table(
     Column("updated_at", Instant, nullable=False),
     with_rowid=False,
 )
+
+
+def hash_of_key(key: str) -> bytes:
+    """What is left of a notice that is old and settled: enough to know its key again."""
+    return blake2b(key.encode(), digest_size=16).digest()

@@ -18,7 +18,7 @@ from sqlalchemy import Connection, Row, func, select, update
 from sync import tables
 from sync.bulk import insert_into, slices
 from sync.delivery import Transactions, nothing_happens
-from sync.notice_tables import notice, notice_mark
+from sync.notice_tables import hash_of_key, notice, notice_mark, told_notice
 
 STATES = ("pending", "attempted", "sent", "failed", "skipped")
 MOST_ATTEMPTS = 8
@@ -81,10 +81,12 @@ class Notices:
                     select(notice.c.key, notice.c.state, notice.c.withdrawn).where(notice.c.program == program)
                 )
             }
+            # After the keys above: what is let go meanwhile is in one of the two.
+            let_go = _let_go(db, [row["key"] for row in rows if row["key"] not in known])
             is_first = not self._moves(db, program, mark)
             added = []
             for row in rows:
-                if row["key"] not in known:
+                if row["key"] not in known and row["key"] not in let_go:
                     added.append(_made(row, _skip(row, mark, is_first, oldest), at))
             for some in slices(added):
                 db.execute(insert_into(db, notice).on_conflict_do_nothing(), some)
@@ -194,6 +196,13 @@ class Notices:
     def _settle(self, keys: Collection[str], at: datetime, **values: Any) -> None:
         with self._store.transaction() as db:
             _set(db, keys, at, **values)
+
+
+def _let_go(db: Connection, keys: Sequence[str]) -> set[str]:
+    """Those of these keys whose notices were let go as old (``sync.retention``)."""
+    hashes = {hash_of_key(key): key for key in keys}
+    t = told_notice.c.key_hash
+    return {hashes[bytes(found)] for some in slices(list(hashes)) for found in db.scalars(select(t).where(t.in_(some)))}
 
 
 def _skip(row: Mapping[str, Any], mark: Mark, is_first: bool, oldest: date) -> str | None:

@@ -3,7 +3,8 @@
 Never touched: what systems said (records and their versions), facts, the journal, statements, redirects, links, conflicts,
 texts of mappings, plans that a person let past a brake. A write goes with its events, when it was superseded or a later
 one to the same record is done: so of each record the last write stays with everything that happened to it, and nothing
-that is still to be sent, settled or decided is lost. A run stays while versions, facts or events name it.
+that is still to be sent, settled or decided is lost. A run stays while versions, facts or events name it. Of a notice that
+was sent, or was not to be, a hash of its key stays: the same key is computed anew on every run and must not be told again.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ from typing import Any
 import orjson
 from sqlalchemy import ColumnElement, Connection, Table, and_, exists, func, not_, or_, select
 
-from sync.bulk import slices
+from sync.bulk import insert_into, slices
 from sync.mapping_tables import mapping_use
+from sync.notice_tables import hash_of_key, notice, told_notice
 from sync.outbox_tables import enqueued_plan, intent, write_event
 from sync.store import Store
 from sync.tables import read_page, run
@@ -25,6 +27,8 @@ from sync.tables import read_page, run
 SHORTEST_DAYS = 35
 """Nothing younger is ever pruned: brakes and the loop breaker look back for up to a month."""
 
+_SETTLED = ("sent", "skipped")
+"""States of notices of which nothing is to come."""
 _BROUGHT = ("new", "changed", "deleted", "facts")
 """Counts of a run that say that versions or facts name it."""
 _JOBS = ("pull", "remap", "write", "describe", "prune")
@@ -33,18 +37,20 @@ _JOBS = ("pull", "remap", "write", "describe", "prune")
 
 @dataclass(frozen=True, slots=True)
 class Keep:
-    """For how many days what is kept; ``None``: for ever. ``calls``: which API calls brought a page of records."""
+    """For how many days what is kept; ``None``: for ever. ``calls``: which API calls brought a page of records;
+    ``notices``: what was sent to whom."""
 
     writes: int | None = 400
     runs: int | None = 400
     calls: int | None = 400
+    notices: int | None = 400
 
 
 @dataclass(frozen=True, slots=True)
 class Prunable:
     """What may go, by table, and older rows that stay, by the reason. ``ids`` are primary keys."""
 
-    ids: Mapping[str, Sequence[int]]
+    ids: Mapping[str, Sequence[Any]]
     stays: Mapping[str, int]
 
     def counts(self) -> dict[str, int]:
@@ -57,7 +63,7 @@ def prunable(store: Store, keep: Keep, now: datetime) -> Prunable:
 
     Raises: ``ValueError`` for fewer than :data:`SHORTEST_DAYS` days.
     """
-    ids: dict[str, Sequence[int]] = {}
+    ids: dict[str, Sequence[Any]] = {}
     stays: dict[str, int] = {}
     with store.reading() as db:
         if (before := _before(keep.writes, now)) is not None:
@@ -84,6 +90,12 @@ def prunable(store: Store, keep: Keep, now: datetime) -> Prunable:
             ids["mapping_use"] = _uses(db, ids["run"])
         if (before := _before(keep.calls, now)) is not None:
             ids["read_page"] = _ids(db, select(read_page.c.first_version).where(read_page.c.read_at < before))
+        if (before := _before(keep.notices, now)) is not None:
+            n = notice.c
+            ids["notice"] = _ids(db, select(n.key).where(n.updated_at < before, n.state.in_(_SETTLED)))
+            stays["notices that wait, or could not be sent"] = _count(
+                db, select(func.count()).where(n.updated_at < before), n.state.not_in(_SETTLED)
+            )
     return Prunable(ids, {why: number for why, number in stays.items() if number})
 
 
@@ -92,10 +104,14 @@ def prune(store: Store, found: Prunable) -> None:
     tables: tuple[tuple[Table, Any], ...] = (
         (write_event, write_event.c.id), (intent, intent.c.id), (enqueued_plan, enqueued_plan.c.id),
         (mapping_use, mapping_use.c.run_id), (run, run.c.id), (read_page, read_page.c.first_version),
+        (notice, notice.c.key),
     )  # fmt: skip
     for table, key in tables:
         for some in slices(found.ids.get(table.name, ())):
             with store.transaction() as db:
+                if table is notice:
+                    hashes = [{"key_hash": hash_of_key(one)} for one in some]
+                    db.execute(insert_into(db, told_notice).on_conflict_do_nothing(), hashes)
                 db.execute(table.delete().where(key.in_(some)))
 
 
@@ -154,7 +170,7 @@ def _uses(db: Connection, runs: Sequence[int]) -> list[int]:
     return [number for number in found if number not in ends]
 
 
-def _ids(db: Connection, query: Any) -> list[int]:
+def _ids(db: Connection, query: Any) -> list[Any]:
     return sorted(db.scalars(query))
 
 

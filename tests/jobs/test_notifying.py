@@ -30,6 +30,7 @@ from jobs.status import show_status, status_of
 from sync.fact_rows import FactWriter, Source
 from sync.notice_tables import notice
 from sync.notices import Notices
+from sync.retention import Keep, prunable, prune
 from sync.tables import micros
 from tests.jobs.mail_server import MailServer, mail_server
 from tests.sync.conftest import postgres_url, store_url
@@ -142,6 +143,39 @@ def begun(place: Place) -> None:
 
 APPROVED = "code-ninety:review_approved:r1:2026-01-06:p1"
 QUALIFIED = "code-ninety:status_qualified:r1:2026-01-06:p1"
+
+
+def test_what_is_let_go_as_old_is_never_told_again(place: Place) -> None:
+    """Its words and addresses go; the same key is computed anew on every run, however old news may be here."""
+    place.settings(channel="none")
+    place.now += timedelta(days=1)
+    place.know(approved(3))
+    assert place.run().skipped > 0
+    place.now += timedelta(days=1)
+    place.know(approved(1), *lead(4, "p2"), approved(4))
+    folder = place.folder / "mail"
+    place.settings(channel="folder", folder=str(folder), sender="partners@vendor.example", max_age="2000d")
+    first = place.run()
+    failing = len(place.rows("failed"))
+    assert first.sent > 0
+    place.now += timedelta(days=401)
+    place.run()
+    files, settled = sorted(folder.iterdir()), {**place.rows("sent"), **place.rows("skipped")}
+    old = {key for key, row in settled.items() if row["updated_at"] < (START + timedelta(days=30)).isoformat()}
+    found = prunable(place.here.store, Keep(), place.now + timedelta(days=10))
+    assert set(found.ids["notice"]) == old and len(old) >= first.sent
+    assert found.stays["notices that wait, or could not be sent"] == failing > 0
+    for _ in range(2):
+        prune(place.here.store, found)
+        place.now += timedelta(days=1)
+        place.know(approved(2, at=place.now.isoformat()))
+        place.run()
+        assert not old & place.rows().keys()
+    assert all(file in sorted(folder.iterdir()) for file in files)
+    told = [
+        row for row in place.rows("sent").values() if row["updated_at"] > (place.now - timedelta(days=3)).isoformat()
+    ]
+    assert told and not {row["key"] for row in told} & old, "what is new is told"
 
 
 def test_the_first_run_tells_nobody_old_news_and_the_next_ones_tell_each_thing_once(place_on_both: Place) -> None:

@@ -40,7 +40,7 @@ def test_what_is_old_is_shown_first_then_deleted_once_a_day(tmp_path: Path) -> N
 
         shown = told("--plan")
         assert (shown["pruned"], shown["rows"]["run"]) == (False, 4)  # type: ignore[index]
-        assert shown["days"] == {"writes": 400, "runs": 400, "calls": 400}
+        assert shown["days"] == {"writes": 400, "runs": 400, "calls": 400, "notices": 400}
         assert len(here.store.runs(job="pull")) == 5
         text = " ".join(CliRunner().invoke(app, ["prune", "--config", str(path), "--plan"]).output.split())
         assert "runs that brought nothing" in text and "for ever" in text and "next: `referee prune`" in text
