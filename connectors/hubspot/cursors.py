@@ -42,13 +42,16 @@ class Manner:
 class Place:
     """A read that began at ``now``: its present part and the place in it (an id, or the vendor's ``after``).
 
-    ``marks`` are those of the last finished read; a first read has none.
+    ``marks`` are those of the last finished read; a first read has none. ``low`` and ``high`` are the first and last
+    millisecond of the part of its window that is being searched, where a search was too slow for the whole of it.
     """
 
     part: Part
     now: int
     marks: Marks | None
     at: str = ""
+    low: int | None = None
+    high: int | None = None
 
     @property
     def cursor(self) -> Cursor:
@@ -59,14 +62,31 @@ class Place:
         """The same part, further on."""
         return replace(self, at=at)
 
+    def halves(self) -> tuple[Place, Place] | None:
+        """Both halves of the window that is searched; ``None`` for one millisecond, or where no time is searched."""
+        if self.low is None or self.high is None or self.low == self.high:
+            return None
+        middle = (self.low + self.high) // 2
+        return replace(self, high=middle), replace(self, low=middle + 1)
+
+    def windows(self, config: HubSpotConfig) -> tuple[Place, ...]:
+        """What is left to search of its part, in order: the window it is in, and all that is behind that."""
+        window = window_of(self, config)
+        if window is None:
+            return ()
+        low, high = window
+        first = replace(self, low=low if self.low is None else self.low, high=high if self.high is None else self.high)
+        assert first.high is not None
+        return (first,) if first.high == high else (first, replace(self, at="", low=first.high + 1, high=high))
+
 
 def place_of(cursor: Cursor) -> Place:
     """The place that a cursor names. Raises: ``CursorExpired`` for text that is not a cursor of this connector."""
     try:
         body = json.loads(cursor)
         marks = None if body["marks"] is None else Marks(**body["marks"])
-        place = Place(body["part"], body["now"], marks, body["at"])
-        numbers = [place.now, *(asdict(marks).values() if marks else ())]
+        place = Place(body["part"], body["now"], marks, body["at"], body.get("low"), body.get("high"))
+        numbers = [place.now, place.low or 0, place.high or 0, *(asdict(marks).values() if marks else ())]
         if place.part not in ("whole", "settled", "fresh", "archived", "done") or not isinstance(place.at, str):
             raise ValueError(place.part)
         if not all(isinstance(number, int) for number in numbers) or (marks is None and place.part != "whole"):
@@ -100,7 +120,7 @@ def parts_of(place: Place, config: HubSpotConfig, manner: Manner) -> Iterator[Pl
             started = True
             yield place
         elif started and due[part]:
-            yield replace(place, part=part, at="")
+            yield replace(place, part=part, at="", low=None, high=None)
 
 
 def window_of(place: Place, config: HubSpotConfig) -> tuple[int, int] | None:

@@ -17,7 +17,7 @@ from connectors.errors import NeedsOperator
 from connectors.halving import in_halves
 from connectors.http import Http
 from connectors.hubspot.config import HubSpotConfig
-from connectors.hubspot.cursors import Manner, Place, finished, parts_of, place_of, window_of
+from connectors.hubspot.cursors import Manner, Place, finished, parts_of, place_of
 from connectors.hubspot.describe import HubSpotDescriber
 from connectors.hubspot.kinds import associated_kind, modified_property
 from connectors.hubspot.objects import Objects
@@ -43,6 +43,17 @@ class _Asked:
     def associations(self) -> dict[str, str]:
         """Association field → the object at its other end."""
         return {name: other for name in self.fields if (other := associated_kind(name)) is not None}
+
+
+@dataclass(slots=True)
+class _Step:
+    """Whether ids are searched now, or their records read."""
+
+    searching: bool = True
+
+
+_Page = Callable[[_Asked, Place, int, _Step], tuple[list[Record], Place, bool]]
+"""Reads so many records behind a place: the records, the place behind them, and whether there may be more."""
 
 
 class HubSpotReader:
@@ -112,25 +123,30 @@ class HubSpotReader:
     # -- parts of a read
 
     def _part(self, asked: _Asked, place: Place) -> Iterator[tuple[list[Record], Place]]:
-        """Pages of one part; where a page is not answered in time, of half as many records, then of more again."""
+        """Pages of one part; where one is not answered in time, of half of its window, or of half as many records."""
         if place.part == "archived":
-            page = self._archived
-        elif place.part == "whole" and not asked.filters:
-            page = self._listed
+            yield from self._pages(asked, place, self._archived)
+        elif place.part == "whole":
+            yield from self._pages(asked, place, self._searched if asked.filters else self._listed)
         else:
-            page = self._searched
+            for window in place.windows(self._config):
+                yield from self._pages(asked, window, self._searched)
+
+    def _pages(self, asked: _Asked, place: Place, page: _Page) -> Iterator[tuple[list[Record], Place]]:
+        """See :meth:`_part`. Halves of time help a search; the records of its ids are then fewer at a time."""
+        step = _Step()
 
         def read(place: Place, _last: bool, size: Callable[[], int]) -> Iterator[tuple[list[Record], Place]]:
             more = True
             while more:
-                records, place, more = page(asked, place, size())
+                records, place, more = page(asked, place, size(), step)
                 yield records, place
 
         pages = in_halves(
-            place, read, lambda _place: None, size=self._config.page_size,
+            place, read, lambda rest: rest.halves() if step.searching else None, size=self._config.page_size,
             told=lambda at: (
-                f"hubspot: {asked.kind}: one record alone (the next of the part {at.part} behind "
-                f"{at.at or 'its beginning'}) is not answered within timeout_seconds: "
+                f"hubspot: {asked.kind}: one {'millisecond' if at.low and step.searching else 'record'} alone (the next of "
+                f"the part {at.part} behind {at.at or 'its beginning'}) is not answered within timeout_seconds: "
                 f"{self._config.timeout_seconds:g}; raise it, or take properties and associations out of the mapping"
             ),
             alive=self._describer.now,
@@ -140,26 +156,25 @@ class HubSpotReader:
                 place = behind
                 yield records, place
 
-    def _listed(self, asked: _Asked, place: Place, size: int) -> tuple[list[Record], Place, bool]:
+    def _listed(self, asked: _Asked, place: Place, size: int, _step: _Step) -> tuple[list[Record], Place, bool]:
         rows, after = self._objects.listed(asked.kind, asked.properties, limit=size, after=place.at)
         return self._with_redirects(asked, rows), place.behind(after or place.at), bool(after)
 
-    def _searched(self, asked: _Asked, place: Place, size: int) -> tuple[list[Record], Place, bool]:
+    def _searched(self, asked: _Asked, place: Place, size: int, step: _Step) -> tuple[list[Record], Place, bool]:
         filters = list(asked.filters)
-        if place.part != "whole":
-            window = window_of(place, self._config)
-            if window is None:
-                return [], place, False
+        if place.low is not None:
             name = modified_property(asked.kind)
-            low, high = map(str, window)
+            low, high = str(place.low), str(place.high)
             filters.append({"propertyName": name, "operator": "BETWEEN", "value": low, "highValue": high})
         ids = self._objects.found(asked.kind, filters, limit=size, after_id=place.at)
         if not ids:
             return [], place, False
-        rows = self._objects.read(asked.kind, ids, asked.properties)
-        return self._with_redirects(asked, rows), place.behind(ids[-1]), True
+        step.searching = False
+        records = self._with_redirects(asked, self._objects.read(asked.kind, ids, asked.properties))
+        step.searching = True
+        return records, place.behind(ids[-1]), True
 
-    def _archived(self, asked: _Asked, place: Place, size: int) -> tuple[list[Record], Place, bool]:
+    def _archived(self, asked: _Asked, place: Place, size: int, _step: _Step) -> tuple[list[Record], Place, bool]:
         assert place.marks is not None  # a first read has nothing to withdraw
         since = place.marks.archived - 1000 * self._config.overlap_seconds
         rows, after = self._objects.listed(asked.kind, (), limit=size, after=place.at, archived=True)

@@ -220,6 +220,46 @@ def test_hubspot_pages_shrink_and_grow_again(seed: int) -> None:
         assert {record.external_id for record in records if record.deleted} == gone
 
 
+@settings(max_examples=8, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_hubspot_searches_shrink_to_windows_that_are_answered(seed: int) -> None:
+    """What finds too much is searched in halves of its time; where the records of ids are too many, there are fewer."""
+    chance = random.Random(seed)
+    with hubspot_portal.running() as portal:
+        connector = portal.connect(sweep_hours=0, page_size=chance.choice((3, 20, 100)))
+        _, watermark = hubspot_portal.read(connector, DEALS)
+        made, most = set(), 0
+        while len(made) < 120:
+            together = chance.choice((1, 1, 3, 8))
+            most = max(most, together)
+            made |= {portal.insert("deals", {"dealname": f"Deal {len(made)}"}) for _ in range(together)}
+            portal.wait(chance.choice((0.001, 1, 30, 600)))
+        portal.wait(2 * 3600)
+        portal.matches_in_time = chance.randrange(most, 100)
+        if chance.random() < 0.5:
+            portal.records_in_time = chance.randrange(1, 20)
+        pages = list(connector.changes(DEALS, since=watermark))
+        found = [record.external_id for page in pages for record in page.records]
+        assert set(found) == made
+        stopped = chance.randrange(len(pages))
+        before = {record.external_id for page in pages[: stopped + 1] for record in page.records}
+        rest = portal.connect(sweep_hours=0).changes(DEALS, since=pages[stopped].cursor)
+        assert before | {record.external_id for page in rest for record in page.records} == made
+
+
+def test_a_hubspot_search_that_finds_too_much_in_a_millisecond_is_told() -> None:
+    with hubspot_portal.running() as portal:
+        connector = portal.connect()
+        _, watermark = hubspot_portal.read(connector, DEALS)
+        for number in range(40):
+            portal.insert("deals", {"dealname": f"Deal {number}"})
+        portal.wait(2 * 3600)
+        portal.matches_in_time = 30
+        with pytest.raises(WindowTooLarge, match="deals: one millisecond alone .* of the part settled"):
+            list(connector.changes(DEALS, since=watermark))
+        assert portal.total_requests < 150
+
+
 def test_one_slow_hubspot_record_costs_its_neighbours_a_few_calls_and_then_says_what_it_is() -> None:
     with hubspot_portal.running() as portal:
         made = [portal.insert("deals", {"dealname": f"Deal {number}"}) for number in range(300)]

@@ -49,6 +49,8 @@ class HubSpotSimulator(Simulator):
         """results of a search, over all its pages"""
         self.records_in_time: int | None = None
         """a list or batch of more records is not answered in time (504)"""
+        self.matches_in_time: int | None = None
+        """nor is a search that finds more in all"""
         self.slow_ids: set[str] = set()
         """nor is one with one of these records"""
         self.largest_page = LARGEST_PAGE
@@ -183,6 +185,8 @@ class HubSpotSimulator(Simulator):
         found = answer.body.get("results", []) if isinstance(answer.body, dict) else []
         records = [one["id"] for one in found if "id" in one and "properties" in one]
         too_many = self.records_in_time is not None and len(records) > self.records_in_time
+        if self.matches_in_time is not None and isinstance(answer.body, dict):
+            too_many |= answer.body.get("total", 0) > self.matches_in_time
         if too_many or not self.slow_ids.isdisjoint(records):
             return SimResponse.text("<h1>504 Gateway Time-out</h1>", 504, "text/html")
         return answer
