@@ -67,10 +67,10 @@ def _statuses(picture: Picture, lead: Lead, through: Statuses) -> Iterator[Event
 
 def _reviews(picture: Picture) -> Iterator[Event]:
     """The decision on a referral, and why when it was not approved (CN-44, CN-56); another outcome of the same review is told
-    when it becomes known, and one that is withdrawn stays told."""
+    when it becomes known, a review that was withdrawn is not told."""
     claims = {row["referral"]: row for row in picture.rows["claims"]}
-    for views in picture.timelines("review").values():
-        outcome = None
+    for name in picture.facts("review"):
+        views, outcome = picture.timelines("review")[name], None
         for view in views:
             review = view.fact
             claim = claims.get(review.referral) if review is not None else None
