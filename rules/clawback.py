@@ -26,7 +26,7 @@ def clawback_until(terms: Terms, contract: Contract, issued: Iterable[date]) -> 
     if terms.values.get("clawback_applies_to") == ("recurring" if one_time else "one_time"):
         return None
     anchor: date | None = contract.signed_on
-    if terms.values.get("clawback_anchor") == "contract_start":
+    if terms.values.get("clawback_anchor") == "start":
         anchor = contract.starts_on or contract.signed_on
     elif terms.values.get("clawback_anchor") == "first_invoice":
         anchor = min(issued, default=None)

@@ -104,7 +104,7 @@ class _Replay:
         self._term = term
         self._pin = pin
         self._rates = Rates(deal, terms, term.rate, pin.on)
-        self._clauses = term.clauses + term.rate.clauses_for(deal.role)
+        self._clauses = tuple(dict.fromkeys(term.clauses + term.rate.clauses_for(deal.role)))
         self._rounding = ROUNDINGS[str(values["rounding"])]
         self._statement_basis = values["statement_basis"]
         self._is_monthly = values["cadence"] == "monthly"
@@ -478,15 +478,19 @@ class _Replay:
             Entry(
                 self._ledger.next_key(deal.referral, kind, source), self._program.id, partner, deal.referral, self._contract_id,
                 kind, source, basis, rate, amount, currency, earned_on, at,
-                self._states_on(max(self._calendar.date_of(at), ready), releases), releases, due, corrects,
+                self._states_on(earned_on, max(self._calendar.date_of(at), ready), releases), releases, due, corrects,
                 clauses, because,
             )
         )  # fmt: skip
 
-    def _states_on(self, day: date, releases: date) -> date:
-        """The date that puts an entry on a statement: as known, in the customer's own cadence (NT-18, NT-A3, NT-A4)."""
+    def _states_on(self, earned_on: date, day: date, releases: date) -> date:
+        """The date that puts an entry on a statement: the last of the customer's billing period in which it was earned (NT-18,
+        NT-A3, NT-A4), or ``day`` on which it was known and approved, where that period's statement was cut by then.
+        """
+        period_of = earned_on
         if self._statement_basis == "payable_in_month":
             day = max(day, releases)
+            period_of = earned_on if self._term.released == "receipt" else next_month(earned_on)
         elif self._statement_basis != "collected_in_month":
             return day
         if self._is_monthly or self._contract is None:
@@ -494,8 +498,7 @@ class _Replay:
         months = BILLED_MONTHS.get(self._contract.billing or "", 1)
         if months == 1:
             return day
-        starts = self._contract.starts_on or self._contract.signed_on
-        return _period_end(starts, months, day)
+        return max(day, _period_end(self._contract.starts_on or self._contract.signed_on, months, period_of))
 
 
 def _owed(book: _InvoiceBook, pool: list[_Share], basis: Decimal) -> Decimal:

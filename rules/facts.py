@@ -1,7 +1,8 @@
 """Facts: versions of records, when each becomes visible, and how a record read at any instant.
 
-A version is visible from the later of its ``known_at`` and its own date; a field that reports an event reads as
-absent before its own date even when the line that carries it is known earlier.
+A version is visible from the later of its ``known_at`` and its own date, and no longer than until the next one is
+known: a record whose date moved ahead is absent until then. A field that reports an event reads as absent before its own
+date even when the line that carries it is known earlier.
 """
 
 from __future__ import annotations
@@ -282,6 +283,8 @@ def views(versions: list[Version], calendar: Calendar, until: datetime) -> list[
     seen: list[View[Any]] = []
     for number, version in enumerate(versions, 1):
         ends = versions[number].known_at if number < len(versions) else None
+        if seen and (moved := _moved_ahead(version, calendar)) is not None and moved < until:
+            seen.append(View(moved, None, number))
         for view in _views_of(version, number, model, calendar):
             if view.at >= until or (ends is not None and view.at >= ends):
                 continue
@@ -353,6 +356,13 @@ def _views_of(version: Version, number: int, model: type[Fact], calendar: Calend
         starts = at if index == 0 else pending[index - 1][0]
         absent: dict[str, Any] = {name: None for _, hidden in pending[index:] for name in hidden}
         yield View(starts, changed(fact, absent), number)
+
+
+def _moved_ahead(version: Version, calendar: Calendar) -> datetime | None:
+    """When a version became known whose own date is still to come: from then on the version before it reads no more."""
+    if version.fact is None or version.known_at is None:
+        return None
+    return version.known_at if _seen_from(version.fact, version.known_at, calendar) > version.known_at else None
 
 
 def _seen_from(fact: Fact, known_at: datetime | None, calendar: Calendar) -> datetime:

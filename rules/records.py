@@ -15,7 +15,7 @@ from decimal import Decimal
 from typing import Annotated, Any, ClassVar, Literal, get_args, get_type_hints
 
 import orjson
-from pydantic import ConfigDict, Field, GetPydanticSchema, TypeAdapter, ValidationError
+from pydantic import BeforeValidator, ConfigDict, Field, GetPydanticSchema, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 from pydantic_core import core_schema
 
@@ -29,6 +29,11 @@ def _text_then(pattern: str, then: core_schema.CoreSchema) -> GetPydanticSchema:
     """A JSON string of this pattern, then parsed; JSON numbers are refused."""
     schema = core_schema.chain_schema([core_schema.str_schema(pattern=pattern, strict=True), then])
     return GetPydanticSchema(lambda _source, _handler: schema)
+
+
+def _or(default: object) -> BeforeValidator:
+    """A field that may be left out reads as its default where a record says null, too."""
+    return BeforeValidator(lambda value: default if value is None else value)
 
 
 _DECIMAL = core_schema.decimal_schema(strict=False)
@@ -156,7 +161,7 @@ class Enrollment(Fact):
     role: str | None = None
     starts_on: Day
     ends_on: Day | None = None
-    standing: Literal["good", "suspended", "terminated"] = "good"
+    standing: Annotated[Literal["good", "suspended", "terminated"], _or("good")] = "good"
     agreement_signed_on: Day | None = None
     certified: bool | None = None
     trained_staff: Annotated[int, Field(ge=0)] | None = None
@@ -200,7 +205,7 @@ class Activity(Fact):
     account: Id
     at: Instant
     kind: Literal["meeting", "call", "email", "demo", "proposal"]
-    two_way: bool = True
+    two_way: Annotated[bool, _or(True)] = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=CONFIG)
@@ -231,7 +236,7 @@ class Review(Fact):
     outcome: Literal["approved", "returned", "rejected"]
     by: Text
     reason: str | None = None
-    override: bool = False
+    override: Annotated[bool, _or(False)] = False
     checks: dict[str, bool] | None = None
 
 

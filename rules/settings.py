@@ -132,9 +132,11 @@ CATALOGUE: Mapping[str, Setting] = {
     ),
     "channels": Setting(*_some_of("portal", "web_form", "email", "crm", "api"), "Ways a referral may come in."),
     "invoice_match": Setting(
-        *_one_of("exact", "within_tolerance", "none"), "How a partner's invoice must fit the statement."
+        *_one_of("exact", "none"), "Whether a partner's invoice must fit the statement, but for the tolerance."
     ),
-    "invoice_tolerance": Setting(_amount, "an amount such as 0 or 1.00", "Difference allowed with within_tolerance."),
+    "invoice_tolerance": Setting(
+        _amount, "an amount such as 0 or 1.00", "How far a partner's invoice may differ from the statement."
+    ),
     "conflict_policy": Setting(
         *_one_of("first_submitter_proposed_discretion_allowed", "strict_first", "always_manual", "first_submitter"),
         "What happens when a second partner claims a prospect.",
@@ -234,7 +236,7 @@ CATALOGUE: Mapping[str, Setting] = {
     "recurring_until": Setting(*_one_of("client_retained", "contract_end"), "How long recurring commission runs."),
     "retention_gap_days": Setting(*_whole(0), "Days without billing after which a client is not retained."),
     "clawback_anchor": Setting(
-        *_one_of("contract_signed", "contract_start", "first_invoice"), "What the clawback window is counted from."
+        *_one_of("contract_signed", "start", "first_invoice"), "What the clawback window is counted from."
     ),
     "cancel_date": Setting(*_one_of("effective", "notice"), "Which date of a cancellation counts."),
     "hold_until_clawback_window_ends": Setting(*FLAG, "Whether commission waits until it can no more be taken back."),

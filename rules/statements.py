@@ -365,7 +365,7 @@ def match_money(program: Program, statement: Statement, money: Money, calendar: 
     matched_on: date | None = None
     known_on: date | None = None
     needed = terms.needs_partner_invoice and values.get("invoice_match") != "none"
-    tolerance = values["invoice_tolerance"] if values.get("invoice_match") == "within_tolerance" else ZERO
+    tolerance = values.get("invoice_tolerance", ZERO)
     assert isinstance(tolerance, Decimal)
     last_day = _invoice_last_day(statement, version)
     unfit: list[PartnerInvoice] = []
