@@ -14,7 +14,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from rules.calendar import Calendar
 from rules.errors import ProgramError, RuleError
-from rules.records import Currency
+from rules.records import DAY_PATTERN, Currency
 from rules.settings import CATALOGUE, OTHER_NAMES, read_setting, require_allowed
 from rules.terms import WEEKDAYS, Term, Terms
 
@@ -235,7 +235,7 @@ TAGS = {
 """Kinds of terms, which the parser puts into the places of its errors."""
 
 _PATTERNS = {
-    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$": "a date, YYYY-MM-DD",
+    DAY_PATTERN: "a date, YYYY-MM-DD, from 1900 on",
     r"^[A-Z]+-[A-Z]?[0-9]+$": "a clause id such as NT-14",
     r"^[a-z][a-z_]*$": "small letters and underscores",
     r"^[a-z0-9][a-z0-9-]*$": "small letters, digits and hyphens",
@@ -251,8 +251,8 @@ _TYPES = {
     "dict_type": "a valid mapping: keys with values",
     "model_type": "a valid mapping: keys with values",
     "model_attributes_type": "a valid mapping: keys with values",
-    "date_parsing": "a real date, YYYY-MM-DD",
-    "date_from_datetime_parsing": "a real date, YYYY-MM-DD",
+    "date_parsing": "a real date, YYYY-MM-DD, from 1900 on",
+    "date_from_datetime_parsing": "a real date, YYYY-MM-DD, from 1900 on",
 }
 
 

@@ -49,11 +49,15 @@ Rate = Annotated[
 FxRate = Annotated[
     Decimal, _text_then(r"^[0-9]{1,12}(\.[0-9]{1,12})?$", core_schema.decimal_schema(strict=False, gt=Decimal(0)))
 ]
-Day = Annotated[date, _text_then(r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$", core_schema.date_schema(strict=False))]
+_YEAR = "(?:19|[2-9][0-9])[0-9]{2}"
+"""From 1900 on: an earlier year stands for "none" in other systems (0001-01-01, 1899-12-30), and is no date in every time zone."""
+DAY_PATTERN = rf"^{_YEAR}-[0-9]{{2}}-[0-9]{{2}}$"
+"""How a date is written."""
+Day = Annotated[date, _text_then(DAY_PATTERN, core_schema.date_schema(strict=False))]
 Instant = Annotated[
     datetime,
     _text_then(
-        r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?([Zz]|[+-][0-9]{2}:[0-9]{2})$",
+        rf"^{_YEAR}-[0-9]{{2}}-[0-9]{{2}}[Tt ][0-9]{{2}}:[0-9]{{2}}:[0-9]{{2}}(\.[0-9]{{1,9}})?([Zz]|[+-][0-9]{{2}}:[0-9]{{2}})$",
         core_schema.datetime_schema(strict=False, tz_constraint="aware"),
     ),
 ]
@@ -661,6 +665,8 @@ def _check_amount(amount: Decimal, lowest: int, field: str, currency: str) -> No
         raise RecordError(field, f"{amount} {currency}", f"at most {-lowest} digits after the point for {currency}")
 
 
+_A_DAY = "a real date, YYYY-MM-DD, from 1900 on"
+_AN_INSTANT = "an instant with an offset, such as 2026-03-31T09:30:00+11:00, from 1900 on"
 _ALLOWED = {
     "missing": "this field is required",
     "extra_forbidden": "only the fields of docs/records.md; free fields go into details",
@@ -673,11 +679,11 @@ _ALLOWED = {
     "list_type": "a JSON list",
     "dict_type": "a JSON object",
     "dataclass_type": "a JSON object",
-    "date_parsing": "a real date, YYYY-MM-DD",
-    "date_from_datetime_parsing": "a real date, YYYY-MM-DD",
-    "datetime_parsing": "an instant with an offset, such as 2026-03-31T09:30:00+11:00",
-    "datetime_from_date_parsing": "an instant with an offset, such as 2026-03-31T09:30:00+11:00",
-    "timezone_aware": "an instant with an offset, such as 2026-03-31T09:30:00+11:00",
+    "date_parsing": _A_DAY,
+    "date_from_datetime_parsing": _A_DAY,
+    "datetime_parsing": _AN_INSTANT,
+    "datetime_from_date_parsing": _AN_INSTANT,
+    "timezone_aware": _AN_INSTANT,
     "greater_than": "an amount above zero",
     "less_than_equal": "at most the stated limit (a share is at most 1; a case level is 1, 2 or 3)",
     "greater_than_equal": "at least the stated limit (a count is 0 or more; a case level is 1, 2 or 3)",
@@ -742,13 +748,13 @@ def _explained(error: ValidationError, line: bytes | str) -> RecordError:
         elif last in ("rate", "withholding_rate"):
             allowed = 'a share as a decimal string from "0" to "1", such as "0.12"'
         elif last.endswith("_at") or last == "at":
-            allowed = _ALLOWED["datetime_parsing"]
+            allowed = _AN_INSTANT
         elif last.endswith(("_on", "_from", "_to", "until", "_since", "expected_close")) or last in (
             "on",
             "from",
             "to",
         ):
-            allowed = _ALLOWED["date_parsing"]
+            allowed = _A_DAY
     if kind == "literal_error":
         allowed = "an ISO 4217 currency code such as AUD" if last in _CURRENCIES else first["ctx"]["expected"]
     found = "nothing" if kind == "missing" else _shortened(_value_at(line, path, first))

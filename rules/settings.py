@@ -51,13 +51,13 @@ def _flag(text: str) -> Value:
     return {"true": True, "false": False}[text]
 
 
-def _whole(lowest: int) -> tuple[Callable[[str], Value], str]:
+def _whole(lowest: int, highest: int = 100_000) -> tuple[Callable[[str], Value], str]:
     def read(text: str) -> Value:
-        if not text.isdigit() or int(text) < lowest:
+        if not text.isdigit() or not lowest <= int(text) <= highest:
             raise ValueError
         return int(text)
 
-    return read, f"a whole number from {lowest}"
+    return read, f"a whole number from {lowest} to {highest}"
 
 
 def _whole_or_none(text: str) -> Value:
@@ -112,7 +112,7 @@ def _refuse() -> Value:
 
 FLAG = (_flag, "true, false")
 PERIOD_OR_NONE = (_period_or_none, "none, or a length such as P12M, P60D")
-WHOLE_OR_NONE = (_whole_or_none, "none, or a whole number from 1")
+WHOLE_OR_NONE = (_whole_or_none, "none, or a whole number from 1 to 100000")
 
 CATALOGUE: Mapping[str, Setting] = {
     "terms_pin_at": Setting(
@@ -122,7 +122,7 @@ CATALOGUE: Mapping[str, Setting] = {
     "rounding": Setting(*_one_of(*ROUNDINGS), "How an amount is rounded, once per ledger entry."),
     "window_end": Setting(*_one_of("inclusive", "exclusive"), "Whether the last day of a window still counts."),
     "claim_order": Setting(*_one_of("received_at"), "What ranks claims: the instant of receipt, nothing else."),
-    "tie_window_ms": Setting(*_whole(0), "Claims received this close together go to a person."),
+    "tie_window_ms": Setting(*_whole(0, 86_400_000), "Claims received this close together go to a person."),
     "net_excludes": Setting(
         *_some_of("tax", "credit", "refund", "discount", "shipping", "hardware"),
         "What is taken off before commission is computed.",

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from rules.calendar import Calendar, Period, quarter_end
+from rules.calendar import DAY, Calendar, Period, quarter_end
 from rules.facts import View
 from rules.program import Program
 from rules.records import Enrollment
@@ -111,7 +111,7 @@ class TierHistory:
         """All steps as they are known at an instant, those given by hand included."""
         days = {self.starts_on} | {step.since for step in self._steps(end)}
         for each in self.overrides:
-            days |= {each.since} | ({each.until + timedelta(days=1)} if each.until else set())
+            days |= {each.since} | ({each.until + DAY} if each.until and each.until < date.max else set())
         found: list[Step] = []
         for day in sorted(day for day in days if day >= self.starts_on):
             tier = self.on(day, end)

@@ -28,7 +28,7 @@ ODD: list[dict[str, Any]] = [
     {"Company": "x" * 10_000},
     {"Company": orjson.Fragment(b'"a\\u0000b\\u202ec"')},
     {"Referral_Submitted_At__c": "9999-12-31T23:59:59.000+0000"},
-    {"Referral_Submitted_At__c": "0001-01-01T00:00:00.000+0000"},
+    {"Referral_Submitted_At__c": "1900-01-01T00:00:00.000+0000"},
     {"Field_Technicians__c": Decimal(-5)},
     {"Website": "http://[::1"},
 ]

@@ -104,7 +104,7 @@ def test_a_program_file_that_cannot_be_used_is_told_with_its_place(name: str) ->
     [
         ("rounding", "bankers", "half_even"), ("rounding", "", "half_even"), ("rounding", "HALF_EVEN", "half_even"),
         ("claim_expiry", "6 months", "P12M"), ("claim_expiry", "P", "P12M"), ("stale_days", "0", "whole number from 1"),
-        ("stale_days", "-5", "whole number from 1"), ("stale_days", "1.5", "whole number from 1"), ("tie_window_ms", "none", "whole number from 0"),
+        ("stale_days", "-5", "whole number from 1"), ("stale_days", "1.5", "whole number from 1"), ("stale_days", "100001", "from 1 to 100000"), ("tie_window_ms", "none", "whole number from 0"),
         ("invoice_tolerance", "-1", "an amount"), ("invoice_tolerance", "NaN", "an amount"), ("invoice_tolerance", "free", "an amount"),
         ("hold_on_conflict", "yes", "true, false"), ("hold_on_conflict", "True", "true, false"), ("channels", "portal,fax", "web_form"),
         ("channels", "portal,portal", "web_form"), ("net_excludes", "everything", "tax"), ("match_keys", "name", "normalised_name"),
