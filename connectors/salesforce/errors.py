@@ -20,6 +20,7 @@ from connectors.errors import (
     NeedsOperator,
     QuotaSpent,
     RecordRejected,
+    RetryLater,
     VersionConflict,
     WindowTooLarge,
 )
@@ -147,7 +148,14 @@ def decide_login(answer: Answer) -> Decision:
         return Done()
     if answer.status in (408, 420, 429) or answer.status >= 500:
         return Retry(f"HTTP {answer.status}", retry_after_seconds(answer))
-    code, _ = _error_of(answer)
+    code, why = _error_of(answer)
+    if "rate exceeded" in why.lower():  # it comes as invalid_grant, as wrong credentials do
+        told = "salesforce: login refused: the user has logged in too often in this hour"
+        return Fail(
+            RetryLater(told, retry_after_seconds=PARK_SECONDS, code="LOGIN_RATE_EXCEEDED", status=answer.status)
+        )
+    if code in _LOGIN_RETRY or "retry" in why.lower():
+        return Retry(code or f"HTTP {answer.status}")
     advice = _LOGIN.get(code, "check the External Client App, its flows and its run-as user")
     return Fail(
         NeedsOperator(
@@ -156,6 +164,8 @@ def decide_login(answer: Answer) -> Decision:
     )
 
 
+_LOGIN_RETRY = {"unknown_error", "server_error", "temporarily_unavailable"}
+"""A refusal of this hour, not of these credentials: ``unknown_error`` says "retry your request"."""
 _LOGIN = {
     "invalid_client_id": "client_id is no consumer key of this org (or the app is younger than 10 minutes)",
     "invalid_client": "client_secret does not belong to client_id",
@@ -219,7 +229,8 @@ def _error_of(answer: Answer) -> tuple[str, str]:
     if not isinstance(item, dict):
         return "", ""
     code = str(item.get("errorCode") or item.get("error") or "")
-    return (code if _API_NAME.fullmatch(code) else ""), str(item.get("message") or "")
+    message = str(item.get("message") or item.get("error_description") or "")
+    return (code if _API_NAME.fullmatch(code) else ""), message
 
 
 def _where(answer: Answer, code: str) -> str:

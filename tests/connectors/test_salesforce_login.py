@@ -78,6 +78,27 @@ def test_a_refused_assertion_is_for_a_person(keys: tuple[str, str], fault: str) 
         assert "BEGIN" not in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("error", "why"), [("unknown_error", "retry your request"), ("server_error", ""), ("temporarily_unavailable", "")]
+)
+def test_a_login_that_is_refused_for_now_is_tried_again(error: str, why: str) -> None:
+    with running() as org:
+        body = {"error": error, "error_description": why}
+        org.faults.add(Faults.status(400, times=2, match=lambda r: "/oauth2/" in r.path, body=body))
+        assert "Account" in org.connect().kinds()
+        assert org.requests["POST", "services/oauth2/token"] == 3
+
+
+def test_too_many_logins_of_an_hour_are_not_taken_for_wrong_credentials() -> None:
+    with running() as org:
+        body = {"error": "invalid_grant", "error_description": "login rate exceeded"}
+        org.faults.add(Faults.status(400, times=None, match=lambda r: "/oauth2/" in r.path, body=body))
+        with pytest.raises(RetryLater, match="too often") as parked:
+            org.connect().kinds()
+        assert (parked.value.code, parked.value.retry_after_seconds) == ("LOGIN_RATE_EXCEEDED", 900)
+        assert org.requests["POST", "services/oauth2/token"] == 1
+
+
 def test_a_session_that_ends_between_pages_is_renewed_and_the_page_replayed() -> None:
     with running() as org:
         connector = org.connect()
