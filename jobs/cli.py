@@ -15,6 +15,7 @@ from typing import Annotated
 import typer
 
 from jobs.commands import register
+from jobs.printing import harmless
 
 app = typer.Typer(
     name="referee",
@@ -189,13 +190,13 @@ def main() -> None:
     try:
         app(standalone_mode=True)
     except UserError as error:
-        print(f"referee: {error}", file=sys.stderr)
+        print(harmless(f"referee: {error}"), file=sys.stderr)
         raise SystemExit(error.exit_code) from None
     except (RuleError, SyncError) as error:
-        print(f"referee: {error}", file=sys.stderr)
+        print(harmless(f"referee: {error}"), file=sys.stderr)
         raise SystemExit(2) from None
     except ConnectorError as error:
-        print(f"referee: {error}", file=sys.stderr)
+        print(harmless(f"referee: {error}"), file=sys.stderr)
         raise SystemExit(1) from None
     except BrokenPipeError:
         sys.stderr.close()

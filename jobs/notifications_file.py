@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jobs.notification.notifications import notifications
+from jobs.printing import harmless
 from jobs.problems import UserError
 from jobs.report_file import format_option, pictures_of
 from jobs.settle import as_bytes
@@ -44,7 +45,7 @@ def notifications_file(
 
 def show_one(row: Mapping[str, Any]) -> None:
     """Print a notification as it is read."""
-    sys.stdout.write(f"To: {row['to']}\nSubject: {row['subject']}\n\n{row['body']}")
+    sys.stdout.write(harmless(f"To: {row['to']}\nSubject: {row['subject']}\n\n{row['body']}"))
 
 
 def show_list(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:

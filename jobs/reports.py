@@ -107,11 +107,11 @@ def show_sync(result: Synced, *, plan_only: bool = False) -> None:
         )
     for name, pulled in result.pulled.items():
         for reason in pulled.refused:
-            out.print(f"[red]refused:[/] {name}: {reason}")
+            out.print(f"[red]refused:[/] {name}: {escape(reason)}")
     for name in result.busy:
         out.print(f"[yellow]{name}: another run holds this connection; nothing was done with it[/]")
     for reason in result.failed:
-        out.print(f"[red]failed:[/] {reason}", markup=True)
+        out.print(f"[red]failed:[/] {escape(reason)}")
     if result.refused:
         out.print("next: look at what was refused; if it is meant, run again with --allow YOUR-NAME")
     elif any(one.dead for rounds in result.written.values() for one in rounds):

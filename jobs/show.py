@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import IO, Any
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderHook
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
+
+from jobs.printing import harmless
 
 STATES = {
     "active": "green", "won": "bold green", "paid": "bold green", "stated": "green", "payable": "cyan", "done": "green",
@@ -17,9 +20,30 @@ STATES = {
 }  # fmt: skip
 
 
-def console() -> Console:
-    """The terminal; plain, and wide enough for tables, when output is not one."""
-    return Console(highlight=False, emoji=False, width=None if sys.stdout.isatty() else 120)
+class _Shown:
+    """Anything that is printed, without control characters in its text."""
+
+    def __init__(self, inner: ConsoleRenderable) -> None:
+        self._inner = inner
+
+    def __rich_console__(self, on: Console, options: ConsoleOptions) -> Iterator[Segment]:
+        for segment in on.render(self._inner, options):
+            yield segment if segment.control else Segment(harmless(segment.text), segment.style)
+
+
+class _Harmless(RenderHook):
+    def process_renderables(self, renderables: list[ConsoleRenderable]) -> list[ConsoleRenderable]:
+        """Each of them as :class:`_Shown`."""
+        return [_Shown(one) for one in renderables]
+
+
+def console(file: IO[str] | None = None, *, wide: int = 120) -> Console:
+    """The terminal, or a file; plain, and so ``wide``, when output is not one."""
+    terminal = file is None and sys.stdout.isatty()
+    made = Console(file=file, highlight=False, emoji=False, width=None if terminal else wide,
+                   color_system="auto" if file is None else None)  # fmt: skip
+    made.push_render_hook(_Harmless())
+    return made
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, right: Sequence[str] = ()) -> Table:
@@ -51,7 +75,7 @@ def cards(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> 
 
 def _cell(column: str, value: Any) -> Text:
     shown = "" if value is None else ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-    return Text(shown, style=STATES.get(shown, "") if column == "state" else "")
+    return Text(harmless(shown), style=STATES.get(shown, "") if column == "state" else "")
 
 
 def show_outcome(document: Mapping[str, Any], out: Console | None = None) -> None:

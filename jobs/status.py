@@ -134,7 +134,7 @@ def show_status(found: dict[str, Any]) -> None:
     out.print(table("connections", columns, rows, right=columns[4:]))
     for one in found["connections"]:
         if one["last_run"] and one["last_run"]["note"]:
-            out.print(f"  {one['connection']}: {one['last_run']['note']}")
+            out.print(f"  {one['connection']}: {one['last_run']['note']}", markup=False)
         if one["hints"]["waiting"]:
             since = one["hints"]["since"][:19].replace("T", " ")
             out.print(

@@ -7,6 +7,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from rich.markup import escape
+
 from jobs.problems import UserError
 from jobs.scenarios import FOLDER, Scenario, check_scenario, load_scenario, scenario_files
 from jobs.show import console
@@ -60,7 +62,8 @@ def show_results(results: Sequence[Mapping[str, Any]]) -> None:
     out = console()
     failed = [result for result in results if not result["passed"]]
     for result in failed:
-        out.print(f"[red]FAILED[/] {result['path']}: {result['name']} ({', '.join(result['clauses'])})", soft_wrap=True)
+        named = escape(f"{result['path']}: {result['name']} ({', '.join(result['clauses'])})")
+        out.print(f"[red]FAILED[/] {named}", soft_wrap=True)
         for one in result["differences"]:
             out.print(f"  as of {one['as_of']}, {one['where']}: {one['text']}", markup=False, soft_wrap=True)
             for name, expected, found in one["fields"]:

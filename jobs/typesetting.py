@@ -15,9 +15,12 @@ from typing import Any
 import orjson
 import typst
 
+from jobs.printing import harmless
 from jobs.problems import UserError
 
 STANDARDS: list[Any] = ["a-2a", "ua-1"]
+LONGEST_TEXT = 10_000
+"""Characters of one text on paper; the other formats hold the whole."""
 
 
 def pages(
@@ -28,7 +31,7 @@ def pages(
     ``on`` is the day that the document carries. Raises: ``UserError`` naming ``what``, for a letter that no font has.
     """
     compiler = typst.Compiler(_template(template), font_paths=_fonts(fonts))
-    inputs = {"data": orjson.dumps(values).decode()}
+    inputs = {"data": orjson.dumps(_shown(values)).decode()}
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", typst.TypstWarning)
@@ -37,10 +40,19 @@ def pages(
             created = datetime(on.year, on.month, on.day, tzinfo=UTC)
             return compiler.compile(format="pdf", sys_inputs=inputs, pdf_standards=STANDARDS, timestamp=created)
     except typst.TypstError as error:
-        raise UserError(
-            f"{what}: cannot be typeset: {error.message}; "
-            "for a script that the built-in fonts lack, name a folder of fonts with --fonts"
-        ) from None
+        hint = "for a script that the built-in fonts lack, name a folder of fonts with --fonts"
+        told = f"; {hint}" if "font" in error.message else ""
+        raise UserError(f"{what}: cannot be typeset: {error.message}{told}") from None
+
+
+def _shown(value: Any) -> Any:
+    """The value as paper can hold it: no font has a control character, and a text of a PDF ends at 32,767 characters."""
+    if isinstance(value, str):
+        shown = harmless(value)
+        return shown if len(shown) <= LONGEST_TEXT else f"{shown[: LONGEST_TEXT - 1]}…"
+    if isinstance(value, dict):
+        return {name: _shown(each) for name, each in value.items()}
+    return [_shown(each) for each in value] if isinstance(value, (list, tuple)) else value
 
 
 @cache

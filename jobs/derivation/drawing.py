@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from importlib import import_module
 
 from jobs.derivation.tree import Node
+from jobs.printing import harmless
 from jobs.problems import UserError
 
 _COLOURS = {"formula": "#176b2c", "record": "#0b5a75", "terms": "#7a2a7a", "setting": "#7a2a7a", "clause": "#555555"}
@@ -36,5 +37,5 @@ def _blocks(node: Node) -> Iterator[str]:
 
 def _string(text: str) -> str:
     """A Typst string: nothing in it is markup."""
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    escaped = harmless(text).replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
     return f'"{escaped}"'

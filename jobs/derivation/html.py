@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from html import escape
 
 from jobs.derivation.tree import Node
+from jobs.printing import harmless
 
 _STYLE = (
     "body{font:15px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem}"
@@ -18,15 +19,16 @@ _STYLE = (
 def as_html(title: str, trees: Sequence[Node]) -> str:
     """The page; the first two levels are open."""
     body = "\n".join(part for tree in trees for part in _branch(tree, 0))
+    title = _text(title)
     return (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
         f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head>\n'
-        f"<body><h1>{escape(title)}</h1>\n{body}\n</body></html>\n"
+        f"<body><h1>{title}</h1>\n{body}\n</body></html>\n"
     )
 
 
 def _branch(node: Node, depth: int) -> Iterator[str]:
-    words = f"<b>{escape(node.title)}</b> <span>{escape(node.says)}</span>"
+    words = f"<b>{_text(node.title)}</b> <span>{_text(node.says)}</span>"
     if not node.stands_on:
         yield f'<div class="leaf {node.kind}">{words}</div>'
         return
@@ -34,3 +36,7 @@ def _branch(node: Node, depth: int) -> Iterator[str]:
     for each in node.stands_on:
         yield from _branch(each, depth + 1)
     yield "</details>"
+
+
+def _text(text: str) -> str:
+    return escape(harmless(text))

@@ -7,6 +7,7 @@ from itertools import count
 from textwrap import wrap
 
 from jobs.derivation.tree import Node
+from jobs.printing import harmless
 
 _MOST = 160
 """Characters of a box; the rest is left to the other formats."""
@@ -32,6 +33,7 @@ def _boxes(node: Node, number: int, numbers: Iterator[int]) -> Iterator[str]:
 
 def _quoted(text: str) -> str:
     """Mermaid's own way of writing what would end a label or begin a tag."""
+    text = harmless(text)
     for sign, code in (("#", "#35;"), ('"', "#quot;"), ("<", "#lt;"), (">", "#gt;"), ("`", "#96;")):
         text = text.replace(sign, code)
     return text

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import io
-import sys
 from collections.abc import Sequence
 
-from rich.console import Console
 from rich.text import Text
 from rich.tree import Tree
 
 from jobs.derivation.tree import Node
+from jobs.show import console
 
 _STYLES = {
     "row": "bold",
@@ -26,17 +25,18 @@ _WIDE = 100_000
 
 def show(trees: Sequence[Node]) -> None:
     """Print trees to a terminal, broken at its width; or whole lines when standard output is none."""
-    out = Console(highlight=False, emoji=False, width=None if sys.stdout.isatty() else _WIDE)
+    out = console(wide=_WIDE)
     for tree in trees:
         out.print(_branch(tree))
 
 
 def as_text(trees: Sequence[Node]) -> str:
     """Trees as plain text."""
-    out = Console(file=io.StringIO(), highlight=False, emoji=False, width=_WIDE, color_system=None)
+    made = io.StringIO()
+    out = console(made, wide=_WIDE)
     for tree in trees:
         out.print(_branch(tree))
-    return out.file.getvalue()  # type: ignore[attr-defined, no-any-return]
+    return made.getvalue()
 
 
 def _branch(node: Node, under: Tree | None = None) -> Tree:
