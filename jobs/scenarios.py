@@ -110,7 +110,10 @@ def load_scenario(path: Path) -> Scenario:
             if name not in (*LISTS, "programs"):
                 raise ScenarioError(f"{path}: expect: found {name!r}; allowed: {', '.join(LISTS)}, programs")
     if scenario.uses:
-        shared = _shared_beside(path)
+        try:
+            shared = _tree(path.parent / "_shared.yaml")
+        except ScenarioError as error:
+            raise ScenarioError(f"{path}: uses: {error}") from None
         missing = [name for name in scenario.uses if name not in shared]
         if missing:
             raise ScenarioError(f"{path}: uses: found {missing[0]!r}; allowed: {', '.join(shared)}")
@@ -166,27 +169,20 @@ def _changed_at(name: str) -> int:
     return path.stat().st_mtime_ns if path.is_file() else 0
 
 
-def _shared_beside(path: Path) -> Any:
-    shared = path.parent / "_shared.yaml"
+def _tree(path: Path) -> Any:
+    """What stands in a YAML file. Raises: ``ScenarioError``."""
     try:
-        return _shared(shared, shared.stat().st_mtime_ns)
-    except OSError as error:
-        raise ScenarioError(f"{path}: uses: {shared}: cannot be read: {error.strerror}") from None
+        return _read(path, path.stat().st_mtime_ns)
+    except (OSError, YAMLError) as error:
+        raise ScenarioError(f"{path}: cannot be read: {error}") from None
 
 
 @cache
-def _shared(path: Path, _changed: int) -> Any:
-    """The shared records of a folder, which all its scenarios read; read anew when the file was changed."""
-    return _tree(path)
-
-
-def _tree(path: Path) -> Any:
+def _read(path: Path, _changed: int) -> Any:
+    """A file, read once, and anew when it was changed; records that are shared are read for many scenarios."""
     yaml = YAML(typ="safe", pure=True)
     yaml.Constructor = _AsWritten
-    try:
-        return yaml.load(path.read_text("utf-8"))
-    except (OSError, YAMLError) as error:
-        raise ScenarioError(f"{path}: cannot be read: {error}") from None
+    return yaml.load(path.read_text("utf-8"))
 
 
 _Told = tuple[str, tuple[tuple[str, str, str], ...]]

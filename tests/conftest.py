@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import ipaddress
 import os
 import sys
@@ -53,3 +54,9 @@ def _is_loopback(host: str) -> bool:
 
 
 sys.addaudithook(_guard)
+
+
+def pytest_collection_finish() -> None:
+    """What was imported stays to the end: the garbage collector need not look at it again and again."""
+    gc.collect()
+    gc.freeze()

@@ -25,6 +25,7 @@ from sync.plan import Plan, make_plan
 from sync.store import Store
 from sync.write_maps import Desired
 from tests.connectors.salesforce_org import CLIENT, Org, running
+from tests.sync.empty_store import empty_store
 
 ROOT = Path(__file__).parents[2]
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
@@ -72,9 +73,8 @@ def writes(request: SimRequest) -> bool:
 @pytest.mark.parametrize("nth", [1, 2, 3])
 @pytest.mark.parametrize("kind", ["lose_answer", "drop"])
 def test_a_process_killed_while_a_request_is_under_way(tmp_path: Path, nth: int, kind: str) -> None:
-    url = f"sqlite:///{tmp_path / 'referee.db'}"
+    url = empty_store(tmp_path / "referee.db")
     store = Store.open(url)
-    store.migrate()
     with running() as org:
         child = subprocess.Popen(
             [sys.executable, "-m", "tests.faults.test_write_back_over_http", url, org.url], cwd=ROOT
@@ -104,8 +104,7 @@ def test_a_process_killed_while_a_request_is_under_way(tmp_path: Path, nth: int,
 @given(st.lists(st.sampled_from(["lose_answer", "drop", "busy", "truncate"]), max_size=6), st.integers(0, 3))
 def test_any_storm_ends_with_everything_written_once(faults: list[str], after: int) -> None:
     with tempfile.TemporaryDirectory() as place, running() as org:
-        store = Store.open(f"sqlite:///{place}/referee.db")
-        store.migrate()
+        store = Store.open(empty_store(Path(place) / "referee.db"))
         for name in faults:
             org.faults.add(
                 {

@@ -15,6 +15,7 @@ from jobs.installation import Installation, installation
 from jobs.stored import stored_outcome
 from jobs.sync import Synced, sync
 from sync.outbox import Outbox
+from tests.sync.empty_store import empty_store
 
 
 class Place:
@@ -61,6 +62,7 @@ def placed(folder: Path, companies: int = 40, **settings: Any) -> Iterator[Place
         }  # fmt: skip
         with (folder / "referee.yaml").open("w", encoding="utf-8") as out:
             YAML().dump(body, out)
+        empty_store(folder / "referee.db")
         with installation(folder / "referee.yaml", clock=lambda: made.moment, sleep=lambda seconds: None) as made.here:
             yield made
     assert portal.crashes == []

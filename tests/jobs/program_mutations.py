@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
@@ -156,24 +156,31 @@ def cases(program: str) -> tuple[Prepared, ...]:
     return tuple(prepared(load_scenario(path)) for path in scenario_files(folder)) if folder.is_dir() else ()
 
 
-def survives(mutant: Mutant, scenarios: Sequence[Prepared]) -> bool:
-    """Whether no scenario fails; those about the term's clauses are asked first."""
-    for case in sorted(scenarios, key=lambda case: not mutant.clauses & set(case.scenario.clauses)):
-        try:
-            if next(differences(case, mutant.program), None) is not None:
-                return False
-        except Exception:  # the rules never expect such terms: that is noticed, too
-            return False
-    return True
+def survivors(program: str, candidates: Iterable[Mutant]) -> Iterator[Mutant]:
+    """Those mutants of a shipped program that none of its scenarios notices.
 
-
-def survivors(program: str, section: str = "") -> Iterator[Mutant]:
-    """Mutants of a shipped program that none of its scenarios notices."""
-    for mutant in mutants(load_program(program), section):
-        if survives(mutant, cases(program)):
+    Scenarios that noticed a change of the same name are asked first, then those about the term's clauses.
+    """
+    known: dict[str, list[int]] = {}
+    scenarios = cases(program)
+    for mutant in candidates:
+        first = known.setdefault(re.sub(r"\.\d+", "", mutant.path), [])
+        rest = [number for number in range(len(scenarios)) if number not in first]
+        rest.sort(key=lambda number: not mutant.clauses & set(scenarios[number].scenario.clauses))
+        by = next((number for number in (*first, *rest) if _notices(scenarios[number], mutant)), None)
+        if by is None:
             yield mutant
+        elif by not in first:
+            first.append(by)
+
+
+def _notices(case: Prepared, mutant: Mutant) -> bool:
+    try:
+        return next(differences(case, mutant.program), None) is not None
+    except Exception:  # the rules never expect such terms: that is noticed, too
+        return True
 
 
 if __name__ == "__main__":
-    for one in survivors(*sys.argv[1:]):
+    for one in survivors(sys.argv[1], mutants(load_program(sys.argv[1]), *sys.argv[2:])):
         print(f"{one.path}: {one.change}", flush=True)

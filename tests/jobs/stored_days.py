@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -16,10 +18,33 @@ from rules.records import RECORDS
 from sync.fact_rows import FactWriter, Source
 from sync.store import Store
 from sync.tables import micros
+from tests.sync.empty_store import empty_store
 
 LISTS = ("claims", "tiers", "entries", "statements", "support", "tasks")
 OLDEST = datetime(1990, 1, 1, tzinfo=UTC)
 LATE = datetime(2100, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """A place for one SQLite store after the other. SQL that one of them compiled, the next ones need not."""
+
+    store: Store
+    file: Path
+
+    @classmethod
+    def at(cls, folder: Path) -> Shelf:
+        file = folder / "book.db"
+        return cls(Store.open(f"sqlite:///{file}"), file)
+
+    def fresh(self) -> Store:
+        """An empty store, in the place of the last one."""
+        self.store.close()
+        for old in self.file.parent.glob(f"{self.file.name}*"):
+            old.unlink()
+        empty_store(self.file)
+        return self.store
+
 
 Learned = list[tuple[datetime, dict[str, Any]]]
 

@@ -27,6 +27,7 @@ from jobs.sync import Synced, sync
 from rules.program import load_program
 from sync.outbox import Outbox
 from sync.store import Store
+from tests.sync.empty_store import empty_store
 
 ROOT = Path(__file__).parents[2]
 CHILD = Path(__file__).with_name("syncing_child.py")
@@ -132,6 +133,7 @@ def office(folder: Path, **settings: Any) -> Iterator[Office]:
     with crm.simulator(now=world.now) as world.crm, erp.simulator(now=world.now) as world.erp:
         made = Office(world, folder, None)  # type: ignore[arg-type]
         write_settings(made, settings)
+        empty_store(folder / "referee.db")
         with installation(made.config, clock=world.now, sleep=made.waits.append) as made.here:
             yield made
     assert world.crm.crashes == [] and world.erp.crashes == []

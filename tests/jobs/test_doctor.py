@@ -16,6 +16,7 @@ from sqlalchemy import text
 from connectors.registry import load
 from jobs.doctor import NAMES, examine, show_examination
 from sync.store import Store
+from tests.sync.empty_store import empty_store
 
 ROOT = Path(__file__).parents[2]
 SETTINGS = """\
@@ -41,9 +42,7 @@ def config(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def store(config: Path) -> Store:
-    made = Store.open(f"sqlite:///{config.parent / 'referee.db'}")
-    made.migrate()
-    return made
+    return Store.open(empty_store(config.parent / "referee.db"))
 
 
 def test_a_fresh_machine_is_well_and_nothing_is_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

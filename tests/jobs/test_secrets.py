@@ -30,6 +30,7 @@ from jobs.problems import UserError
 from jobs.secrets import forget_secret, rotate_secrets, secrets_status, set_secret
 from sync.kept_tokens import KeptToken
 from sync.store import Store
+from tests.sync.empty_store import empty_store
 
 FIRST = "refresh-token-of-tests"
 LISTS = """
@@ -91,9 +92,7 @@ def place(tmp_path: Path) -> Iterator[Place]:
         portal.insert("companies", {"name": "Invented"})
         made.moment += timedelta(hours=2)
         made.write_settings()
-        store = Store.open(f"sqlite:///{tmp_path / 'referee.db'}")
-        store.migrate()
-        store.close()
+        empty_store(tmp_path / "referee.db")
         yield made
     assert portal.crashes == []
 

@@ -5,7 +5,6 @@ Wider searches: ``REFEREE_EXAMPLES=300 pytest tests/jobs/test_settle_properties.
 
 import os
 import random
-import shutil
 import subprocess
 import sys
 from datetime import timedelta
@@ -21,7 +20,6 @@ from hypothesis import strategies as st
 from jobs.ledger import balances, verify
 from jobs.settle import as_bytes
 from jobs.stored import stored_outcome
-from sync.store import Store
 from tests.jobs.histories import (
     END,
     PROGRAMS,
@@ -36,7 +34,7 @@ from tests.jobs.histories import (
     settings_of,
     settled_of,
 )
-from tests.jobs.stored_days import LISTS, bring, learned, live_through
+from tests.jobs.stored_days import LISTS, Shelf, bring, learned, live_through
 
 EXAMPLES = int(os.environ.get("REFEREE_EXAMPLES", "15"))
 PROFILE = settings(
@@ -351,20 +349,10 @@ def test_a_full_credit_of_every_invoice_leaves_nothing(program: str, data: st.Da
     assert balances_of(document_of(program, [*records, *credits])) == {}
 
 
-@pytest.fixture(scope="session")
-def empty_book(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A migrated SQLite store to copy from."""
-    path = tmp_path_factory.mktemp("properties") / "empty.db"
-    store = Store.open(f"sqlite:///{path}")
-    store.migrate()
-    store.close()
-    return path
-
-
 @every_program
 @FEW
 @given(data=st.data())
-def test_settling_day_by_day_is_settling_once(program: str, data: st.DataObject, empty_book: Path) -> None:
+def test_settling_day_by_day_is_settling_once(program: str, data: st.DataObject, shelf: Shelf) -> None:
     """A stored book that is brought up to date on some days or on many holds what settling once says.
 
     Its journal, which is only ever added to, leaves on every account what the entries say of themselves.
@@ -375,29 +363,25 @@ def test_settling_day_by_day_is_settling_once(program: str, data: st.DataObject,
     days = [START + timedelta(days=number) for number in numbers]
     end = terms.calendar.end_of(END)
     coming = [(at, body) for at, body in learned(records, terms) if at < end]
-    path = shutil.copy(empty_book, empty_book.with_name("book.db"))
-    store = Store.open(f"sqlite:///{path}")
-    try:
-        live_through(store, terms, coming, [*days, END])
-        again = bring(store, terms, END)
-        assert (again.new_entries, again.statements_cut) == (0, ())
-        with store.reading() as db:
-            found = stored_outcome(db, [terms], {program: END})
-        expected = document_of(program, records, setting=setting)
-        for name in LISTS:
-            assert found[name] == expected[name], name
-        assert verify(store)["ok"]
-        held = {(row["account"], row["currency"]): Decimal(row["balance"]) for row in balances(store)}
-        said: dict[tuple[str, str], Decimal] = {}
-        for entry in expected["entries"]:
-            account = "cash" if entry["state"] == "paid" else f"{entry['state']}:{entry['partner']}"
-            name = (account, entry["currency"])
-            said[name] = said.get(name, Decimal(0)) + Decimal(entry["amount"])
-        assert {key: each for key, each in held.items() if each and key[0] != "expense"} == {
-            key: each for key, each in said.items() if each
-        }
-    finally:
-        store.close()
+    store = shelf.fresh()
+    live_through(store, terms, coming, [*days, END])
+    again = bring(store, terms, END)
+    assert (again.new_entries, again.statements_cut) == (0, ())
+    with store.reading() as db:
+        found = stored_outcome(db, [terms], {program: END})
+    expected = document_of(program, records, setting=setting)
+    for name in LISTS:
+        assert found[name] == expected[name], name
+    assert verify(store)["ok"]
+    held = {(row["account"], row["currency"]): Decimal(row["balance"]) for row in balances(store)}
+    said: dict[tuple[str, str], Decimal] = {}
+    for entry in expected["entries"]:
+        account = "cash" if entry["state"] == "paid" else f"{entry['state']}:{entry['partner']}"
+        name = (account, entry["currency"])
+        said[name] = said.get(name, Decimal(0)) + Decimal(entry["amount"])
+    assert {key: each for key, each in held.items() if each and key[0] != "expense"} == {
+        key: each for key, each in said.items() if each
+    }
 
 
 SETTLE_ALL = """

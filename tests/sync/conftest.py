@@ -13,6 +13,7 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 
 from sync.store import Store
+from tests.sync.empty_store import empty_store
 
 _numbers = count(1)
 
@@ -27,6 +28,10 @@ def postgres_url() -> Iterator[str]:
         url = make_url(running.get_uri()).set(drivername="postgresql+psycopg")
         admin = create_engine(url, isolation_level="AUTOCOMMIT")
         with admin.connect() as connection:
+            # Processes are killed here, but never the machine: nothing has to be on the disk.
+            for setting in ("fsync", "synchronous_commit", "full_page_writes"):
+                connection.execute(text(f"ALTER SYSTEM SET {setting} = off"))
+            connection.execute(text("SELECT pg_reload_conf()"))
             connection.execute(text("CREATE DATABASE migrated"))
         admin.dispose()
         template = Store.open(url.set(database="migrated").render_as_string(hide_password=False))
@@ -40,11 +45,7 @@ def postgres_url() -> Iterator[str]:
 def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Address of an empty, migrated store; other processes can open it too."""
     if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path / 'referee.db'}"
-        store = Store.open(url)
-        store.migrate()
-        store.close()
-        return url
+        return empty_store(tmp_path / "referee.db")
     return fresh_postgres(request.getfixturevalue("postgres_url"))
 
 

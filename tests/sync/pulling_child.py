@@ -1,4 +1,4 @@
-"""A process that pulls a small, always equal system, and kills itself where it is told to: URL POINT COUNT.
+"""A process that pulls a small, always equal system, and kills itself where it is told to.
 
 POINT is a crash point of ``sync.pull`` or ``statement`` (before the COUNTth statement of SQL), or ``never``.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 from datetime import UTC, datetime
 from typing import Any
 
@@ -50,8 +49,8 @@ def system() -> MemorySystem:
     return made
 
 
-def main() -> None:
-    url, point, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
+def pull_until(url: str, point: str, count: int) -> None:
+    """Pull into the store at ``url``."""
     left = {point: count}
 
     def step(name: str) -> None:
@@ -69,7 +68,3 @@ def main() -> None:
     reader = MemoryConnector(MemoryConfig(page_size=3), system())
     mapping = load_mapping("mapping.yaml", MAPPING)
     pull(store, "crm", reader, mapping, now=lambda: NOW, run_id=1, crashpoint=step)
-
-
-if __name__ == "__main__":
-    main()

@@ -19,8 +19,8 @@ from sync.outbox import Outbox
 from sync.plan import Plan, make_plan
 from sync.store import Store
 from sync.write_maps import Desired, policies_of
+from tests.sync.empty_store import empty_store
 from tests.sync.filed_system import FiledSystem
-from tests.sync.test_outbox_machine import migrated
 
 START = datetime(2026, 3, 2, 9, tzinfo=UTC)
 
@@ -90,8 +90,7 @@ class Desk:
 
 @pytest.fixture
 def desk(tmp_path: Path) -> Iterator[Any]:
-    (tmp_path / "referee.db").write_bytes(migrated())
-    store = Store.open(f"sqlite:///{tmp_path / 'referee.db'}")
+    store = Store.open(empty_store(tmp_path / "referee.db"))
 
     def made(direction: Any = "push", conflict: Any = "ours", **more: Any) -> Desk:
         desk = Desk(store, tmp_path, FieldPolicy(direction, conflict), **more)

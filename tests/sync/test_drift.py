@@ -19,7 +19,7 @@ from sync.drift import Change, Drift, paused_fields, watch
 from sync.mapping import load_mapping
 from sync.pull import PullResult, pull
 from sync.store import Store
-from tests.sync.test_outbox_machine import migrated
+from tests.sync.empty_store import empty_store
 
 MAPPING = load_mapping(
     "m.yaml",
@@ -113,8 +113,7 @@ def row_id_kind(row_id: str) -> str:
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
-    (tmp_path / "referee.db").write_bytes(migrated())
-    store = Store.open(f"sqlite:///{tmp_path / 'referee.db'}")
+    store = Store.open(empty_store(tmp_path / "referee.db"))
     yield World(store)
     store.close()
 
@@ -226,9 +225,8 @@ STEPS = st.lists(
 def test_whatever_is_hidden_and_shown_in_the_end_everything_is_here(
     tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, int]]
 ) -> None:
-    file = tmp_path_factory.mktemp("drift") / "referee.db"
-    file.write_bytes(migrated())
-    world, ids = World(Store.open(f"sqlite:///{file}")), list[str]()
+    file = empty_store(tmp_path_factory.mktemp("drift") / "referee.db")
+    world, ids = World(Store.open(file)), list[str]()
     world.sync()
     for what, number in steps:
         live = [one for one in ids if one]

@@ -14,7 +14,7 @@ from sync.links import Proposal, accept, follow_links, proposals, records_follow
 from sync.mapping import Mapping, load_mapping
 from sync.redirects import map_again
 from sync.store import Store
-from tests.sync.test_outbox_machine import migrated
+from tests.sync.empty_store import empty_store
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
 CRM = load_mapping(
@@ -54,8 +54,7 @@ def land(store: Store, connection: str, mapping: Mapping, kind: str, **records: 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    (tmp_path / "referee.db").write_bytes(migrated())
-    opened = Store.open(f"sqlite:///{tmp_path / 'referee.db'}")
+    opened = Store.open(empty_store(tmp_path / "referee.db"))
     land(
         opened, "crm", CRM, "Account",
         A1={"Name": "Harbour Lift Services", "Web": "harbour-lift.example"},

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,8 +16,8 @@ from sync.plan import make_plan
 from sync.store import Store
 from sync.write_maps import Desired
 from tests.sync.filed_system import Fault, FiledSystem
+from tests.sync.processes import ended
 
-ROOT = Path(__file__).parents[2]
 STEPS = ("after_enqueue", "before_send", "after_send", "before_ack_commit", "after_ack_commit")
 ROWS = [Desired("Commission__c", "Key__c", f"k{n}", {"Amount__c": f"{n}.50"}, f"P{n % 2}", "") for n in range(7)]
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -53,10 +51,8 @@ def write_back(url: str, journal: str, kill_at: str = "", nth: int = 1) -> Deliv
 @pytest.mark.parametrize("step", STEPS)
 def test_a_killed_process_is_finished_by_the_next(store_url: str, tmp_path: Path, step: str) -> None:
     journal = str(tmp_path / "journal")
-    nth = "1" if step == "after_enqueue" else "2"
-    command = [sys.executable, "-m", "tests.sync.test_outbox_kill", store_url, journal, step, nth]
-    killed = subprocess.run(command, cwd=ROOT, check=False, timeout=120)
-    assert killed.returncode == -signal.SIGKILL
+    nth = 1 if step == "after_enqueue" else 2
+    assert ended(write_back, store_url, journal, step, nth) == -signal.SIGKILL
     assert write_back(store_url, journal).waiting == 0
     system = FiledSystem(Path(journal))
     assert sorted(system.created()) == [("Commission__c", row.key) for row in ROWS]
@@ -65,7 +61,3 @@ def test_a_killed_process_is_finished_by_the_next(store_url: str, tmp_path: Path
     rest = make_plan(ROWS, system, Outbox(store).agreed("crm"), connection="crm", writer=system)
     assert rest.empty and Outbox(store).counts("crm") == {"done": len(ROWS)}
     store.close()
-
-
-if __name__ == "__main__":
-    write_back(sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4]))

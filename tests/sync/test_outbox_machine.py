@@ -5,7 +5,6 @@ from __future__ import annotations
 import tempfile
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from sync.plan import Plan, make_plan
 from sync.sameness import same
 from sync.store import Store
 from sync.write_maps import Desired
+from tests.sync.empty_store import empty_store
 from tests.sync.filed_system import Fault, FiledSystem
 
 NO_BRAKES = Limits(None, None, None, 0, None)
@@ -35,24 +35,12 @@ class Killed(BaseException):
     """The process is gone."""
 
 
-@cache
-def migrated() -> bytes:
-    """The file of an empty store, made once."""
-    with tempfile.TemporaryDirectory() as place:
-        store = Store.open(f"sqlite:///{place}/empty.db")
-        store.migrate()
-        store.close()
-        return Path(place, "empty.db").read_bytes()
-
-
 class WriteBack(RuleBasedStateMachine):
     @initialize()
     def start(self) -> None:
         self.place = tempfile.TemporaryDirectory()
         self.system = FiledSystem(Path(self.place.name) / "journal", self.next_fault)
-        file = Path(self.place.name) / "referee.db"
-        file.write_bytes(migrated())
-        self.store = Store.open(f"sqlite:///{file}")
+        self.store = Store.open(empty_store(Path(self.place.name) / "referee.db"))
         self.now = datetime(2026, 3, 1, tzinfo=UTC)
         self.wanted: dict[str, Desired] = {}
         self.faults: list[Fault] = []

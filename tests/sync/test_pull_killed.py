@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sqlite3
-import subprocess
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,9 +13,10 @@ from sqlalchemy import text
 from connectors.base import Page, Record
 from sync.mapping import Mapped
 from sync.store import Store, StoreUnavailable
+from tests.sync.empty_store import empty_store
+from tests.sync.processes import ended
+from tests.sync.pulling_child import pull_until
 
-CHILD = Path(__file__).with_name("pulling_child.py")
-ROOT = Path(__file__).parents[2]
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 KILLS = [
     ("after_fetch", 1),
@@ -34,11 +32,6 @@ KILLS = [
     ("after_stage", 4),
     ("before_complete", 1),
 ]
-
-
-def run_child(url: str, point: str, count: int) -> int:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.run([sys.executable, str(CHILD), url, point, str(count)], env=environment, check=False).returncode
 
 
 def dump(store: Store) -> dict[str, list[tuple[object, ...]]]:
@@ -59,15 +52,15 @@ def without_attempts(dumped: dict[str, list[tuple[object, ...]]]) -> dict[str, l
 def test_killed_pull_ends_as_an_uninterrupted_one(
     store: Store, store_url: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    whole_url = f"sqlite:///{tmp_path / 'whole.db'}"
     if store_url.startswith("postgresql"):
         whole_url = request.getfixturevalue("another_store_url")
+    else:
+        whole_url = empty_store(tmp_path / "whole.db")
     whole = Store.open(whole_url)
-    whole.migrate()
-    assert run_child(whole_url, "never", 1) == 0
-    deaths = [run_child(store_url, point, count) for point, count in KILLS]
+    assert ended(pull_until, whole_url, "never", 1) == 0
+    deaths = [ended(pull_until, store_url, point, count) for point, count in KILLS]
     assert deaths == [-signal.SIGKILL] * len(KILLS)
-    assert run_child(store_url, "never", 1) == 0
+    assert ended(pull_until, store_url, "never", 1) == 0
     assert without_attempts(dump(store)) == without_attempts(dump(whole))
     assert len(dump(store)["record"]) == 80
     whole.close()
@@ -90,8 +83,7 @@ def put(store: Store, page: Page) -> None:
 
 
 def test_full_disk_leaves_no_half_page_and_goes_on_when_there_is_room(tmp_path: Path) -> None:
-    store = Store.open(f"sqlite:///{tmp_path / 'referee.db'}")
-    store.migrate()
+    store = Store.open(empty_store(tmp_path / "referee.db"))
     put(store, some_page(1))
     before = dump(store)
     with store.reading() as connection:
@@ -110,8 +102,7 @@ def test_full_disk_leaves_no_half_page_and_goes_on_when_there_is_room(tmp_path: 
 
 def test_database_locked_by_another_program_is_said_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sync.store.WAIT_SECONDS", 0)
-    store = Store.open(f"sqlite:///{tmp_path / 'referee.db'}")
-    store.migrate()
+    store = Store.open(empty_store(tmp_path / "referee.db"))
     store.stream("crm", "Deal")
     other = sqlite3.connect(tmp_path / "referee.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")

@@ -21,7 +21,7 @@ from sync.mapping import load_mapping
 from sync.pull import pull
 from sync.reconcile import Reconciled, amount_in, reconcile
 from sync.store import Store
-from tests.sync.test_outbox_machine import migrated
+from tests.sync.empty_store import empty_store
 
 MAPPING = load_mapping(
     "m.yaml",
@@ -80,8 +80,7 @@ class Ledger:
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    (tmp_path / "referee.db").write_bytes(migrated())
-    store = Store.open(f"sqlite:///{tmp_path / 'referee.db'}")
+    store = Store.open(empty_store(tmp_path / "referee.db"))
     yield Ledger(store)
     store.close()
 
@@ -147,9 +146,7 @@ def test_a_list_that_is_not_read_to_its_end_says_nothing(ledger: Ledger) -> None
 @given(st.lists(st.sampled_from(["create", "update", "delete", "pull", "purge", "sneak"]), max_size=25))
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_exactly_what_the_pull_cannot_see_is_found(tmp_path_factory: pytest.TempPathFactory, steps: list[str]) -> None:
-    file = tmp_path_factory.mktemp("ledger") / "referee.db"
-    file.write_bytes(migrated())
-    ledger = Ledger(Store.open(f"sqlite:///{file}"))
+    ledger = Ledger(Store.open(empty_store(tmp_path_factory.mktemp("ledger") / "referee.db")))
     ids: list[str] = []
     hidden: dict[str, str] = {}
     for number, step in enumerate(steps):

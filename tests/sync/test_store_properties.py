@@ -15,6 +15,7 @@ from connectors.base import Page, Record
 from sync.landing import Lookups
 from sync.mapping import Mapped, Reject
 from sync.store import Store
+from tests.sync.empty_store import empty_store
 
 JAN = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -67,9 +68,7 @@ def test_order_and_repetition_of_pages_do_not_matter(steps: list[tuple[int, str,
     chance.shuffle(shuffled)
     pieces = [shuffled[start : start + 3] for start in range(0, len(shuffled), 3)]
     with TemporaryDirectory() as folder:
-        stores = [Store.open(f"sqlite:///{Path(folder) / name}") for name in ("straight.db", "shuffled.db")]
-        for store in stores:
-            store.migrate()
+        stores = [Store.open(empty_store(Path(folder) / name)) for name in ("straight.db", "shuffled.db")]
         land(stores[0], [records])
         land(stores[1], pieces)
         straight, mixed = (current(store) for store in stores)

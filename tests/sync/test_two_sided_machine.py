@@ -37,7 +37,7 @@ from sync.sameness import same
 from sync.store import Store
 from sync.write_maps import policies_of
 from tests.connectors.salesforce_org import Org
-from tests.sync.test_outbox_machine import migrated
+from tests.sync.empty_store import empty_store
 
 ERP = load_mapping(
     "erp.yaml",
@@ -93,9 +93,7 @@ class TwoSides(RuleBasedStateMachine):
     @initialize()
     def start(self) -> None:
         self.place = tempfile.TemporaryDirectory()
-        file = Path(self.place.name) / "referee.db"
-        file.write_bytes(migrated())
-        self.store = Store.open(f"sqlite:///{file}")
+        self.store = Store.open(empty_store(Path(self.place.name) / "referee.db"))
         self.now = datetime(2026, 3, 2, tzinfo=UTC)
         self.erp = MemorySystem(described("Person", "Firm", "Name", "Mail", "Phone", "Title"), lambda: self.now)
         self.crm, connection = self.open_crm()

@@ -88,7 +88,7 @@ class Server:
     def _environment(self, more: dict[str, str]) -> dict[str, str]:
         # Nothing of this machine's settings: no proxies, no other Python path.
         path = f"{self.environment / 'bin'}:{os.environ.get('PATH', '')}"
-        return {"PATH": path, "HOME": str(self.folder), "LC_ALL": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1", **more}
+        return {"PATH": path, "HOME": str(self.folder), "LC_ALL": "C.UTF-8", **more}
 
     def _run(self, command: Sequence[str | Path], more: dict[str, str]) -> None:
         ended = subprocess.run(command, env=self._environment(more), capture_output=True, text=True)

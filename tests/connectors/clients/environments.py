@@ -33,7 +33,7 @@ class Program:
         # No proxies and no settings of this machine: the client sees an address, a path and nothing else.
         environment = {
             "PATH": f"{self.folder / 'bin'}:{os.environ['PATH']}", "PYTHONPATH": str(HERE / "loopback"),
-            "SIMULATOR_URL": simulator, "HOME": str(self.folder), "PYTHONDONTWRITEBYTECODE": "1",
+            "SIMULATOR_URL": simulator, "HOME": str(self.folder),
         }  # fmt: skip
         call = [str(self.folder / "bin" / command), *map(str, arguments)]
         ended = subprocess.run(call, env=environment, capture_output=True, text=True, timeout=RUN_SECONDS)
