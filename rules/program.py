@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from functools import cache, cached_property
 from importlib.resources import files
@@ -210,9 +210,17 @@ def examine_program(tree: Any, file: str) -> Program | list[ProgramError]:
         path = list(error.path)
         return [ProgramError(f"{file}:{line_of(tree, path)}: {error}", error.path)]
     except ValidationError as error:
-        return [_told(one, tree, file) for one in error.errors(include_url=False)]
+        found = error.errors(include_url=False)
+        places = [one["loc"] for one in found]
+        return [_told(one, tree, file) for one in found if not _follows(one, places)]
     except (TypeError, ValueError, RecursionError) as error:
         return [ProgramError(f"{file}: not a program file: {error}")]
+
+
+def _follows(error: Any, places: Sequence[tuple[int | str, ...]]) -> bool:
+    """Whether a list is only too short because what stands in it could not be read, which is told itself."""
+    own = error["loc"]
+    return error["type"] == "too_short" and any(each[: len(own)] == own and len(each) > len(own) for each in places)
 
 
 def _told(error: Any, tree: Any, file: str) -> ProgramError:

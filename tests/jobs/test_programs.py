@@ -239,7 +239,8 @@ def test_everything_that_keeps_a_program_from_loading_is_told_at_once(tmp_path: 
     done = CliRunner().invoke(app, ["program", "check", str(path), "--json"])
     assert done.exit_code == 1
     found = {(one["line"], one["where"]) for one in json.loads(done.stdout)}
-    assert (6, "currency") in found and "versions.0.support.case_limit" in {where for _, where in found}
+    assert (6, "currency") in found
+    assert {where for _, where in found} == {"currency", "versions.0.support.case_limit"}
 
 
 def test_a_difference_is_told_in_words_with_its_meaning() -> None:
