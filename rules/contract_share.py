@@ -52,8 +52,7 @@ class _ContractReplay(DealReplay):
         self._poster = Poster(deal, terms, ledger, term.clauses + term.rate.clauses_for(deal.role), self._due)
         self._accruals: dict[str, Accrual] = {}
         self._earned = str(terms.values.get("earned", term.earned))
-        if terms.values.get("release") == "completed":
-            self._earned = "completed"
+        self._releases_at_completion = terms.values.get("release") == "completed"
         self._by_revenue = terms.values.get("commission_base") == "invoiced_revenue"
         self._parts: dict[str, tuple[Decimal, ...]] = {}
         self._sums: dict[str, tuple[Decimal, ...]] = {}
@@ -380,6 +379,9 @@ class _ContractReplay(DealReplay):
             receipt = self.first_receipt(name)
             day = max(receipt, accrual.entry.earned_on) if receipt else None
         contract = self.contracts.get(name)
+        if self._releases_at_completion and day is not None:  # "executed" read as completed (TC-26, TC-A1)
+            completed_on = contract.completed_on if contract is not None else None
+            day = max(day, completed_on) if completed_on is not None else None
         if day is not None:
             self._poster.release(accrual, at, self.payable_from(day, contract))
 
