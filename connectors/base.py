@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, overload, runtime_checkable
 
 import msgspec
 
@@ -44,6 +44,35 @@ class Record(msgspec.Struct, frozen=True):
     modified_at: datetime | None = None
 
 
+class UnreadRecords(Sequence[Record]):
+    """Records as their texts came, read when they are looked at: here, or in a process beside this one.
+
+    ``read`` makes records of some texts in their order (of all but those that are not wanted), the same whenever and wherever
+    it is asked. Raises, when looked at: what ``read`` raises, a kind of :class:`~connectors.errors.ConnectorError`.
+    """
+
+    __slots__ = ("_records", "read", "texts")
+
+    def __init__(self, texts: Sequence[bytes], read: Callable[[Sequence[bytes]], Sequence[Record]]) -> None:
+        self.texts, self.read = texts, read
+        self._records: Sequence[Record] | None = None
+
+    def __len__(self) -> int:
+        return len(self[:])
+
+    @overload
+    def __getitem__(self, index: int) -> Record: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Record]: ...
+    def __getitem__(self, index: int | slice) -> Record | Sequence[Record]:
+        if self._records is None:
+            self._records = self.read(self.texts)
+        return self._records[index]
+
+    def __iter__(self) -> Iterator[Record]:
+        return iter(self[:])
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
     """Records read together, and the cursor to resume after them.
@@ -52,7 +81,8 @@ class Page:
     It moves past a window only when every page of that window has been handed out.
     """
 
-    records: tuple[Record, ...]
+    records: Sequence[Record]
+    """A tuple, or :class:`UnreadRecords`."""
     cursor: Cursor
     watermark: Cursor | None = None
     calls: int = 1

@@ -19,12 +19,13 @@ from sqlalchemy import Connection, select
 
 from connectors.base import Describer, Description, Field, Query, Record
 from sync import tables
+from sync.arrivals import Lookups, Mapped
 from sync.drift_tables import described_field
-from sync.landing import Lookups, Mapped
 from sync.mapping_check import unfit
 from sync.object_maps import Mapped as MappedRecord
-from sync.object_maps import ObjectMap, Reject
+from sync.object_maps import ObjectMap
 from sync.raw_rows import Use
+from sync.refusal import Reject
 from sync.related import described
 from sync.store import Store
 from sync.write_maps import WriteMap

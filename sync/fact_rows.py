@@ -74,7 +74,7 @@ class Unwritable(Exception):
         self.found = found
 
 
-class Written(msgspec.Struct, frozen=True, gc=False):
+class Written(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A fact body ready to be stored."""
 
     key: Key

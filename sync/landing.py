@@ -10,34 +10,24 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
-from itertools import chain, repeat
-from typing import Any, NamedTuple, Protocol
+from itertools import chain
+from typing import Any, NamedTuple, cast
 
-import msgspec
 from sqlalchemy import Connection
 
 from connectors.base import Record
 from sync import quarantine, tables
+from sync.arrivals import Arrival, Head, Lookups, Mapped, arrived, take_answers
 from sync.bulk import append, next_id, rows, run_each
-from sync.errors import SyncError
 from sync.fact_rows import (
     OUTLIVE_MERGES,
     FactWriter,
     Key,
     Source,
-    Unwritable,
-    Written,
     standing,
     stood,
-    written,
 )
-from sync.payloads import (
-    all_encoded,
-    content_hash,
-    decoded,
-    record_of,
-    storable,
-)
+from sync.payloads import decoded, record_of, storable
 from sync.tables import micros
 
 RECORDS_AT_ONCE = 500
@@ -48,44 +38,6 @@ the processor's own cache from the one to the other."""
 
 MOST_REMEMBERED = 20_000
 """Looked-up records kept in memory during a pull."""
-
-
-class Reject(Protocol):
-    """Why a record gives no facts (``sync.mapping.Reject``)."""
-
-    @property
-    def code(self) -> str: ...
-    @property
-    def field(self) -> str: ...
-    @property
-    def found(self) -> str: ...
-    @property
-    def allowed(self) -> str: ...
-    @property
-    def waits_for(self) -> tuple[str, str] | None: ...
-
-
-class Mapped(Protocol):
-    """One record's facts, or the reason for none (``sync.mapping.Mapped``)."""
-
-    @property
-    def external_id(self) -> str: ...
-    @property
-    def facts(self) -> Sequence[dict[str, Any]]: ...
-    @property
-    def reject(self) -> Reject | None: ...
-    @property
-    def bodies(self) -> Sequence[bytes]:
-        """The facts as ``fact_json`` writes them; none: not written yet."""
-        ...
-
-
-class Lookups(Protocol):
-    """Raw fields of records already pulled over the same connection."""
-
-    def get(self, kind: str, external_id: str) -> Mapping[str, Any] | None:
-        """The record's last known fields, or ``None`` when it has not been seen."""
-        ...
 
 
 Mapper = Callable[[Sequence[Record], Lookups], Sequence[Mapped]]
@@ -187,30 +139,6 @@ def last_fields(connection: Connection, name: str, kind: str, external_id: str) 
     return None
 
 
-class _Head(msgspec.Struct, frozen=True, gc=False):
-    version_id: int
-    content_hash: bytes
-    modified_at: int | None
-    facts: str | None
-
-
-class _Item(msgspec.Struct):
-    """A record that brings something new, or is mapped once more."""
-
-    record: Record
-    external_id: str
-    payload: bytes
-    content_hash: bytes
-    head: _Head | None
-    seq: int
-    created: int | None
-    modified: int | None
-    """The record's instants in micros."""
-    given: Sequence[Written] = ()
-    reject: Reject | None = None
-    """What the mapping makes of the record."""
-
-
 def held_records(connection: Connection, stream: Stream, external_ids: Sequence[str]) -> list[Record]:
     """The current versions of these records, as the system said them."""
     found = rows(connection, _REPLAYED, stream.id, list(external_ids))
@@ -240,16 +168,22 @@ class Landing:
         self._lookups = lookups
         self._seen_at = micros(seen_at)
         self._run_id = run_id
+        self._records: Sequence[Record] = ()
         lookups.database = connection
 
-    def land(self, records: Sequence[Record]) -> PageResult:
-        """Take new states of records. Raises: what ``believe`` raises; the caller's transaction then ends without them."""
+    def land(self, records: Sequence[Record], arrivals: Sequence[Arrival] | None = None) -> PageResult:
+        """Take new states of records; ``arrivals``: what another process made of them, in their order.
+
+        Raises: what ``believe`` raises; the caller's transaction then ends without them.
+        """
+        self._records = records
         self._lookups.arriving(self._stream.kind, records)
         result = PageResult()
-        for part in _without_repeats(records):
+        for part in _without_repeats(records if arrivals is None else arrivals):
             for start in range(0, len(part), RECORDS_AT_ONCE):
                 result += self._land(part[start : start + RECORDS_AT_ONCE])
         self._lookups.arriving("", ())
+        self._records = ()
         self._believed()
         return result
 
@@ -258,10 +192,14 @@ class Landing:
         found = rows(self._connection, _REPLAYED, self._stream.id, list(external_ids))
         items, telling = [], []
         for version_id, seq, facts, *row in found:
-            *_, created, modified = row
-            record = record_of(self._stream.kind, row)
-            head = _Head(version_id, b"", None, facts)
-            items.append(_Item(record, row[0], b"", b"", head, seq, created, modified))
+            external_id, version, _, deleted, merged_into, created, modified = row
+            record, head = record_of(self._stream.kind, row), Head(version_id, b"", None, facts)
+            items.append(
+                Arrival(
+                    external_id, version, b"", b"", bool(deleted), merged_into, created, modified,
+                    head=head, seq=seq, record=record,
+                )
+            )  # fmt: skip
             # Of a merged record only what it could not give yet, for it was refused.
             if not record.deleted or (record.merged_into is not None and facts is None):
                 telling.append(items[-1])
@@ -276,38 +214,34 @@ class Landing:
         run_each(self._connection, "UPDATE record SET facts = ? WHERE stream_id = ? AND external_id = ?", changed)
         return PageResult(quarantined=outcome.quarantined, facts=outcome.facts)
 
-    def _land(self, records: Sequence[Record]) -> PageResult:
-        ids = [storable(record.external_id) for record in records]
+    def _land(self, part: Sequence[Record | Arrival]) -> PageResult:
+        ids = [storable(one.external_id) for one in part]
         heads = {
-            row[0]: _Head(row[1], bytes(row[2]), row[3], row[4])
+            row[0]: Head(row[1], bytes(row[2]), row[3], row[4])
             for row in rows(self._connection, _HEADS, self._stream.id, ids)
         }
-        new: list[_Item] = []
-        changed: list[_Item] = []
+        new: list[Arrival] = []
+        changed: list[Arrival] = []
         touched: list[tuple[int, int, str]] = []
         stale = 0
-        for at in range(0, len(records), MAPPED_AT_ONCE):
-            some = records[at : at + MAPPED_AT_ONCE]
+        for at in range(0, len(part), MAPPED_AT_ONCE):
             mapped_new, mapped_changed = len(new), len(changed)
-            for record, external_id, payload in zip(some, ids[at:], all_encoded(some), strict=False):
-                digest = content_hash(payload, record.deleted, record.merged_into)
-                head = heads.get(external_id)
-                stamp = None if record.modified_at is None else micros(record.modified_at)
+            for item in _arrivals(part[at : at + MAPPED_AT_ONCE]):
+                head, stamp = heads.get(item.external_id), item.modified
                 if head is None:
-                    created = None if record.created_at is None else micros(record.created_at)
-                    new.append(_Item(record, external_id, payload, digest, None, 1, created, stamp))
+                    new.append(item)
                     continue
                 held = head.modified_at
-                if head.content_hash == digest:
+                if head.content_hash == item.content_hash:
                     if stamp is not None and (held is None or stamp > held):
-                        touched.append((stamp, self._stream.id, external_id))
+                        touched.append((stamp, self._stream.id, item.external_id))
                 elif stamp is not None and held is not None and stamp < held:
                     stale += 1
                 else:
-                    created = None if record.created_at is None else micros(record.created_at)
-                    changed.append(_Item(record, external_id, payload, digest, head, 0, created, stamp))
+                    item.head = head
+                    changed.append(item)
             self._map(new[mapped_new:] + changed[mapped_changed:])
-        unchanged = len(records) - len(new) - len(changed) - stale
+        unchanged = len(part) - len(new) - len(changed) - stale
         run_each(self._connection, _TOUCH, touched)
         if changed:
             self._number(changed)
@@ -316,12 +250,12 @@ class Landing:
             return PageResult(unchanged=unchanged, stale=stale)
         outcome = self._state(items)
         self._append(items, outcome.standing)
-        gone = [item for item in items if item.record.deleted]
+        gone = [item for item in items if item.deleted]
         self._redirect(gone)
-        self._unmerge([item.external_id for item in items if not item.record.deleted and item.head is not None])
+        self._unmerge([item.external_id for item in items if not item.deleted and item.head is not None])
         return PageResult(
-            new=sum(not item.record.deleted for item in new),
-            changed=sum(not item.record.deleted for item in changed),
+            new=sum(not item.deleted for item in new),
+            changed=sum(not item.deleted for item in changed),
             unchanged=unchanged,
             deleted=len(gone),
             quarantined=outcome.quarantined,
@@ -329,7 +263,7 @@ class Landing:
             facts=outcome.facts,
         )
 
-    def _number(self, changed: list[_Item]) -> None:
+    def _number(self, changed: list[Arrival]) -> None:
         """Give the items their place in the row of versions of their record."""
         held = rows(self._connection, _VERSIONS, [item.head.version_id for item in changed if item.head])
         seqs = dict(held)
@@ -337,17 +271,16 @@ class Landing:
             if item.head is not None:
                 item.seq = seqs[item.head.version_id] + 1
 
-    def _append(self, items: Sequence[_Item], standing_facts: Sequence[str | None]) -> None:
+    def _append(self, items: Sequence[Arrival], standing_facts: Sequence[str | None]) -> None:
         number = next_id(self._connection, tables.record_version)
         stream_id, run_id, seen_at = self._stream.id, self._run_id, self._seen_at
         versions, new, moved = [], [], []
         for item, facts in zip(items, standing_facts, strict=True):
-            record, head, stamp = item.record, item.head, item.modified
+            head, stamp = item.head, item.modified
             versions.append(
                 (
                     number, None if head is None else head.version_id, stream_id, item.external_id, item.seq,
-                    storable(record.version), item.payload.decode(), record.deleted,
-                    None if record.merged_into is None else storable(record.merged_into),
+                    item.version, item.payload.decode(), item.deleted, item.merged_into,
                     item.created, stamp, run_id, seen_at,
                 )
             )  # fmt: skip
@@ -373,14 +306,14 @@ class Landing:
         kind = self._stream.kind
         self._lookups.forget([(kind, item.external_id) for item in items])
 
-    def _redirect(self, gone: Sequence[_Item]) -> None:
+    def _redirect(self, gone: Sequence[Arrival]) -> None:
         run_each(
             self._connection,
             _REDIRECT,
             [
-                (self._stream.id, item.external_id, storable(item.record.merged_into), self._seen_at)
+                (self._stream.id, item.external_id, item.merged_into, self._seen_at)
                 for item in gone
-                if item.record.merged_into is not None
+                if item.merged_into is not None
             ],
         )
 
@@ -389,33 +322,32 @@ class Landing:
         ended = rows(self._connection, _MERGED, self._stream.id, list(there)) if there else []
         run_each(self._connection, _UNMERGE, [(self._seen_at, self._stream.id, loser) for (loser,) in ended])
 
-    def _map(self, items: Sequence[_Item]) -> None:
+    def _map(self, items: Sequence[Arrival]) -> None:
         """Note with each item what the mapping makes of it.
 
         A deleted record that still shows its values may hold a registration that nobody has seen. What was deleted, and
         not merged, before the first full read had ended was withdrawn before we came.
         """
-        telling = [
-            item
-            for item in items
-            if not item.record.deleted
-            or (item.record.fields and (item.record.merged_into is not None or self._stream.complete))
-        ]
+        telling, records = [], []
+        for item in items:
+            if not item.is_mapped:
+                record = self._records[item.place] if item.record is None else item.record
+                if not item.deleted or (record.fields and (item.merged_into is not None or self._stream.complete)):
+                    telling.append(item)
+                    records.append(record)
         if telling:
-            answers = iter(self._mapper([item.record for item in telling], self._lookups))
-            for item in telling:
-                item.given, item.reject = _taken(item.record, next(answers, None))
+            take_answers(telling, records, self._mapper(records, self._lookups))
 
-    def _state(self, items: Sequence[_Item]) -> _Outcome:
+    def _state(self, items: Sequence[Arrival]) -> _Outcome:
         """Append what is news; rejects go to quarantine and leave earlier facts as they are."""
         writer = FactWriter(self._connection, self._run_id)
         before = [stood(item.external_id, item.head.facts) if item.head and item.head.facts else [] for item in items]
         writer.prepare(chain((fact.key for item in items for fact in item.given), chain.from_iterable(before)))
         standing_facts, refused, accepted = [], [], []
         for item, earlier in zip(items, before, strict=True):
-            gone, merged = item.record.deleted, item.record.merged_into is not None
+            gone, merged = item.deleted, item.merged_into is not None
             if item.reject is not None and (not gone or (merged and not earlier)):
-                refused.append((item.external_id, item.seq or 1, item.reject))
+                refused.append((item.external_id, item.seq, item.reject))
                 standing_facts.append(None if item.head is None else item.head.facts)
                 continue
             accepted.append(item.external_id)
@@ -442,7 +374,7 @@ class Landing:
         if self._believe is not None and self._emptied:
             self._believe(self._emptied)
 
-    def _source(self, item: _Item) -> Source:
+    def _source(self, item: Arrival) -> Source:
         seen = first = then = self._seen_at
         if not self._stream.complete:
             if item.modified is not None and item.modified < seen:
@@ -458,45 +390,27 @@ class _Outcome(NamedTuple):
     facts: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Unstorable:
-    """A reject of the store itself: the record is kept, but cannot be a fact."""
-
-    field: str
-    found: str
-    code: str = "record"
-    allowed: str = "text of whole Unicode characters; correct the record in its system"
-    waits_for: tuple[str, str] | None = None
-
-
-def _taken(record: Record, answer: Mapped | None) -> tuple[Sequence[Written], Reject | None]:
-    if answer is None:
-        raise SyncError(f"mapping of {record.kind}: found fewer answers than records; allowed: one each, in order")
-    if answer.external_id != record.external_id:
-        raise SyncError(f"mapping of {record.kind}: found an answer for another record; allowed: one each, in order")
-    if answer.reject is not None:
-        return (), answer.reject
-    try:
-        return list(map(written, answer.facts, answer.bodies or repeat(None))), None
-    except Unwritable as error:
-        return (), _Unstorable(error.field, error.found)
-
-
-def _without_repeats(records: Sequence[Record]) -> Iterator[Sequence[Record]]:
+def _without_repeats(coming: Sequence[Record] | Sequence[Arrival]) -> Iterator[Sequence[Record | Arrival]]:
     """The records in order, in parts in which no id comes twice."""
-    if len({record.external_id for record in records}) == len(records):
-        if records:
-            yield records
+    if len({one.external_id for one in coming}) == len(coming):
+        if coming:
+            yield coming
         return
-    part: list[Record] = []
+    part: list[Record | Arrival] = []
     seen: set[str] = set()
-    for record in records:
-        if record.external_id in seen:
+    for one in coming:
+        if one.external_id in seen:
             yield part
             part, seen = [], set()
-        part.append(record)
-        seen.add(record.external_id)
+        part.append(one)
+        seen.add(one.external_id)
     yield part
+
+
+def _arrivals(some: Sequence[Record | Arrival]) -> Sequence[Arrival]:
+    if some and isinstance(some[0], Record):
+        return arrived(cast("Sequence[Record]", some))
+    return cast("Sequence[Arrival]", some)
 
 
 _HEADS = "SELECT external_id, version_id, content_hash, modified_at, facts FROM record WHERE stream_id = ? AND external_id AMONG ?"

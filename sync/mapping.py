@@ -17,9 +17,10 @@ from typing import Any
 from connectors.base import Query
 from sync.conditions import Condition
 from sync.field_sources import condition_at, source_of, template_of
-from sync.object_maps import Mapped, ObjectMap, RecordMap, Reject
+from sync.object_maps import Mapped, ObjectMap, RecordMap
 from sync.raw_rows import Get, Lookups, LookupUse, Row, Scope, Source, Use, list_at, reader_of, told_apart, zone_of
 from sync.record_shapes import Shape, record_types, shapes_of
+from sync.refusal import Reject
 from sync.transforms import text
 from sync.write_maps import Desired, WriteMap, write_map_of
 from sync.yaml_nodes import MappingError, Node, did_you_mean, read_text, read_yaml

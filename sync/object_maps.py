@@ -19,21 +19,10 @@ from sync.fact_rows import OUTLIVE_MERGES
 from sync.payloads import fact_json
 from sync.raw_rows import Get, Lookups, LookupUse, Plain, Row, Use, elements_of, fill
 from sync.record_shapes import LONGEST_ID
-from sync.refusal import Refused, RejectCode
+from sync.refusal import Refused, Reject, RejectCode
 from sync.yaml_nodes import Node
 
 LONGEST_FOUND = 40
-
-
-@dataclass(frozen=True, slots=True)
-class Reject:
-    """Why a record gives no facts. ``waits_for`` is the (object, id) whose arrival is worth another try."""
-
-    code: RejectCode
-    field: str
-    found: str
-    allowed: str
-    waits_for: tuple[str, str] | None = None
 
 
 class Mapped(msgspec.Struct, frozen=True):

@@ -20,15 +20,17 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Literal, Protocol
 
-from connectors.base import ApiCall, Page, Query, Reader, Record, Rereader
+from connectors.base import ApiCall, Page, Query, Reader, Record, Rereader, UnreadRecords
 from connectors.calls import noted
 from connectors.errors import ConnectorError, CursorExpired, NeedsOperator
+from sync.arrivals import Arrival, Lookups, Mapped
 from sync.brakes import Limits, too_many_deleted, too_many_emptied
 from sync.call_notes import CallNotes
 from sync.drift import PausedMap
 from sync.errors import SyncError
 from sync.hints import Waiting
-from sync.landing import Believe, Lookups, Mapped, Mapper, PageResult, StoredLookups, Stream
+from sync.landing import Believe, Mapper, PageResult, StoredLookups, Stream
+from sync.mapping_process import MappingProcess, is_possible, mapped_beside
 from sync.object_maps import ObjectMap as MappedObject
 from sync.payloads import storable
 from sync.runs import Run
@@ -455,9 +457,12 @@ class _Run:
         page: Page | None = None
         reduced = self._reduced(plan)
         query = plan.query if reduced is None else reduced.query
-        with closing(_ahead(self._reader.changes(query, since=stream.since))) as pages:
-            for page, brought in pages:
-                self.keep(plan, stream, page, brought, result)
+        with (
+            closing(_ahead(self._reader.changes(query, since=stream.since))) as pages,
+            closing(mapped_beside(pages, partial(self._beside, plan), partial(_brings_news, result))) as arriving,
+        ):
+            for page, brought, arrivals in arriving:
+                self.keep(plan, stream, page, brought, result, arrivals=arrivals)
                 if self._progress is not None:
                     self._progress(Progress(plan.kind, result.pages, result.records))
         if page is not None and page.watermark is None:
@@ -466,6 +471,12 @@ class _Run:
                 "allowed: a watermark on the last page of every read. The stream keeps its place"
             )
         return self._store.stream(self._connection, plan.kind)
+
+    def _beside(self, plan: ObjectMap, unread: UnreadRecords) -> MappingProcess | None:
+        """A process that reads and maps records like these, where that needs nothing of the store."""
+        if not isinstance(plan, MappedObject) or plan.lookups or self._reduced(plan) is not None:
+            return None
+        return MappingProcess(unread.read, plan.facts) if is_possible() else None
 
     def keep(
         self,
@@ -476,18 +487,23 @@ class _Run:
         result: StreamResult,
         *,
         in_order: bool = True,
+        arrivals: Sequence[Arrival] | None = None,
     ) -> None:
         """Store a page, and the place behind it; not ``in_order``, records alone. Raises: :class:`NotBelieved`."""
         self.crashpoint("after_fetch")
         result.calls += page.calls
         if page.job is not None and page.job not in result.jobs:
             result.jobs.append(page.job)
-        self._believe(stream, page, result)
+        if arrivals is not None:
+            self.crashpoint("after_stage")
+        self._believe(stream, page, arrivals, result)
         reduced = self._reduced(plan)
         if reduced is not None:
             page = self._carried(reduced, page)
         put = (
-            partial(self._store.put_page, stream, page) if in_order else partial(self._store.take, stream, page.records)
+            partial(self._store.put_page, stream, page, arrivals=arrivals)
+            if in_order
+            else partial(self._store.take, stream, page.records)
         )
         result.records += put(
             self._mapper(plan if reduced is None else reduced),
@@ -510,9 +526,10 @@ class _Run:
         records = tuple(reduced.carried(one, last.get(one.kind, one.external_id)) for one in page.records)
         return replace(page, records=records)
 
-    def _believe(self, stream: Stream, page: Page, result: StreamResult) -> None:
+    def _believe(self, stream: Stream, page: Page, arrivals: Sequence[Arrival] | None, result: StreamResult) -> None:
         """Count the deletions of live records in this page. Raises: :class:`NotBelieved`."""
-        gone = [storable(record.external_id) for record in page.records if record.deleted]
+        coming: Sequence[Record | Arrival] = page.records if arrivals is None else arrivals
+        gone = [storable(one.external_id) for one in coming if one.deleted]
         if not gone or not (dying := self._store.live(stream, gone)):
             return
         if self._allow is not None:
@@ -612,6 +629,11 @@ def _makes(plan: ObjectMap, name: str) -> bool:
         return True
     targets = {use.target for use in plan.uses}
     return name.partition(".")[2] in targets | {target.partition(".")[0] for target in targets}
+
+
+def _brings_news(result: StreamResult) -> bool:
+    """Whether most of what a read gave so far was news: then what follows is mapped before it is looked up."""
+    return result.records.new + result.records.changed >= result.records.unchanged
 
 
 def _state(results: Sequence[StreamResult], stopped: str | None) -> Literal["ok", "partial", "failed"]:

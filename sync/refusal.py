@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Literal
 
 RejectCode = Literal["type", "missing", "picklist", "waiting", "record", "unreadable"]
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """Why a record gives no facts. ``waits_for`` is the (object, id) whose arrival is worth another try."""
+
+    code: RejectCode
+    field: str
+    found: str
+    allowed: str
+    waits_for: tuple[str, str] | None = None
 
 
 class Refused(Exception):

@@ -19,9 +19,9 @@ from sync.bulk import rows
 from sync.fact_rows import Key, stood
 from sync.landing import StoredLookups, Stream
 from sync.mapping import ObjectMap
-from sync.object_maps import Reject
 from sync.payloads import record_of
 from sync.redirects import surviving
+from sync.refusal import Reject
 
 AT_ONCE = 500
 """Records mapped together."""

@@ -19,14 +19,13 @@ from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError
 
 from connectors.base import Page, Record
 from sync import fact_reading, leases, quarantine, runs, tables, tracing
+from sync.arrivals import Arrival, Lookups, Mapped
 from sync.bulk import each_row, is_sqlite, rows, run_each
 from sync.errors import SyncError
 from sync.fact_rows import FactWriter, Source, fields_in, written
 from sync.landing import (
     Believe,
     Landing,
-    Lookups,
-    Mapped,
     Mapper,
     PageResult,
     StoredLookups,
@@ -160,19 +159,20 @@ class Store:
         lookups: StoredLookups | None = None,
         believe: Believe | None = None,
         calls: Sequence[Mapping[str, Any]] = (),
+        arrivals: Sequence[Arrival] | None = None,
     ) -> PageResult:
         """Store a page: raw versions, facts, quarantine and cursor in one transaction. The same page again is a no-op.
 
         ``mapped`` is a function that maps the records which bring something new (the fast way), or the answers for
         all of the page's records in their order. The watermark moves with the last page only. ``believe`` is asked before
         fields of facts are emptied; when it raises, nothing of the page is kept. ``calls`` are the API calls that brought it
-        (``sync.call_notes``), for tracing.
+        (``sync.call_notes``), for tracing; ``arrivals`` what another process made of its records (``sync.mapping_process``).
         """
         mapper = mapped if callable(mapped) else _answers(page.records, mapped)
         lookups = lookups if lookups is not None else StoredLookups(stream.connection)
         with self.transaction(durable=False) as database:
             landing = Landing(database, stream, mapper, lookups, seen_at, run_id, believe)
-            result = _landed(database, landing, page.records, seen_at, calls)
+            result = _landed(database, landing, page.records, seen_at, calls, arrivals)
             if page.watermark is None:
                 run_each(database, _MOVE_CURSOR, [(page.cursor, run_id, stream.id)])
             else:
@@ -369,8 +369,9 @@ def _landed(
     records: Sequence[Record],
     seen_at: datetime,
     calls: Sequence[Mapping[str, Any]],
+    arrivals: Sequence[Arrival] | None = None,
 ) -> PageResult:
-    result = landing.land(records)
+    result = landing.land(records, arrivals)
     if landing.versions is not None and calls:
         told = orjson.dumps(list(calls)).decode()
         run_each(database, _NOTE_PAGE, [(*landing.versions, micros(seen_at), told)])

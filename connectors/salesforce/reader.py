@@ -39,7 +39,7 @@ MOST_JOBS = 2
 class _Part:
     """Rows of one answer. ``last``: none follow; ``to_come``: rows of further answers, on the last part of an answer."""
 
-    rows: Rows
+    rows: Unread
     last: bool
     answer: Answer
     to_come: int | None = None
@@ -78,7 +78,7 @@ class SalesforceReader:
             told=lambda rest: f"salesforce: {query.kind}: a window of one second is too large: {rest.told()}",
             alive=lambda: self._http.call("GET", "/services/data"),
         )
-        for (rows, last), rest, is_last in parts:
+        for (records, last), rest, is_last in parts:
             assert rest.high is not None  # known from the first page on
             if left.high is None:
                 left = left.until(rest.high)
@@ -90,7 +90,7 @@ class SalesforceReader:
             cursor = done(rest.high) if finished else left.text()
             calls, before = self._http.calls, calls
             watermark = cursor if finished else None
-            yield Page(reader.records(rows), cursor, watermark, calls - before, None if job is None else job.job)
+            yield Page(records, cursor, watermark, calls - before, None if job is None else job.job)
 
     def fetch(
         self, kind: str, fields: Sequence[str], keys: Sequence[str], *, key_field: str | None = None
@@ -153,8 +153,8 @@ class SalesforceReader:
 
     def _window(
         self, query: Query, reader: RowReader, window: Window, whole: bool
-    ) -> Iterator[tuple[tuple[Rows, bool], Window]]:
-        """Pages of one window: rows and whether they are the last, and what is left after them (with its end).
+    ) -> Iterator[tuple[tuple[Sequence[Record], bool], Window]]:
+        """Pages of one window: records and whether they are the last, and what is left after them (with its end).
 
         ``whole``: it is all that is left, so that a query job may read it.
         """
@@ -163,23 +163,21 @@ class SalesforceReader:
             is_open = window.high is None
             try:
                 if window.job is not None:
-                    for rows, rest, last in self._query_jobs.read(query, window):
-                        yield (rows, last), rest
+                    for read, rest, last in self._query_jobs.read(query, window):
+                        yield (reader.records(read), last), rest
                     return
                 for part in self._pages(query, reader, window):
                     rows, high = part.rows, window.high or self._high(part.answer)
                     if window.high is None:
                         window = window.until(high)
-                    if is_open:
-                        rows = [row for row in rows if row["SystemModstamp"] < high]
-                    position = _last_position(rows, high)
+                    position = _last_position(reader, rows, high)
                     if position:
                         restarts, window = 0, window.after(*position)
                     if rows or part.last:
-                        yield (rows, part.last), window
+                        yield (reader.handed(rows, below=high if is_open else None), part.last), window
                     if part.to_come and jobs and (started := self._query_jobs.started(query, window, part.to_come)):
                         jobs, window = jobs - 1, started
-                        yield ([], False), window
+                        yield ((), False), window
                         break
                 else:
                     return
@@ -208,9 +206,8 @@ class SalesforceReader:
                 found = [
                     self._all(reader, soql.select(chunk, query.kind, span, ORDER), deleted=True) for chunk in others
                 ]
-                parts = map(list, parts_of(merged(rows, found)))
-            else:
-                parts = map(reader.rows, parts_of(raw))
+                raw = merged(rows, found)
+            parts = parts_of(raw)
             part = next(parts)
             for following in parts:
                 yield _Part(part, False, answer)
@@ -279,9 +276,10 @@ def _span(rows: Rows) -> list[str]:
     return [f"SystemModstamp >= {low}", f"SystemModstamp <= {high}"]
 
 
-def _last_position(rows: Rows, high: str) -> tuple[str, str] | None:
+def _last_position(reader: RowReader, rows: Unread, high: str) -> tuple[str, str] | None:
     """The last row that still lies in the window: one that was changed since shows a later stamp out of order."""
-    for row in reversed(rows):
+    for unread in reversed(rows):
+        (row,) = reader.rows([unread])
         if row["SystemModstamp"] < high:
             return row["SystemModstamp"], row["Id"]
     return None

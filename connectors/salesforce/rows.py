@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any, TypeVar, cast
 
 import msgspec
 
 from connectors.answers import UNREADABLE, exact_json
-from connectors.base import Record
+from connectors.base import Record, UnreadRecords
 from connectors.errors import ConnectorError
 from connectors.http import Answer, NotJson
 
@@ -22,8 +23,8 @@ Rows = list[dict[str, Any]]
 _Row = TypeVar("_Row")
 ROWS_OF_PAGE = 500
 """Rows that are handed on together: an answer of 2,000 does not stay in the processor's cache while it is stored."""
-Unread = Sequence[msgspec.Raw | dict[str, Any]]
-"""Rows of an answer, most of them as they came."""
+Unread = Sequence[bytes | dict[str, Any]]
+"""Rows of an answer: as they came, or, where one could not be told from the next, read already."""
 
 
 class Body(msgspec.Struct):
@@ -85,6 +86,23 @@ class RowReader:
             return [row if isinstance(row, dict) else exact_json(row) for row in unread]
         except UNREADABLE as error:
             raise NotJson(f"salesforce: a row of the answer about {self.kind} is not JSON") from error
+
+    def handed(self, rows: Unread, *, below: str | None = None) -> Sequence[Record]:
+        """Records of these rows (of those with a stamp below this one), to be read where they are looked at.
+
+        Raises: as :meth:`records`, by the first row.
+        """
+        read = partial(self._read, below)
+        if not rows or isinstance(rows[0], dict):
+            return read(rows)
+        self.records(self.rows(rows[:1]))
+        return UnreadRecords(cast("Sequence[bytes]", rows), read)
+
+    def _read(self, below: str | None, unread: Unread) -> tuple[Record, ...]:
+        rows = self.rows(unread)
+        if below is not None:
+            rows = [row for row in rows if row["SystemModstamp"] < below]
+        return self.records(rows)
 
     def records(self, rows: Rows) -> tuple[Record, ...]:
         """Records of these rows; the rows become their fields. Raises: ``ConnectorError`` when a field is missing."""

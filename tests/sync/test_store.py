@@ -11,7 +11,8 @@ import pytest
 from sqlalchemy import insert, select, text
 
 from connectors.base import Page, Record
-from sync.landing import Lookups, Mapper, PageResult
+from sync.arrivals import Lookups
+from sync.landing import Mapper, PageResult
 from sync.mapping import Mapped, Reject
 from sync.schema import APPEND_ONLY
 from sync.store import Store

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connectors.base import Page, Record
-from sync.landing import Lookups
+from sync.arrivals import Lookups
 from sync.mapping import Mapped, Reject
 from sync.store import Store
 from tests.sync.empty_store import empty_store

@@ -1,0 +1,201 @@
+"""A process beside ours that reads and maps the rows of a page while the page before is stored.
+
+Of a large read, half of the work is turning texts into records and records into facts, which needs neither the store nor
+the system: a second processor does it. The process is a fork of ours, so it has the mapping and needs no memory of its
+own for it; it gets texts and gives back arrivals, and ends when our end of its pipe is closed, however that happens.
+Whatever it cannot do is done here, where the reason can be told.
+"""
+
+from __future__ import annotations
+
+import gc
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import ExitStack, suppress
+from multiprocessing.connection import Connection
+from types import TracebackType
+from typing import Any
+
+import msgspec
+import structlog
+
+from connectors.base import ApiCall, Page, Record, UnreadRecords
+from connectors.errors import ConnectorError
+from sync.arrivals import Arrival, Lookups, Mapped, arrived, take_answers
+
+log = structlog.get_logger(__name__)
+
+MAPPED_AT_ONCE = 100
+"""Rows that are read, written as JSON, hashed and mapped before the next are touched."""
+RECORDS_BEFORE = 5_000
+"""Records of a read before a process is started for those that follow: a small read is over sooner."""
+PATIENCE_SECONDS = 60.0
+"""How long a page is waited for: a process that takes longer is given up."""
+PIPE_BYTES = 1 << 20
+"""What a pipe holds, where the system lets us say so (Linux): a page of 500 records, so that the next can be begun."""
+
+Read = Callable[[Sequence[bytes]], Sequence[Record]]
+Maps = Callable[[Sequence[Record], Lookups], Sequence[Mapped]]
+
+
+class MappingProcess:
+    """Reads rows by ``read`` and maps them by ``maps``; one page at a time is given and taken."""
+
+    def __init__(self, read: Read, maps: Maps) -> None:
+        context = multiprocessing.get_context("fork")
+        their_asks, self._asks = _pipe()
+        self._answers, their_answers = _pipe()
+        theirs, ours = (their_asks, their_answers), (self._asks, self._answers)
+        self._is_lost = False
+        self._process = context.Process(target=_serve, args=(theirs, ours, read, maps), daemon=True)
+        self._process.start()
+        for end in theirs:
+            end.close()
+
+    @property
+    def pid(self) -> int:
+        """The number of the process."""
+        return self._process.pid or 0
+
+    def __enter__(self) -> MappingProcess:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def give(self, texts: Sequence[bytes], *, to_map: bool) -> bool:
+        """Hand over the rows of a page; whether that was possible. What was given before must have been taken."""
+        if not self._is_lost:
+            try:
+                self._asks.send_bytes(_TEXT.encode((to_map, list(map(bytes, texts)))))
+            except OSError:
+                self._lose()
+        return not self._is_lost
+
+    def take(self) -> list[Arrival] | None:
+        """What became of the rows that were given, in their order; ``None`` when it could not be done there."""
+        try:
+            if self._answers.poll(PATIENCE_SECONDS):
+                told = self._answers.recv_bytes()
+                return _ARRIVALS.decode(told) if told else None
+        except (EOFError, OSError):
+            pass
+        self._lose()
+        return None
+
+    def _lose(self) -> None:
+        self._is_lost = True
+        log.warning("mapping_process_lost")
+
+    def close(self) -> None:
+        """End the process."""
+        self._asks.close()
+        self._answers.close()
+        self._process.kill()  # it has nothing to lose, and one that was stopped would not hear anything else
+        self._process.join()
+
+
+def is_possible() -> bool:
+    """Whether there is a processor to spare, and nothing speaks against a fork: where threads work beside each other, one may
+    hold at that moment what the new process would wait for."""
+    if not hasattr(os, "sched_getaffinity") or len(os.sched_getaffinity(0)) < 2:
+        return False
+    return threading.current_thread() is threading.main_thread()
+
+
+def mapped_beside(
+    pages: Iterator[tuple[Page, Sequence[ApiCall]]],
+    begin: Callable[[UnreadRecords], MappingProcess | None],
+    brings_news: Callable[[], bool],
+) -> Generator[tuple[Page, Sequence[ApiCall], list[Arrival] | None], None, None]:
+    """The same pages in order; those of a large read with what another process made of them while the page before was stored.
+
+    ``begin`` starts that process, or says that these records cannot be mapped by one; ``brings_news``: whether what comes
+    is worth mapping before it is known whether the store has it.
+    """
+    process: MappingProcess | None = None
+    given: tuple[Page, Sequence[ApiCall]] | None = None
+    seen, error = 0, None
+    with ExitStack() as until_the_end:
+        while True:
+            try:
+                coming = next(pages, None)
+            except ConnectorError as found:  # what was read before it is stored all the same
+                coming, error = None, found
+            done = given
+            arrivals = process.take() if process is not None and given is not None else None
+            given = None
+            if coming is not None:
+                records = coming[0].records
+                if isinstance(records, UnreadRecords):
+                    seen += len(records.texts)
+                    if seen > RECORDS_BEFORE and process is None and (process := begin(records)) is not None:
+                        until_the_end.enter_context(process)
+                    if process is not None and process.give(records.texts, to_map=brings_news()):
+                        given = coming
+            if done is not None:
+                yield (*done, arrivals)
+            if coming is None:
+                break
+            if given is None:
+                yield (*coming, None)
+    if error is not None:
+        raise error
+
+
+_TEXT = msgspec.msgpack.Encoder()
+_ASKED = msgspec.msgpack.Decoder(tuple[bool, list[bytes]])
+_ARRIVALS = msgspec.msgpack.Decoder(list[Arrival])
+
+
+class _NoLookups:
+    def get(self, kind: str, external_id: str) -> Mapping[str, Any] | None:
+        raise AssertionError("a mapping with look-ups is not given to another process")
+
+
+def _pipe() -> tuple[Connection, Connection]:
+    """Both ends of a pipe, the reading one first."""
+    reading, writing = multiprocessing.Pipe(duplex=False)
+    with suppress(ImportError, AttributeError, OSError):
+        import fcntl
+
+        fcntl.fcntl(writing.fileno(), fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+    return reading, writing
+
+
+def _serve(theirs: tuple[Connection, Connection], ours: tuple[Connection, Connection], read: Read, maps: Maps) -> None:
+    for end in ours:
+        end.close()
+    asks, answers = theirs
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group; our end comes with the pipe's
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    gc.freeze()
+    while True:
+        try:
+            to_map, texts = _ASKED.decode(asks.recv_bytes())
+        except (EOFError, OSError):
+            return
+        try:
+            answer = _TEXT.encode(_arrivals(texts, read, maps if to_map else None))
+        except Exception:  # noqa: BLE001 - whatever it is, the one who asked meets it too, and can tell where
+            answer = b""
+        answers.send_bytes(answer)
+
+
+def _arrivals(texts: Sequence[bytes], read: Read, maps: Maps | None) -> list[Arrival]:
+    made: list[Arrival] = []
+    for at in range(0, len(texts), MAPPED_AT_ONCE):
+        records = read(texts[at : at + MAPPED_AT_ONCE])
+        some = arrived(records)
+        # What a deleted record still says depends on what is known of it.
+        alive = [arrival for arrival in some if not arrival.deleted]
+        if maps is not None and alive:
+            living = [record for record in records if not record.deleted]
+            take_answers(alive, living, maps(living, _NoLookups()))
+        for place, arrival in enumerate(some, len(made)):
+            arrival.place, arrival.record = place, None
+        made += some
+    return made
