@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from connectors.base import Cursor, Description, Field, Page, Query, Record
+from connectors.conformance import HOSTILE
 from connectors.errors import CursorExpired, NeedsOperator, RetryLater
 from connectors.memory.connector import MemoryConfig, MemoryConnector
 from connectors.memory.system import MemorySystem
@@ -161,6 +163,31 @@ def test_a_refused_record_makes_the_run_partial_and_blocks_nobody(world: World, 
     world.wait(hours=1)
     assert world.pull(store).state == "ok"
     assert store.quarantine() == []
+
+
+def test_any_value_of_a_system_lands_or_is_held_with_its_reason(world: World, store: Store) -> None:
+    """On both databases, and a second look changes nothing."""
+    texts = [
+        *(text for name, text in HOSTILE.items() if name != "surrogate"),
+        "\x00",
+        "x" * 200_000,
+        "None",
+        True,
+        10**30,
+        datetime(1, 1, 1),
+    ]
+    broken = [
+        HOSTILE["surrogate"], "\ud83d", {"\x00\ud800": 1}, 1e21, 0.1, float("nan"), float("inf"), Decimal("1E+400"), None, "", " ",
+        [], {}, ["a"], {"a": "\x00"}, b"bytes",
+    ]  # fmt: skip
+    mapping = load_mapping("mapping.yaml", MAPPING)
+    for value in (*texts, *broken):
+        world.system.create("Customer", {"Name": value, "Code": "C1", "Size": "1"})
+    assert world.pull(store, mapping).state == "partial"
+    held = store.quarantine()
+    assert len(names(store)) == len(texts) and len(held) == len(broken)
+    assert all(one.found and one.allowed and len(one.found) <= 40 for one in held)
+    assert world.pull(store, mapping).state == "ok" and store.quarantine() == held
 
 
 def test_a_child_waits_for_its_parent_and_is_taken_when_it_arrives(world: World, store: Store) -> None:
