@@ -71,7 +71,7 @@ def listening(here: Installation) -> Iterator[list[str]]:
         for name in streams:
             # Not waited for: a stream may be silent for minutes, and what it told of is kept with its place.
             threading.Thread(
-                target=_hear, args=(here, name, early[name], ended), name=f"hear {name}", daemon=True
+                target=listen_for_ever, args=(here, name, early[name], ended), name=f"hear {name}", daemon=True
             ).start()
         stack.callback(ended.set)
         if listen is not None:
@@ -110,8 +110,8 @@ def _early(here: Installation, name: str) -> EarlyPulls:
     return EarlyPulls(pull, here.settings.connections[name].pause, here.clock)
 
 
-def _hear(here: Installation, name: str, early: EarlyPulls, ended: threading.Event) -> None:
-    """Listen to one connection, again whenever it is lost."""
+def listen_for_ever(here: Installation, name: str, early: EarlyPulls, ended: threading.Event) -> None:
+    """Listen to one connection, again whenever it is lost: later each time, and not before it says that it has room."""
     wait = FIRST_WAIT_SECONDS
     while not ended.is_set():
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -10,8 +11,9 @@ from typing import Any
 
 import pytest
 
+from connectors.simulation import Faults
 from jobs.early import EarlyPulls, pull_early
-from jobs.listening import hear, listened_to
+from jobs.listening import hear, listen_for_ever, listened_to
 from sync import hints
 from tests.jobs.sync_world import Office, dump, office, outcome
 
@@ -125,3 +127,32 @@ def test_a_process_that_dies_between_hearing_and_reading_forgets_nothing(place: 
     assert {claim["referral"] for claim in outcome(place)["claims"]} == {
         place.world.ids["lead"], place.world.ids["unheard"],
     }  # fmt: skip
+
+
+class Waits(threading.Event):
+    """Nobody waits: each wait is noted, and after so many of them it is over."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self.most, self.seconds = most, list[float | None]()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.seconds.append(timeout)
+        if len(self.seconds) == self.most:
+            self.set()
+        return self.is_set()
+
+
+def test_a_connection_that_is_lost_is_opened_again_later_and_later_and_later_still_without_room(place: Office) -> None:
+    def refused(error: str, times: int) -> None:
+        told = [{"channel": "/meta/handshake", "successful": False, "error": error, "advice": {"reconnect": "none"}}]
+        handshake = Faults.status(200, times=times, body=told, match=lambda request: b"/meta/handshake" in request.body)
+        place.world.crm.faults.add(handshake)
+
+    refused("403::Handshake denied", 2)
+    refused("403::Organization concurrent user limit exceeded", 1)
+    refused("403::Handshake denied", 2)
+    early = EarlyPulls(lambda: pull_early(place.here, "crm"), timedelta(seconds=30), place.here.clock)
+    ended = Waits(5)
+    listen_for_ever(place.here, "crm", early, ended)
+    assert ended.seconds == [5.0, 10.0, 300.0, 600.0, 600.0]
