@@ -180,20 +180,41 @@ def _keep(fresh: dict[str, Any], last: Mapping[str, Any], path: str) -> None:
         fresh[name] = last[name]
         return
     now, before = fresh[name], last[name]
-    if rest and name == head and isinstance(now, Mapping) and isinstance(before, Mapping):
+    if rest and name == head and isinstance(now, list) and isinstance(before, list):
+        fresh[name] = [_kept_in(one, other, rest) for one, other in zip(now, _same_as(now, before), strict=True)]
+    elif rest and name == head and isinstance(now, Mapping) and isinstance(before, Mapping):
         inner = dict(now)
         _keep(inner, before, rest)
         fresh[name] = {key: inner[key] for key in (*before, *inner) if key in inner}
 
 
+def _same_as(now: Sequence[Any], before: Sequence[Any]) -> list[Any]:
+    """For each element of a list the one that it was: by its id, where elements have one, else by its place."""
+    named = {one["id"]: one for one in before if isinstance(one, Mapping) and "id" in one}
+    if named:
+        return [named.get(one.get("id")) if isinstance(one, Mapping) else None for one in now]
+    return list(before) if len(before) == len(now) else [None] * len(now)
+
+
+def _kept_in(now: Any, before: Any, path: str) -> Any:
+    """An element with the last value of a field; one that had none had nothing there, and a new one lacks it."""
+    if not isinstance(now, Mapping) or not isinstance(before, Mapping):
+        return now
+    inner = dict(now)
+    _keep(inner, {path.partition(".")[0]: None, **before}, path)
+    return inner
+
+
 def _has(fields: Mapping[str, Any], path: str) -> bool:
-    """Whether a record came with this field; a related object that is not there has all of its fields."""
+    """Whether a record came with this field, in each element of a list; a related object that is not there has all of its
+    fields."""
     head, _, rest = path.partition(".")
     if path in fields or not rest:
         return path in fields
     if head not in fields:
         return False
-    return _has(fields[head], rest) if isinstance(fields[head], Mapping) else True
+    inner = fields[head] if isinstance(fields[head], list) else [fields[head]]
+    return all(_has(one, rest) for one in inner if isinstance(one, Mapping))
 
 
 def _of_reads(plan: ObjectMap, seen: Description | None, known: Mapping[tuple[str, str], _Known]) -> Iterator[Change]:

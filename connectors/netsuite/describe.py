@@ -7,6 +7,7 @@ and :meth:`NetSuiteDescriber.rest_names` gives the other spelling for writing.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
@@ -17,6 +18,9 @@ from connectors.netsuite.errors import RecordGone
 from connectors.netsuite.kinds import STANDARD, Kind, kind_of
 
 CATALOGUE = "/services/rest/record/v1/metadata-catalog"
+SUBLISTS = ("item", "expense")
+"""Where the lines of a document stand in the record API; SuiteQL has them in one table."""
+_COLLECTION = "Collection"
 
 
 class NetSuiteDescriber:
@@ -48,6 +52,9 @@ class NetSuiteDescriber:
         for name, spec in schema.get("properties", {}).items():
             if isinstance(spec, dict) and name != "links":
                 fields[name.lower()] = _field(name, spec, required, known.columns.get(name.lower()))
+        for name, spec in self._line_fields(known, schema).items():
+            for path in (f"{head}.{name.lower()}" for head in known.line_lists):
+                fields[path] = replace(_field(name, spec, set(), None), name=path, creatable=False, updatable=False)
         return Description(kind, str(schema.get("title", kind)), fields)
 
     def types(self, kind: Kind) -> Mapping[str, FieldType]:
@@ -72,21 +79,38 @@ class NetSuiteDescriber:
         limit = answer.get("accountConcurrencyLimit") if isinstance(answer, dict) else None
         return Usage(None, limit if isinstance(limit, int) else None, "concurrent")
 
+    def _line_fields(self, kind: Kind, schema: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+        """The custom fields of a document's lines, from the schemas that its sublists refer to.
+
+        Columns of NetSuite's own are left out: SuiteQL has other ones for a line, and they do not go.
+        """
+        found: dict[str, Mapping[str, Any]] = {}
+        for sublist in SUBLISTS if kind.line_lists else ():
+            refers = str(schema.get("properties", {}).get(sublist, {}).get("$ref", ""))
+            if not refers.endswith(_COLLECTION):
+                continue
+            element = self._named(refers.rpartition("/")[2].removesuffix(_COLLECTION) + "Element") or {}
+            for name, spec in element.get("properties", {}).items():
+                if name.lower().startswith("custcol") and isinstance(spec, dict):
+                    found[name] = spec
+        return found
+
     def _schema(self, kind: Kind) -> Mapping[str, Any] | None:
-        if kind.name not in self._schemas:
+        return self._named(kind.rest.lower())
+
+    def _named(self, name: str) -> Mapping[str, Any] | None:
+        if name not in self._schemas:
             headers = {"Accept": "application/schema+json"}
             try:
-                body = self._http.call(
-                    "GET", f"{CATALOGUE}/{quote(kind.rest.lower(), safe='')}", headers=headers
-                ).json()
-                self._schemas[kind.name] = body if isinstance(body, dict) else None
+                body = self._http.call("GET", f"{CATALOGUE}/{quote(name, safe='')}", headers=headers).json()
+                self._schemas[name] = body if isinstance(body, dict) else None
             except RecordGone:
-                self._schemas[kind.name] = None
+                self._schemas[name] = None
             except NeedsOperator as error:
                 if error.status != 403:
                     raise
-                self._schemas[kind.name] = None
-        return self._schemas[kind.name]
+                self._schemas[name] = None
+        return self._schemas[name]
 
 
 def _field(name: str, spec: Mapping[str, Any], required: set[str], known: FieldType | None) -> Field:

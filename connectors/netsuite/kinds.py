@@ -34,6 +34,13 @@ class Kind:
     line_sign: int = 0
     tombstones: tuple[str, ...] = ()
 
+    @property
+    def line_lists(self) -> tuple[str, ...]:
+        """The computed fields that hold lines."""
+        if not self.line_sign:
+            return ()
+        return ("lines", "credits.lines") if "credits" in self.computed else ("lines",)
+
 
 def _columns(text: str) -> dict[str, FieldType]:
     """``name`` or ``name:type`` per word."""

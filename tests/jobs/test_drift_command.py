@@ -74,3 +74,35 @@ def test_a_hidden_field_pauses_only_itself_and_status_says_so(tmp_path: Path) ->
         place.later(hours=2)
         assert place.sync().failed == []
         assert child.referee(place, "status", "--json").json["connections"][0]["drift"] == []
+
+
+def test_a_hidden_custom_field_of_lines_pauses_only_what_uses_it(tmp_path: Path) -> None:
+    """What a line is of decides what it earns: changed invoices keep it by line, and new ones wait."""
+    with office(tmp_path) as place, killable() as child:
+        place.morning(24)
+        assert place.sync().failed == []
+        world, erp = place.world, place.world.erp
+        checked = child.referee(place, "check", "--connection", "erp", "--json").json
+        assert checked[0]["problems"] == []
+        before = invoices(place)
+        changed = min(before)
+        erp.hide("transactionline", "custcol_kind")
+        erp.update("invoice", changed, {"memo": "looked at"})
+        world.invoice("new", "Harbour", "contract Harbour", [("saas", "50.00")], "5.00")
+        place.later(hours=2)
+        ran = child.referee(place, "sync")
+        assert "invoice.lines.custcol_kind: vanished" in " ".join(ran.out.split())
+        assert invoices(place) == before
+        held = {one.external_id for one in place.here.store.quarantine("erp", "invoice")}
+        assert held == {world.ids["new"]}
+
+        erp.reveal("transactionline", "custcol_kind")
+        place.later(hours=2)
+        assert child.referee(place, "sync").code == 0
+        now = invoices(place)
+        assert now[changed] == before[changed] and len(now) == len(before) + 1
+        assert place.here.store.quarantine("erp", "invoice") == []
+
+
+def invoices(place: Office) -> dict[str, dict[str, Any]]:
+    return {fact["id"]: fact for fact in place.here.store.facts(types=["invoice"])}

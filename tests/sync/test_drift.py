@@ -8,11 +8,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connectors.base import Description, Field
+from connectors.base import Description, Field, Page, Query, Record
 from connectors.memory.connector import MemoryConfig, MemoryConnector
 from connectors.memory.system import MemorySystem
 from sync.drift import Change, Drift, paused_fields, watch
@@ -258,3 +259,88 @@ def test_whatever_is_hidden_and_shown_in_the_end_everything_is_here(
     assert held == there
     assert world.store.quarantine("crm") == []
     world.store.close()
+
+
+LINES = load_mapping(
+    "l.yaml",
+    """
+system: memory
+objects:
+  - object: Bill
+    record: invoice
+    fields:
+      account: Customer
+      issued_on: {value: "2026-03-01"}
+      currency: {value: AUD}
+      lines:
+        list: Lines
+        as: line
+        fields: {kind: {field: line.Kind, default: services}, amount: line.Amount}
+""",
+)
+
+
+def line(number: int, amount: str, kind: str | None = "saas") -> dict[str, Any]:
+    return {"id": str(number), "Amount": amount, **({"Kind": kind} if kind else {})}
+
+
+def test_elements_of_a_list_keep_the_last_value_of_a_hidden_field_and_a_new_one_waits(tmp_path: Path) -> None:
+    """By their ids, whatever their order; an element that had nothing there still has nothing."""
+    at = [datetime(2026, 3, 2, tzinfo=UTC)]
+    whole = Description("Bill", "Bill", {name: Field(name, name, kind) for name, kind in
+                        (("Customer", "string"), ("Lines", "json"), ("Lines.Kind", "string"))})  # fmt: skip
+    system = MemorySystem({"Bill": whole}, lambda: at[0])
+    reader = MemoryConnector(MemoryConfig(), system)
+    store = Store.open(f"sqlite:///{tmp_path / 'referee.db'}")
+    store.migrate()
+
+    def sync() -> Drift:
+        at[0] += timedelta(hours=1)
+        drift = watch(store, "erp", reader, LINES.objects, (), at=at[0])
+        run = store.start_run("pull", "erp", at=at[0])
+        pull(store, "erp", Listed(reader, drift.paused), LINES, now=lambda: at[0], run_id=run, paused=drift.paused)
+        return drift
+
+    def kinds() -> dict[str, list[tuple[str, str]]]:
+        found = {fact["id"]: fact for fact in store.facts(types=["invoice"])}
+        return {name: [(one["kind"], one["amount"]) for one in fact["lines"]] for name, fact in found.items()}
+
+    kept = system.create("Bill", {"Customer": "c1", "Lines": [line(1, "5.00"), line(2, "7.00", None)]})
+    grown = system.create("Bill", {"Customer": "c2", "Lines": [line(1, "5.00")]})
+    sync()
+    before = kinds()
+    assert before == {kept: [("saas", "5.00"), ("services", "7.00")], grown: [("saas", "5.00")]}
+    fields = {name: one for name, one in whole.fields.items() if name != "Lines.Kind"}
+    system.objects["Bill"] = replace(whole, fields=fields)  # type: ignore[index]
+    system.update("Bill", kept, {"Lines": [line(2, "8.00", None), line(1, "6.00")]})
+    system.update("Bill", grown, {"Lines": [line(1, "5.00"), line(3, "9.00")]})
+    drift = sync()
+    assert [(one.field, one.kind) for one in drift.changes] == [("Lines.Kind", "vanished")]
+    assert kinds() == {kept: [("services", "8.00"), ("saas", "6.00")], grown: [("saas", "5.00")]}
+    [held] = store.quarantine("erp")
+    assert (held.external_id, held.found) == (grown, "nothing") and "Lines.Kind, as it was" in held.allowed
+
+    system.objects["Bill"] = whole  # type: ignore[index]
+    sync()
+    assert kinds() == {kept: [("services", "8.00"), ("saas", "6.00")], grown: [("saas", "5.00"), ("saas", "9.00")]}
+    assert store.quarantine("erp") == []
+
+
+class Listed:
+    """A reader of lists whose elements come without what was not asked for."""
+
+    def __init__(self, reader: MemoryConnector, paused: Any) -> None:
+        self._reader, self._without = reader, {name.partition(".")[2] for name in paused.get("Bill", ())}
+
+    def changes(self, query: Query, *, since: str | None) -> Iterator[Page]:
+        heads = tuple(dict.fromkeys(name.partition(".")[0] for name in query.fields))
+        for page in self._reader.changes(Query(query.kind, heads), since=since):
+            records = tuple(msgspec.structs.replace(one, fields=self._bare(one.fields)) for one in page.records)
+            yield replace(page, records=records)
+
+    def fetch(self, *asked: Any, **more: Any) -> Iterator[Record]:
+        return self._reader.fetch(*asked, **more)
+
+    def _bare(self, fields: Any) -> dict[str, Any]:
+        lines = [{key: one[key] for key in one if key not in self._without} for one in fields["Lines"]]
+        return {**fields, "Lines": lines}

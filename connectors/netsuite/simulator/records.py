@@ -237,6 +237,9 @@ class Records:
         for column in self._rows.database.tables[kind.table].columns.values():
             if column.rest and self._allowed(kind.table, column.name):
                 properties[column.rest] = _schema_of(column)
+        if kind.table == "transaction":
+            refers = f"{ROOT}/metadata-catalog/{kind.name}-itemCollection"
+            properties["item"] = {"type": "object", "$ref": refers}
         required = [c.rest for c in self._rows.database.tables[kind.table].columns.values() if c.required]
         body = {
             "type": "object",
@@ -244,6 +247,14 @@ class Records:
             "properties": properties,
             "required": required,
         }
+        return SimResponse.json(body, headers={"Content-Type": "application/schema+json"})
+
+    def line_schema(self, kind: RecordType) -> SimResponse:
+        """An element of the record type's item sublist as JSON schema; of its fields the custom ones."""
+        table = "transactionline"
+        custom = [one for one in self._rows.database.tables[table].columns.values() if one.name.startswith("custcol")]
+        properties = {one.name: _schema_of(one) for one in custom if self._allowed(table, one.name)}
+        body = {"type": "object", "title": f"{kind.label} item", "properties": properties}
         return SimResponse.json(body, headers={"Content-Type": "application/schema+json"})
 
 

@@ -484,6 +484,9 @@ class NetSuiteSimulator(Simulator):
         if parts[0] == "metadata-catalog":
             if len(parts) == 1:
                 return self._records.catalogue(request)
+            name, _, sublist = parts[1].partition("-")
+            if sublist == "itemElement":
+                return self._records.line_schema(self._records.kind(name))
             return self._records.schema(self._records.kind(parts[1]))
         kind = self._records.kind(parts[0])
         if len(parts) == 1:
