@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -18,8 +19,9 @@ from rich.text import Text
 
 from connectors.base import Record
 from connectors.environments import NotInstalled, environment_of, is_made, made
-from connectors.tryton.server.company import PASSWORD, USER, administrator, set_up
+from connectors.tryton.server.company import PASSWORD, USER, administrator
 from connectors.tryton.server.office import Office
+from connectors.tryton.server.prepared import build, is_prepared, prepared
 from connectors.tryton.server.process import REQUIREMENTS, NotStarted, Server
 from jobs.config import ConnectionSettings, Settings
 from jobs.demo import FOLDER, Noticed, cleared, names_of, outcome_of, with_names, write_settings
@@ -51,11 +53,8 @@ def run_real_demo(folder: Path | None = None, *, install: bool = False, json: bo
     set_up_logs("console", "critical")
     started = time.monotonic()
     try:
-        tell("Making an empty Tryton database with its modules; this takes about half a minute.")
-        server = Server(environment, (place / "tryton").resolve(), DATABASE)
-        server.create()
+        server = _server(environment, (place / "tryton").resolve(), tell)
         with server.running() as url:
-            set_up(url, DATABASE, name="Vendor Pty Ltd", years=_years())
             story = Story(Office(administrator(url, DATABASE)))
             with _installation(place, url, story.world) as here:
                 problems = _play(here, story)
@@ -97,9 +96,14 @@ def _environment(install: bool, tell: Callable[[str], None]) -> Path:
         raise JobFailed(f"demo: Tryton could not be installed: {error}") from None
 
 
-def _years() -> range:
-    now = datetime.now(UTC)
-    return range(now.year, (now + timedelta(days=LAST_DAY + 2)).year + 1)
+def _server(environment: Path, folder: Path, tell: Callable[[str], None]) -> Server:
+    """A server on a company's database, which is made the first time and copied from then on."""
+    cache = environment.parent / "tryton"
+    if not is_prepared(cache):
+        tell("Making a Tryton database with its modules and a company, once; this takes about half a minute.")
+    kept = prepared(cache, lambda place, years: build(Server(environment, place, DATABASE), years))
+    shutil.copytree(kept, folder)
+    return Server(environment, folder, DATABASE)
 
 
 @contextmanager

@@ -1,15 +1,12 @@
 """A real Tryton server with a company in it, on SQLite or on PostgreSQL, behind a door in which faults can be put.
 
-The database is made once for each set of packages and year, in ``.cache/tryton`` of the project; each test process
-starts its server on a copy.
+The database is made once for each set of packages and year, in ``.cache`` of the project; each test process starts its
+server on a copy.
 """
 
 from __future__ import annotations
 
-import hashlib
-import shutil
 import subprocess
-import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -23,19 +20,18 @@ import requests
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 
-from connectors.environments import NotInstalled, alone, made
+from connectors.environments import NotInstalled, made
 from connectors.simulation import SimRequest, SimResponse, Simulator
 from connectors.tryton import PLUGIN
 from connectors.tryton.connector import TrytonConnector
 from connectors.tryton.rpc import Rpc
-from connectors.tryton.server import company as company_setup
-from connectors.tryton.server.company import PASSWORD, USER, administrator, set_up
+from connectors.tryton.server.company import PASSWORD, USER, administrator
 from connectors.tryton.server.office import Office
-from connectors.tryton.server.process import MODULES, REQUIREMENTS, Server
+from connectors.tryton.server.prepared import build, prepared
+from connectors.tryton.server.process import REQUIREMENTS, Server
 from tests.connectors.clients.environments import CACHE, HERE
 
 DATABASE = "tryton"
-BUILT = CACHE.parent / "tryton"
 LAUNCHER = HERE / "tryton_with_clock.py"
 
 
@@ -125,7 +121,7 @@ def running(backend: str, folder: Path) -> Iterator[Company]:
     except NotInstalled as reason:
         warnings.warn(f"Tryton was not asked, its packages could not be installed: {reason}", stacklevel=2)
         pytest.skip(str(reason))
-    built = _built(environment, backend)
+    built = prepared(CACHE / "tryton", lambda place, years: _build(environment, backend, place, years), backend)
     subprocess.run(["cp", "-a", f"{built}/.", str(folder)], check=True)  # keeps PostgreSQL's owner
     offset = folder / "clock"
     offset.write_text("0")
@@ -137,24 +133,7 @@ def running(backend: str, folder: Path) -> Iterator[Company]:
             assert door.crashes == []
 
 
-def _built(environment: Path, backend: str) -> Path:
-    """The folder with the company's database, made when it is not there yet."""
-    year = datetime.now(UTC).year
-    steps = (REQUIREMENTS.read_bytes(), Path(str(company_setup.__file__)).read_bytes(), repr(MODULES).encode())
-    stamp = hashlib.sha256(b"".join((*steps, sys.version.encode()))).hexdigest()[:12]
-    folder = BUILT / f"{backend}-{year}-{stamp}"
-    BUILT.mkdir(parents=True, exist_ok=True)
-    with alone(BUILT / f"{backend}.lock"):
-        if not (folder / "complete").exists():
-            for older in BUILT.glob(f"{backend}-*"):
-                shutil.rmtree(older)
-            folder.mkdir()
-            _build(environment, backend, folder, year)
-            (folder / "complete").touch()
-    return folder
-
-
-def _build(environment: Path, backend: str, folder: Path, year: int) -> None:
+def _build(environment: Path, backend: str, folder: Path, years: range) -> None:
     with _database(backend, folder) as uri:
         if not uri.startswith("sqlite"):
             engine = create_engine(_driven(uri), isolation_level="AUTOCOMMIT")
@@ -164,10 +143,7 @@ def _build(environment: Path, backend: str, folder: Path, year: int) -> None:
                 connection.execute(text("SELECT pg_reload_conf()"))
                 connection.execute(text(f"CREATE DATABASE {DATABASE}"))
             engine.dispose()
-        server = Server(environment, folder, DATABASE, uri)
-        server.create()
-        with server.running() as url:
-            set_up(url, DATABASE, name="Vendor Pty Ltd", years=range(year - 1, year + 2))
+        build(Server(environment, folder, DATABASE, uri), years)
 
 
 def _database(backend: str, folder: Path) -> Any:

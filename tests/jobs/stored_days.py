@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -9,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+from sqlalchemy import Connection
 
 from jobs.stored import Brought, bring_up_to_date
 from rules.calendar import BEGINNING
 from rules.facts import read_facts, views
 from rules.program import Program
 from rules.records import RECORDS
-from sync.fact_rows import FactWriter, Source
+from sync.fact_rows import FactWriter, Source, written
 from sync.store import Store
 from sync.tables import micros
 from tests.sync.empty_store import empty_store
@@ -67,31 +69,33 @@ def learned(records: Sequence[dict[str, Any]], program: Program) -> Learned:
     return sorted(found, key=lambda each: each[0])
 
 
-def put(store: Store, at: datetime, body: dict[str, Any], run: int) -> None:
-    """Put one version of a fact, or its withdrawal, into the store."""
-    if not body.get("deleted"):
-        store.put_facts([body], known_at=at, run_id=run)
-        return
-    with store.transaction(durable=False) as db:
-        writer = FactWriter(db, run)
-        writer.prepare({(body["type"], body["id"])})
-        writer.withdraw((body["type"], body["id"]), Source(None, None, None, micros(at), micros(at)))
-        writer.flush()
+def learn(db: Connection, coming: Learned, run: int) -> None:
+    """State these versions of facts and withdrawals, one after the other."""
+    writer = FactWriter(db, run)
+    writer.prepare({(body["type"], body["id"]) for _, body in coming})
+    for at, body in coming:
+        source = Source(None, None, None, micros(at), micros(at))
+        if body.get("deleted"):
+            writer.withdraw((body["type"], body["id"]), source)
+        else:
+            writer.state(written(body), source)
+    writer.flush()
 
 
-def bring(store: Store, program: Program, day: date) -> Brought:
-    """Bring a program up to date as of the end of a day."""
+def bring(store: Store, program: Program, day: date, coming: Learned | None = None, run: int = 0) -> Brought:
+    """Bring a program up to date as of the end of a day, once these versions of facts are learned."""
     now = program.calendar.end_of(day) - timedelta(microseconds=1)
     with store.transaction(durable=False) as db:
+        if coming:
+            learn(db, coming, run)
         return bring_up_to_date(db, program, now)
 
 
 def live_through(store: Store, program: Program, coming: Learned, days: Iterable[date]) -> None:
     """Learn what there is to learn by each of these days, and bring the book up to date on each."""
     run = store.start_run("test", None, at=OLDEST)
-    waiting = list(coming)
+    start = 0
     for day in sorted(set(days)):
-        limit = program.calendar.end_of(day)
-        while waiting and waiting[0][0] < limit:
-            put(store, *waiting.pop(0), run)
-        bring(store, program, day)
+        end = bisect_left(coming, program.calendar.end_of(day), key=lambda each: each[0])
+        bring(store, program, day, coming[start:end], run)
+        start = end
