@@ -86,9 +86,15 @@ def _kept_terms(history: History, claim: Claim, won_on: date) -> Terms:
 
 def _is_reversed(history: History, terms: Terms, contract: Contract, at: datetime) -> bool:
     """Whether a contract was cancelled so soon that all it earned is taken back."""
-    invoices = (as_it_read(t, at) for t in history.by_contract.get(contract.id, {}).values())
-    issued = (invoice.issued_on for invoice in invoices if invoice is not None and invoice.voided_on is None)
-    return is_cancelled_early(terms, contract, issued, history.program.calendar)
+    return is_cancelled_early(terms, contract, _issued(history, contract.id, at), history.program.calendar)
+
+
+def _issued(history: History, contract: str, at: datetime) -> Iterator[date]:
+    """The issue dates of a contract's invoices that stand at an instant."""
+    for readings in history.invoices_of_contract(contract).values():
+        invoice = next((fact for since, fact in reversed(readings) if since <= at), None)
+        if invoice is not None and invoice.voided_on is None:
+            yield invoice.issued_on
 
 
 def _is_fraud(history: History, claim: Claim, at: datetime) -> bool:
@@ -103,7 +109,7 @@ def _changes_of(history: History, contract: str) -> Iterator[datetime]:
     own = history.views["contract"][contract]
     yield from (view.at for view in own)
     if any(view.fact and view.fact.cancelled_on for view in own):  # the window may be counted from the first invoice
-        yield from (view.at for timeline in history.by_contract.get(contract, {}).values() for view in timeline)
+        yield from (at for readings in history.invoices_of_contract(contract).values() for at, _ in readings)
 
 
 def tiers_of(history: History, marks: Mapping[str, Sequence[Mark]]) -> dict[str, TierHistory]:

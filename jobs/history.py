@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from functools import cached_property
 from typing import Any
 
-from rules.deal import FxRates
-from rules.facts import Facts, View, comes_true, timelines
+from jobs.billing import Billing, Record
+from rules.deal import PLACE, Event, FxRates
+from rules.facts import Facts, Reading, View, comes_true, readings_of, timelines
 from rules.program import Program
-from rules.records import Decision, changed
+from rules.records import Decision, Invoice, changed
 from rules.statements import Money
 from rules.tasks import Task, names_task
 from sync.intake import checked, standing_at
 from sync.prospects import Prospects, resolve
 
+BILLING = {"invoice", "credit_note", "payment", "refund"}
+"""Kinds of records that a history keeps as they are until a deal asks for them."""
 ANSWERED = {
     "claim_review",
     "conflict",
@@ -51,13 +54,13 @@ class History:
     decisions: dict[str, dict[str, list[View[Decision]]]]
     enrollments: dict[str, dict[str, list[View[Any]]]]
     contracts_named: dict[str, dict[str, list[View[Any]]]]
-    by_contract: dict[str, dict[str, list[View[Any]]]]
-    by_invoice: dict[str, dict[str, dict[str, list[View[Any]]]]]
-    """Payments, credit notes and refunds: by type and invoice."""
+    billing: Billing
+    """Invoices and what moves their money, as they are: their views are made for one deal at a time."""
     renamed: dict[str, tuple[datetime, str, datetime | None]] = field(default_factory=dict)
     """Referrals that named another partner later: since when, which one, and since when no more."""
     shared_referrals: frozenset[str] = frozenset()
     """Referrals of leads that the vendor shared."""
+    _unassigned: dict[str, dict[str | None, dict[str, list[Reading]]]] = field(default_factory=dict)
     coming: dict[str, date] = field(default_factory=dict)
     """For an account, referral or partner: the next date on which a record about it reads otherwise by time alone."""
 
@@ -87,19 +90,26 @@ class History:
         return found
 
     @classmethod
-    def of(cls, program: Program, facts: Facts, as_of: date, until: datetime | None = None) -> History:
-        """Arrange facts for a program; what is not true or known by the end of ``as_of`` (or ``until``) is left out."""
+    def of(
+        cls, program: Program, facts: Facts, as_of: date, until: datetime | None = None, billing: Billing | None = None
+    ) -> History:
+        """Arrange facts for a program; what is not true or known by the end of ``as_of`` (or ``until``) is left out.
+
+        ``billing`` is that of the same facts, where it was made for another program already.
+        """
         calendar = program.calendar
         until = until or calendar.end_of(as_of)
         seen: dict[str, dict[str, list[View[Any]]]] = {}
         for kind in facts.versions:
+            if kind in BILLING:
+                continue
             records = facts.of(kind)
             if kind in ("referral", "enrollment", "shared_lead", "application"):
                 records = {
                     name: versions for name, versions in records.items() if versions[0].fact.program == program.id
                 }
             seen[kind] = timelines(records, calendar, until)
-        history = cls(program, as_of, until, seen, {}, {}, {}, {}, {}, {}, {})
+        history = cls(program, as_of, until, seen, {}, {}, {}, {}, {}, billing or Billing.of(facts))
         history._keep_partners()
         history._arrange()
         return history
@@ -135,7 +145,7 @@ class History:
                     view.fact = changed(fact, {"partner": first})
 
     def _arrange(self) -> None:
-        for kind in ("opportunity", "contract", "case", "concern", "activity", "invoice"):
+        for kind in ("opportunity", "contract", "case", "concern", "activity"):
             for identity, timeline in self.views[kind].items():
                 for account in {view.fact.account for view in timeline if view.fact}:
                     self.by_account.setdefault(account, {}).setdefault(kind, {})[identity] = timeline
@@ -153,9 +163,6 @@ class History:
             about = first_of(timeline).about
             for subject in {about, subject_of(about, self.program.id)}:
                 self.decisions.setdefault(subject, {})[identity] = timeline
-        for kind in ("payment", "credit_note", "refund"):
-            self.by_invoice[kind] = _by_owner(self.views[kind], _invoice_of)
-        self.by_contract = _by_owner(self.views["invoice"], self.contract_of)
 
     def _referrals_of_contract(self, timeline: Sequence[View[Any]]) -> set[str]:
         named = {view.fact.referral for view in timeline if view.fact and view.fact.referral}
@@ -164,14 +171,13 @@ class History:
             named |= {each.fact.referral for each in deal or () if each.fact and each.fact.referral}
         return named
 
-    def contract_of(self, known_at: datetime, view: View[Any]) -> str | None:
+    def contract_of(self, known_at: datetime, invoice: Invoice) -> str | None:
         """The contract an invoice belongs to: the one it names, else its account's latest signed before it was issued.
 
         A contract that becomes known later takes no invoice from one that was known in time.
         """
-        invoice: Any = view.fact
         if invoice.contract is not None:
-            return str(invoice.contract)
+            return invoice.contract
         contracts = self.by_account.get(invoice.account, {}).get("contract", {})
         signed = [
             (max(timeline[0].at, known_at), first_of(timeline).signed_on, identity)
@@ -180,6 +186,64 @@ class History:
         ]
         in_time = min((at for at, _, _ in signed), default=None)
         return max(one for one in signed if one[0] == in_time)[2] if signed else None
+
+    def invoice(self, identity: str) -> list[Reading]:
+        """How an invoice read over time."""
+        return self._readings_of(self.billing.invoices[identity])
+
+    def invoices_of_account(self, account: str, besides: Container[str]) -> dict[str, list[Reading]]:
+        """The invoices that belonged to an account at any time, ``besides`` those that are known already."""
+        found: dict[str, list[Reading]] = {}
+        for record in self.billing.of_account(account):
+            name = record[0].fact.id
+            if name not in besides:
+                readings = self._readings_of(record)
+                if any(fact and fact.account == account for _, fact in readings):
+                    found[name] = readings
+        return found
+
+    def invoices_of_contract(self, contract: str) -> dict[str, list[Reading]]:
+        """The invoices that belonged to a contract at any time; while one belongs to something else, it reads as absent."""
+        found: dict[str, list[Reading]] = {}
+        for record in self.billing.of_contract.get(contract, ()):
+            readings = self._readings_of(record)
+            if len(record) > 1:
+                readings = _apart(readings, self.contract_of).get(contract, [])
+            if readings:
+                found[record[0].fact.id] = readings
+        for account in {view.fact.account for view in self.views["contract"].get(contract, ()) if view.fact}:
+            found |= self._unassigned_of(account).get(contract, {})
+        return found
+
+    def _unassigned_of(self, account: str) -> dict[str | None, dict[str, list[Reading]]]:
+        """By contract, the invoices of an account that name none."""
+        if account not in self._unassigned:
+            own = self._unassigned[account] = {}
+            for record in self.billing.unassigned.get(account, ()):
+                for contract, readings in _apart(self._readings_of(record), self.contract_of).items():
+                    own.setdefault(contract, {})[record[0].fact.id] = readings
+        return self._unassigned[account]
+
+    def events_of(self, invoices: Mapping[str, Sequence[Reading]]) -> list[Event]:
+        """What happens to invoices and to what moves their money, in order."""
+        events: list[Event] = []
+        place, calendar, until = PLACE["invoice"], self.program.calendar, self.until
+        for name, readings in invoices.items():
+            for at, fact in readings:
+                events.append((at, place, name, None, fact))
+        for place, by_invoice in self.billing.moves.items():
+            for name in invoices if by_invoice else ():
+                for record in by_invoice.get(name, ()):
+                    readings = readings_of(record, calendar, until)
+                    if len(record) > 1:
+                        readings = _apart(readings, _invoice_of).get(name, [])
+                    for at, fact in readings:
+                        events.append((at, place, record[0].fact.id, name, fact))
+        events.sort()
+        return events
+
+    def _readings_of(self, record: Record) -> list[Reading]:
+        return readings_of(record, self.program.calendar, self.until)
 
     def prospects(self, merges: Iterable[tuple[datetime, str, str]] = ()) -> Prospects:
         """Every referral tied to its prospect; ``merges`` as for ``resolve``."""
@@ -258,46 +322,25 @@ def subject_of(about: str, program: str) -> str:
     return rest.rpartition(":")[0] or about
 
 
-def _invoice_of(_known_at: datetime, view: View[Any]) -> str:
-    fact: Any = view.fact
+def _invoice_of(_known_at: datetime, fact: Any) -> str:
     return str(fact.invoice)
 
 
-def _by_owner(
-    records: Mapping[str, list[View[Any]]], owner_of: Callable[[datetime, View[Any]], str | None]
-) -> dict[str, dict[str, list[View[Any]]]]:
-    """Records by what they belong to; ``owner_of`` is given the instant of a record's first view, and the view.
+def _apart(readings: list[Reading], owner_of: Callable[[datetime, Any], str | None]) -> dict[str | None, list[Reading]]:
+    """How a record read, by what it belonged to; while it belongs to something else, it reads as absent there.
 
-    While a record belongs to something else, it reads as absent there.
+    ``owner_of`` is given the instant from which the record is seen, and how it reads.
     """
-    found: dict[str, dict[str, list[View[Any]]]] = {}
-    for identity, timeline in records.items():
-        if len(timeline) > 1:
-            for each, own in _apart(timeline, owner_of).items():
-                if each is not None:
-                    found.setdefault(each, {})[identity] = own
-            continue
-        view = timeline[0]
-        owner = owner_of(view.at, view)
-        if owner in found:
-            found[owner][identity] = timeline
-        elif owner is not None:
-            found[owner] = {identity: timeline}
-    return found
-
-
-def _apart(
-    timeline: list[View[Any]], owner_of: Callable[[datetime, View[Any]], str | None]
-) -> dict[str | None, list[View[Any]]]:
-    since = timeline[0].at
-    owners = [(view.fact is not None, owner_of(since, view) if view.fact is not None else None) for view in timeline]
+    if not readings:
+        return {}
+    since = readings[0][0]
+    owners = [(fact is not None, owner_of(since, fact) if fact is not None else None) for _, fact in readings]
     names = {owner for is_there, owner in owners if is_there}
     if len(names) == 1:
-        return dict.fromkeys(names, timeline)
+        return dict.fromkeys(names, readings)
     return {
         name: [
-            view if owner == (True, name) else View(view.at, None, view.number)
-            for owner, view in zip(owners, timeline, strict=True)
+            (at, fact if owner == (True, name) else None) for owner, (at, fact) in zip(owners, readings, strict=True)
         ]
         for name in names
     }

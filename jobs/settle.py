@@ -15,6 +15,7 @@ from typing import Any
 
 import orjson
 
+from jobs.billing import Billing
 from jobs.counting import marks_of, tiers_of
 from jobs.history import History, first_of, parent_of
 from jobs.standing import (
@@ -26,9 +27,9 @@ from jobs.standing import (
     tasks_of_program,
 )  # fmt: skip
 from rules.co_op import CoOpFund
-from rules.deal import Deal, InvoiceFacts
+from rules.deal import Deal
 from rules.earning import earn
-from rules.facts import Facts, Rejected, View, views
+from rules.facts import Facts, Reading, Rejected, View, views
 from rules.facts import at as as_it_read
 from rules.ledger import Ledger, entry_row
 from rules.program import Program
@@ -109,7 +110,8 @@ def one_of_each(tasks: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
 def settle(programs: Iterable[Program], facts: Facts, as_of: date) -> list[Settled]:
     """Settle each program on its own. Raises: nothing that a valid record can cause."""
     with uncollected():
-        return [settle_program(program, facts, as_of) for program in programs]
+        billing = Billing.of(facts)
+        return [settle_program(program, facts, as_of, billing=billing) for program in programs]
 
 
 @contextmanager
@@ -157,9 +159,11 @@ def as_bytes(document: Mapping[str, Any]) -> bytes:
     return orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
 
 
-def settle_program(program: Program, facts: Facts, as_of: date, until: datetime | None = None) -> Settled:
+def settle_program(
+    program: Program, facts: Facts, as_of: date, until: datetime | None = None, billing: Billing | None = None
+) -> Settled:
     """Settle one program from all facts that were true and known by the end of ``as_of`` (or before ``until``)."""
-    history = History.of(program, facts, as_of, until)
+    history = History.of(program, facts, as_of, until, billing)
     history.shared_referrals = shared_referrals(history)
     settled = Settled(program, as_of, ledger=Ledger(program.id), until=until)
     prospects = history.prospects()
@@ -296,24 +300,23 @@ def _deal(history: History, claim: Claim, tiers: TierHistory | None) -> Deal:
     accounts = list(dict.fromkeys(v.account for _, v in claim.verdicts if v.account is not None))
     referral = first_of(history.views["referral"][claim.referral])
     none: dict[str, Any] = {}
-    invoices: dict[str, Sequence[View[Any]]] = {}
+    invoices: dict[str, list[Reading]] = {}
     contract_of: dict[str, str] = {}
     owners: dict[str, list[tuple[datetime, str | None]]] = {}
     by_account = any(getattr(t, "scope", "") == "account" for v in history.program.versions for t in v.commission)
-    for account in accounts if by_account else ():
-        invoices |= history.by_account.get(account, none).get("invoice", none)
     for contract in contracts:
-        own = history.by_contract.get(contract, none)
+        own = history.invoices_of_contract(contract)
         for name in own.keys() & contract_of.keys():
             owners[name] = _owners(history, name, contracts)
         invoices |= own
         contract_of |= dict.fromkeys(own, contract)
+    for account in accounts if by_account else ():
+        invoices |= history.invoices_of_account(account, besides=invoices)
     for name, moves in owners.items():
-        invoices[name] = history.views["invoice"][name]
+        invoices[name] = history.invoice(name)
         contract_of.pop(name)
         if moves[-1][1] is not None:
             contract_of[name] = moves[-1][1]
-    payments, credits, refunds = (history.by_invoice[kind] for kind in ("payment", "credit_note", "refund"))
     opportunities = {
         view.fact.opportunity: history.views["opportunity"][view.fact.opportunity]
         for contract in contracts
@@ -335,10 +338,8 @@ def _deal(history: History, claim: Claim, tiers: TierHistory | None) -> Deal:
             rates_set(history.about(*contracts, *whole).values(), history.program.id, contracts, whole)
         ),
         reallocations=(),
-        invoices={
-            name: InvoiceFacts(timeline, payments.get(name, none), credits.get(name, none), refunds.get(name, none))
-            for name, timeline in invoices.items()
-        },
+        invoices=sorted(invoices),
+        billing=history.events_of(invoices),
         role=roles[-1] if roles else None,
         is_upsell=claim.last.is_upsell,
         contract_of=contract_of,
@@ -352,8 +353,8 @@ def _deal(history: History, claim: Claim, tiers: TierHistory | None) -> Deal:
 
 def _owners(history: History, invoice: str, contracts: Sequence[str]) -> list[tuple[datetime, str | None]]:
     """The contracts of a claim that an invoice belonged to, each from its instant on."""
-    timeline = history.views["invoice"][invoice]
-    found = [(v.at, history.contract_of(timeline[0].at, v) if v.fact is not None else None) for v in timeline]
+    readings = history.invoice(invoice)
+    found = [(at, history.contract_of(readings[0][0], fact) if fact is not None else None) for at, fact in readings]
     return [(at, owner if owner in contracts else None) for at, owner in found]
 
 

@@ -8,7 +8,7 @@ exchange rate. What is not released yet waits, and its corrections wait with it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from typing import NamedTuple
@@ -57,7 +57,7 @@ class Accrual:
     posted: Decimal = ZERO
     posted_basis: Decimal = ZERO
     released_on: date | None = None
-    waiting: list[Entry] = field(default_factory=list)
+    waiting: tuple[Entry, ...] = ()
     """Entries that wait for the release."""
 
 
@@ -69,6 +69,7 @@ class Poster:
         self, deal: Deal, terms: Terms, ledger: Ledger, clauses: tuple[str, ...], due: Callable[[date, date], date]
     ) -> None:
         self._deal = deal
+        self._program = deal.program.id
         self._ledger = ledger
         self._clauses = tuple(dict.fromkeys(clauses))
         self._due = due
@@ -91,7 +92,7 @@ class Poster:
         """Make a target stand; ``None``: nothing should. Posts nothing when nothing changed."""
         if accrual.entry is None:
             if target is not None:
-                self._first(accrual, at, target)
+                self.begin(accrual, at, target)
             return
         rate = accrual.rate if target is None or target.amount is not None else target.rate
         basis = ZERO if target is None else self._converted(accrual, target.basis)
@@ -134,11 +135,12 @@ class Poster:
         if accrual.released_on is not None:
             return
         accrual.released_on = day
-        waiting, accrual.waiting = accrual.waiting, []
+        waiting, accrual.waiting = accrual.waiting, ()
         for entry in waiting:
             self._place(accrual, entry, at)
 
-    def _first(self, accrual: Accrual, at: datetime, target: Target) -> None:
+    def begin(self, accrual: Accrual, at: datetime, target: Target) -> None:
+        """Post what stands first; no cause corrects anything yet."""
         basis = self._converted(accrual, target.basis)
         currency = accrual.fx.quote if accrual.fx else target.currency
         amount = target.amount
@@ -170,7 +172,7 @@ class Poster:
         deal = self._deal
         return self._ledger.post(
             Entry(
-                self._ledger.next_key(deal.referral, kind, source), deal.program.id, deal.partner, deal.referral,
+                self._ledger.next_key(deal.referral, kind, source), self._program, deal.partner, deal.referral,
                 accrual.contract, kind, source, rounded(basis, currency), rate, amount, currency, day, at, None, None,
                 None, accrual.entry.key if accrual.entry else None, clauses or self._clauses, because,
             )
@@ -179,9 +181,10 @@ class Poster:
     def _place(self, accrual: Accrual, entry: Entry, at: datetime) -> None:
         """Put an entry on the statement of the day on which it is both released and known."""
         if accrual.released_on is None:
-            accrual.waiting.append(entry)
+            accrual.waiting += (entry,)
             return
-        released = max(accrual.released_on, entry.earned_on)
-        stated = max(released, self._calendar.date_of(at))
+        released = accrual.released_on if accrual.released_on > entry.earned_on else entry.earned_on
+        known = self._calendar.date_of(at)
+        stated = released if released > known else known
         entry.releases_on, entry.states_on = released, stated
         entry.due_on = self._due(released, stated)

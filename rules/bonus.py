@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from datetime import date, datetime
 from decimal import Decimal
 
-from rules.accrual import Accrual, Cause, Poster, Target
+from rules.accrual import Accrual, Poster, Target
 from rules.deal import Deal, Outcome, RateDecision
 from rules.dues import due_after
 from rules.invoice_book import InvoiceBook
@@ -56,9 +56,9 @@ class _BonusReplay(DealReplay):
     def quotes(self) -> Iterator[str]:
         yield self._term.currency
 
-    def evaluate(self, at: datetime, invoice: str | None, contract: str | None, cause: Cause) -> None:
+    def evaluate(self, at: datetime, invoice: str | None, contract: str | None) -> None:
         if invoice is not None:
-            if contract is not None and cause.source[0] not in ("payment", "refund"):  # these change no revenue
+            if contract is not None and self.kind not in ("payment", "refund"):  # these change no revenue
                 self._count(invoice, contract, at)
             if contract is None or not self._matters(invoice, contract):
                 return
@@ -68,7 +68,7 @@ class _BonusReplay(DealReplay):
         for name in [contract] if contract is not None else sorted(self.deal.contracts):
             own = self.contracts.get(name)
             bonus = self._bonuses.setdefault(name, Accrual(("contract", name), name, "bonus"))
-            self._poster.post(bonus, at, self._target(name, own, bonus, at), cause)
+            self._poster.post(bonus, at, self._target(name, own, bonus, at), self.cause)
             receipt = self.first_receipt(name)
             if bonus.entry is not None and receipt is not None:
                 self._poster.release(bonus, at, max(receipt, bonus.entry.earned_on))
@@ -102,7 +102,7 @@ class _BonusReplay(DealReplay):
         """Whether what is known of an invoice now can change the bonus of its contract."""
         bonus = self._bonuses.get(contract)
         is_done = bonus is not None and bonus.entry is not None and bonus.released_on is not None
-        if self.terms.values.get("bonus_reversible") is True:
+        if self.values.get("bonus_reversible") is True:
             return True
         if is_done:
             return False
@@ -155,7 +155,7 @@ class _BonusReplay(DealReplay):
 
     @property
     def _is_reversible(self) -> bool:
-        return self.terms.values.get("bonus_reversible") is True
+        return self.values.get("bonus_reversible") is True
 
     def _look_back(self, name: str, bonus: Accrual, at: datetime, *, is_above: bool) -> None:
         """Forget a crossing that is not so, while no bonus was granted for it.

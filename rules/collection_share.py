@@ -7,14 +7,13 @@ difference on the entries it corrects, at their own rate. Source: NT-14, NT-17, 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
-from operator import itemgetter
 from typing import Any
 
 from rules.calendar import Calendar, add_months, month_end, next_month
-from rules.deal import Deal, InvoiceFacts, Outcome
+from rules.deal import ORDER, PLACE, Deal, Event, Outcome
 from rules.dues import BILLED_MONTHS, due_after
 from rules.first_year import first_year
 from rules.invoice_book import InvoiceBook
@@ -28,7 +27,8 @@ from rules.tasks import Wanted
 from rules.terms import ShareOfCollections
 
 _ONE = Decimal(1)
-_STANDING, _ENROLLMENT, _DECISION, _CONTRACT, _INVOICE, _CREDIT_NOTE, _PAYMENT, _REFUND = range(8)
+_STANDING, _ENROLLMENT, _DECISION, _CONTRACT = range(4)
+_INVOICE, _CREDIT_NOTE, _PAYMENT = PLACE["invoice"], PLACE["credit_note"], PLACE["payment"]
 """What an event is about; at one instant they are seen in this order."""
 
 
@@ -42,11 +42,8 @@ class _Share:
     rate: Decimal
     amount: Decimal
     basis: Decimal
-    given: Decimal = field(init=False)
+    given: Decimal
     """What it was given first, on which a difference falls when nothing of it stands any more."""
-
-    def __post_init__(self) -> None:
-        self.given = self.basis
 
     @property
     def earned(self) -> bool:
@@ -54,18 +51,19 @@ class _Share:
         return self.entry is not None or self.partner is None
 
 
-@dataclass(slots=True)
 class _InvoiceBook(InvoiceBook):
     """An invoice as it reads at the instant that is replayed, and what was posted for it."""
 
-    shares: list[_Share] = field(default_factory=list)
-    given: set[str] = field(default_factory=set)
-    posted: Decimal = ZERO
-    posted_basis: Decimal = ZERO
-    rate: Decimal = ZERO
-    """The rate of what was posted last; what stood before at another one is ``owed_before`` on ``basis_before``."""
-    owed_before: Decimal = ZERO
-    basis_before: Decimal = ZERO
+    __slots__ = ("basis_before", "given", "owed_before", "posted", "posted_basis", "rate", "shares")
+
+    def __init__(self, identity: str) -> None:
+        super().__init__(identity)
+        self.shares: list[_Share] = []
+        self.given: set[str] = set()
+        """Payments that were given their share."""
+        self.posted = self.posted_basis = ZERO
+        self.rate = self.owed_before = self.basis_before = ZERO
+        """The rate of what was posted last; what stood before at another one is ``owed_before`` on ``basis_before``."""
 
     def owed(self, basis: Decimal) -> Decimal:
         """What the invoice has earned, exact, when it stands on a basis."""
@@ -73,14 +71,11 @@ class _InvoiceBook(InvoiceBook):
 
     def go_on_at(self, rate: Decimal) -> None:
         """What comes from now on has this rate; what stands keeps its own."""
-        if rate != self.rate:
+        if not self.shares:
+            self.rate = rate
+        elif rate != self.rate:
             self.owed_before, self.basis_before = self.owed(self.posted_basis), self.posted_basis
             self.rate = rate
-
-
-_Event = tuple[datetime, int, str, _InvoiceBook | None, Any]
-"""When, what it is about, its id, the invoice concerned (``None``: the deal itself), and how it reads from then on."""
-_when = itemgetter(0, 1, 2)
 
 
 def share_of_collections(deal: Deal, contract: str, pin: Pin, term: ShareOfCollections, ledger: Ledger) -> Outcome:
@@ -108,9 +103,11 @@ class _Replay:
         self._rounding = ROUNDINGS[str(values["rounding"])]
         self._statement_basis = values["statement_basis"]
         self._is_monthly = values["cadence"] == "monthly"
+        self._at_receipt = term.released == "receipt"
+        self._in_days = term.due == "due_days"
         self._only_fully_paid = values["release"] == "invoice_fully_paid"
         self._net = Net(terms, term.excluded_lines)
-        self._books: dict[str, _InvoiceBook] = {}
+        self._books = {name: _InvoiceBook(name) for name in deal.invoices if deal.contract_of.get(name) == contract}
         self._contract: Contract | None = None
         self._reviewed_on: date | None = None
         self._approved_on: date | None = None
@@ -120,28 +117,28 @@ class _Replay:
         self._earning = False
 
     def run(self) -> Outcome:
-        for at, about, name, book, fact in sorted(self._events(), key=_when):
-            if book is None:
-                self._see_deal(at, about, fact)
-            elif about == _PAYMENT:
-                self._see_payment(at, book, name, fact)
+        books = self._books
+        for at, about, name, invoice, fact in self._events():
+            if about == _PAYMENT and invoice is not None:
+                self._see_payment(at, books[invoice], name, fact)
+            elif about == _INVOICE:
+                self._see_invoice(at, books[name], fact)
+            elif invoice is not None:
+                self._see_given_back(at, about, books[invoice], name, fact)
             else:
-                self._see_invoice(at, about, book, name, fact)
+                self._see_deal(at, about, fact)
         return self._outcome
 
-    def _events(self) -> list[_Event]:
-        deal = self._deal
-        events: list[_Event] = [(standing.at, _STANDING, "", None, standing) for standing in deal.standings]
+    def _events(self) -> list[Event]:
+        deal, owned = self._deal, self._contract_id
+        events: list[Event] = [(standing.at, _STANDING, "", None, standing) for standing in deal.standings]
         for name, enrollment in deal.enrollments.items():
             events += [(view.at, _ENROLLMENT, name, None, view.fact) for view in enrollment]
-        events += [(decision.at, _DECISION, "", None, decision) for decision in deal.rate_decisions]
-        events += [
-            (view.at, _CONTRACT, self._contract_id, None, view.fact) for view in deal.contracts[self._contract_id]
-        ]
-        for name, facts in deal.invoices.items():
-            if deal.contract_of.get(name) == self._contract_id:
-                self._books[name] = book = _InvoiceBook(name)
-                _add_events(events, book, facts, not self._pin.by_invoice)
+        decisions = enumerate(deal.rate_decisions)  # of one instant the first that was made comes first
+        events += [(each.at, _DECISION, f"{number:06}", None, each) for number, each in decisions]
+        events += [(view.at, _CONTRACT, owned, None, view.fact) for view in deal.contracts[owned]]
+        events += [event for event in deal.billing if (event[3] or event[2]) in self._books]
+        events.sort()
         return events
 
     def _see_deal(self, at: datetime, about: int, payload: Any) -> None:
@@ -214,9 +211,7 @@ class _Replay:
             self._outcome.tasks.append((at, wanted))
 
     def _see_payment(self, at: datetime, book: _InvoiceBook, name: str, fact: Payment | None) -> None:
-        was = book.payments.pop(name, None)
-        if fact is not None:
-            book.payments[name] = fact
+        was = book.hold("payment", name, fact)
         kind: EntryKind = "adjustment"
         day, corrected = None, name
         if fact is not None and fact.reverses is not None:
@@ -225,23 +220,19 @@ class _Replay:
             corrected = was.reverses
         self._evaluate(at, book, kind, ("payment", name), day, corrected)
 
-    def _see_invoice(self, at: datetime, about: int, book: _InvoiceBook, name: str, fact: Any) -> None:
-        if about == _INVOICE:
-            book.invoice = fact
-            voided = fact is not None and fact.voided_on is not None
-            self._evaluate(
-                at, book, "reversal" if voided else "adjustment", ("invoice", name),
-                fact.voided_on if voided else None, None,
-            )  # fmt: skip
-            return
-        held: dict[str, Any] = book.credits if about == _CREDIT_NOTE else book.refunds
-        held.pop(name, None)
+    def _see_invoice(self, at: datetime, book: _InvoiceBook, fact: Invoice | None) -> None:
+        book.invoice = fact
+        if book.payments or book.given:  # without either it earns nothing yet
+            voided = fact.voided_on if fact is not None else None
+            self._evaluate(at, book, "reversal" if voided else "adjustment", ("invoice", book.id), voided, None)
+
+    def _see_given_back(self, at: datetime, about: int, book: _InvoiceBook, name: str, fact: Any) -> None:
+        kind = ORDER[about]
+        book.hold(kind, name, fact)
         day = None
         if fact is not None:
-            held[name] = fact
             day = fact.issued_on if about == _CREDIT_NOTE else fact.paid_on
-        source = ("credit_note" if about == _CREDIT_NOTE else "refund", name)
-        self._evaluate(at, book, "reversal" if fact is not None else "adjustment", source, day, None)
+        self._evaluate(at, book, "reversal" if fact is not None else "adjustment", (kind, name), day, None)
 
     def _evaluate(
         self,
@@ -287,9 +278,10 @@ class _Replay:
             basis = self._basis(net, gross, self._collected(book))
             amount = rounded(book.owed(basis), invoice.currency, self._rounding) - book.posted
             if amount:
-                self._give(at, book, invoice, payment, basis - book.posted_basis, amount, net, gross)
+                moved = basis - book.posted_basis if book.posted_basis else basis
+                self._give(at, book, invoice, payment, moved, amount, net, gross)
             else:
-                book.shares.append(_Share(payment.id, self._deal.partner, None, rate, ZERO, ZERO))
+                book.shares.append(_Share(payment.id, self._deal.partner, None, rate, ZERO, ZERO, ZERO))
             book.posted += amount
             book.posted_basis = basis
 
@@ -343,8 +335,10 @@ class _Replay:
     ) -> None:  # fmt: skip
         """Post what a payment earns, to whoever the customer relationship belongs to by then."""
         currency, rate = invoice.currency, book.rate
+        whole = text(net, currency)
+        part_of_it = whole if basis is net else text(basis, currency)
         because = (
-            f"{percent(rate)} of {text(basis, currency)} {currency}: {text(net, currency)} net of invoice {invoice.id} x "
+            f"{percent(rate)} of {part_of_it} {currency}: {whole} net of invoice {invoice.id} x "
             f"{text(payment.amount, currency)} paid of {text(gross, currency)} gross; rate from {self._rate_from}"
         )
         source = ("payment", payment.id)
@@ -356,7 +350,7 @@ class _Replay:
                 entry = self._post(
                     at, to[0], currency, "commission", source, shown, rate, part, day, None, because, self._clauses
                 )
-            book.shares.append(_Share(payment.id, to[0], entry, rate, part, basis))
+            book.shares.append(_Share(payment.id, to[0], entry, rate, part, basis, basis))
             return
         weights = [_ONE] * len(to)
         parts = zip(
@@ -370,7 +364,7 @@ class _Replay:
                 entry = self._post(
                     at, partner, currency, "commission", source, shown, rate, part, day, None, why, self._clauses
                 )
-            book.shares.append(_Share(payment.id, partner, entry, rate, part, exact))
+            book.shares.append(_Share(payment.id, partner, entry, rate, part, exact, exact))
 
     def _beneficiaries(self, day: date) -> list[str | None]:
         """Who earns on money received on a day (NT-A8)."""
@@ -470,15 +464,18 @@ class _Replay:
         rate: Decimal, amount: Decimal, earned_on: date, corrects: str | None, because: str, clauses: tuple[str, ...],
     ) -> Entry:  # fmt: skip
         ready = self._approved_on if self._approved_on is not None and self._approved_on > earned_on else earned_on
-        releases = ready if self._term.released == "receipt" else next_month(ready)
-        in_days = self._term.due == "due_days"
-        due = due_after(self._terms, self._program.calendar_on(releases), releases) if in_days else month_end(releases)
+        releases = ready if self._at_receipt else next_month(ready)
+        if self._in_days:
+            due = due_after(self._terms, self._program.calendar_on(releases), releases)
+        else:
+            due = month_end(releases)
+        known = self._calendar.date_of(at)
         deal = self._deal
         return self._ledger.post(
             Entry(
-                self._ledger.next_key(deal.referral, kind, source), self._program.id, partner, deal.referral, self._contract_id,
+                self._ledger.next_key(deal.referral, kind, source), self._ledger.program, partner, deal.referral, self._contract_id,
                 kind, source, basis, rate, amount, currency, earned_on, at,
-                self._states_on(earned_on, max(self._calendar.date_of(at), ready), releases), releases, due, corrects,
+                self._states_on(earned_on, known if known > ready else ready, releases), releases, due, corrects,
                 clauses, because,
             )
         )  # fmt: skip
@@ -510,24 +507,6 @@ def _owed(book: _InvoiceBook, pool: list[_Share], basis: Decimal) -> Decimal:
     earned = sum((EXACT.multiply(part, rate) for part, rate in stood), ZERO)
     moved = EXACT.divide(EXACT.multiply(basis - book.posted_basis, earned), whole)
     return book.owed(book.posted_basis) + moved
-
-
-def _add_events(events: list[_Event], book: _InvoiceBook, facts: InvoiceFacts, pinned: bool) -> None:
-    """What happens to an invoice. It earns nothing before a payment: known before all, it needs no event of its own."""
-    seen_from = facts.invoice[0].at
-    is_first = pinned and len(facts.invoice) == 1
-    for identity, payment in facts.payments.items():
-        for view in payment:
-            events.append((view.at, _PAYMENT, identity, book, view.fact))
-            is_first = is_first and view.at >= seen_from
-    if is_first:
-        book.invoice = facts.invoice[0].fact
-    else:
-        events += [(view.at, _INVOICE, book.id, book, view.fact) for view in facts.invoice]
-    if facts.credits:
-        events += [(v.at, _CREDIT_NOTE, identity, book, v.fact) for identity, t in facts.credits.items() for v in t]
-    if facts.refunds:
-        events += [(v.at, _REFUND, identity, book, v.fact) for identity, t in facts.refunds.items() for v in t]
 
 
 def _period_end(starts: date, months: int, day: date) -> date:

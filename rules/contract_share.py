@@ -13,12 +13,12 @@ from decimal import Decimal
 
 from rules.accrual import Accrual, Cause, Poster, Target
 from rules.calendar import Period
-from rules.deal import Deal, Outcome
+from rules.deal import PLACE, Deal, Outcome
 from rules.dues import due_after, due_with_statement, last_day_of
 from rules.first_year import FirstYear, first_year
 from rules.invoice_book import InvoiceBook
 from rules.ledger import Ledger
-from rules.money import ZERO, percent, rounded, text
+from rules.money import ZERO, percent, text
 from rules.net import Net, all_but
 from rules.pins import Pin
 from rules.rates import Found, Rates
@@ -71,37 +71,38 @@ class _ContractReplay(DealReplay):
     def timers(self) -> Iterable[date]:
         if not self._trues_up:
             return
-        anchor = str(self.terms.values.get("first_year_anchor", "subscription_start"))
+        anchor = str(self.values.get("first_year_anchor", "subscription_start"))
         for timeline in self.deal.contracts.values():
             for view in timeline:
                 if view.fact is not None:
                     yield FirstYear(view.fact.signed_on).ends_before
                     if view.fact.starts_on is not None:
                         yield FirstYear(view.fact.starts_on).ends_before
-        for facts in self.deal.invoices.values():
-            for seen in facts.invoice:
-                if seen.fact is not None and anchor == "first_invoice":
-                    yield FirstYear(seen.fact.issued_on).ends_before
-                elif seen.fact is not None and seen.fact.service_from:
-                    yield FirstYear(seen.fact.service_from).ends_before
-            if anchor == "first_receipt":
-                for payments in facts.payments.values():
-                    yield from (FirstYear(view.fact.received_on).ends_before for view in payments if view.fact)
+        for _, place, _, _, fact in self.deal.billing:
+            if fact is None:
+                continue
+            if place == PLACE["invoice"]:
+                if anchor == "first_invoice":
+                    yield FirstYear(fact.issued_on).ends_before
+                elif fact.service_from:
+                    yield FirstYear(fact.service_from).ends_before
+            elif anchor == "first_receipt" and place == PLACE["payment"]:
+                yield FirstYear(fact.received_on).ends_before
 
     def quotes(self) -> Iterator[str]:
         yield from super().quotes()
         yield from self.contract_currencies()
 
-    def evaluate(self, at: datetime, invoice: str | None, contract: str | None, cause: Cause) -> None:
+    def evaluate(self, at: datetime, invoice: str | None, contract: str | None) -> None:
         self._seen_at = at
-        if invoice is not None and (contract is None or not self._matters(invoice, contract, cause, at)):
+        if invoice is not None and (contract is None or not self._matters(invoice, contract, at)):
             return
         if invoice is None:
             for name, (owner, first, _) in sorted(self._uncounted.items()):
                 if contract in (None, owner) and self._counts(name, owner, first):
                     self._stand(owner, at, first)
         for name in [contract] if contract is not None else sorted(self.deal.contracts):
-            self._stand(name, at, cause)
+            self._stand(name, at, self.cause)
 
     def _stand(self, name: str, at: datetime, cause: Cause) -> None:
         """Make stand what a contract has earned by now."""
@@ -132,11 +133,11 @@ class _ContractReplay(DealReplay):
         self._poster.post(accrual, at, target, self._held.pop(name, cause))
         self._release(accrual, name, at)
 
-    def _matters(self, invoice: str, contract: str, cause: Cause, at: datetime) -> bool:
+    def _matters(self, invoice: str, contract: str, at: datetime) -> bool:
         """Whether what is known of an invoice now can change what its contract earns; keeps the contract's sums."""
         accrual = self._accruals.get(contract)
         before = self._parts.get(invoice)
-        counted = self._counts(invoice, contract, cause)
+        counted = self._counts(invoice, contract)
         if not counted or accrual is None or accrual.entry is None or accrual.released_on is None:
             return True
         if self._term.basis == "value":
@@ -148,8 +149,11 @@ class _ContractReplay(DealReplay):
         book = self.books[invoice]
         return contract not in self._years or book.invoice is None or self._years[contract].holds(book.invoice)
 
-    def _counts(self, invoice: str, contract: str, cause: Cause) -> bool:
-        """Keep what was taken off, and billed, by an invoice in its contract's sums; whether that could be told (E12)."""
+    def _counts(self, invoice: str, contract: str, first: Cause | None = None) -> bool:
+        """Keep what was taken off, and billed, by an invoice in its contract's sums; whether that could be told (E12).
+
+        ``first`` is what happened to an invoice that could not be counted so far; ``None``: the event that is replayed.
+        """
         if self._term.basis != "value":
             return True
         book, own = self.books[invoice], self.contracts.get(contract)
@@ -164,10 +168,10 @@ class _ContractReplay(DealReplay):
                 if own.currency != book.invoice.currency:
                     now = tuple(self._exchanged(part, book.invoice, own) for part in now)
             elif any(now):
-                self._uncounted.setdefault(invoice, (contract, cause, ""))
+                self._uncounted.setdefault(invoice, (contract, first or self.cause, ""))
                 return False
         if self._no_fx:
-            first = self._uncounted[invoice][1] if invoice in self._uncounted else cause
+            first = self._uncounted[invoice][1] if invoice in self._uncounted else first or self.cause
             self._uncounted[invoice] = (contract, first, self._no_fx)
             return False
         self._uncounted.pop(invoice, None)
@@ -236,12 +240,12 @@ class _ContractReplay(DealReplay):
         if (no_fx := self._poster.exchange(accrual, contract.currency, day, at)) is not None:
             self.want(name, Wanted("fx_rate_missing", name, self.terms.clauses_of("payout_currency"), no_fx))
             return None
-        because = f"{percent(rate.rate)} of {text(rounded(basis, contract.currency), contract.currency)} {contract.currency}, {words}"
+        because = f"{percent(rate.rate)} of {text(basis, contract.currency)} {contract.currency}, {words}"
         return Target(basis, rate.rate, contract.currency, day, f"{because}; rate from {rate.source}")
 
     def _stops_after(self, contract: Contract, left: date) -> bool:
         """Whether a partner that left earns nothing more on the contract (CN-A33)."""
-        after = self.terms.values.get("post_termination")
+        after = self.values.get("post_termination")
         return after == "stop" or (after == "continue_for_contract_term" and contract.signed_on > left)
 
     def _earned_on(self, name: str, contract: Contract) -> date | None:
@@ -295,7 +299,7 @@ class _ContractReplay(DealReplay):
         """What the rate is applied to, and in words; ``None``: the contract does not say."""
         if self._term.basis == "first_year":
             return self._first_year_basis(name, contract, accrual)
-        base = str(self.terms.values.get("commission_base", "contract_amount"))
+        base = str(self.values.get("commission_base", "contract_amount"))
         value, words = self._value(name, contract, base)
         if value is None:
             return None, ""
@@ -308,7 +312,7 @@ class _ContractReplay(DealReplay):
 
     def _last_refund(self, accrual: Accrual | None) -> date | None:
         """The last day on which a refund still takes commission back; ``None``: any day does (TC-A6)."""
-        days = self.terms.values.get("clawback_days")
+        days = self.values.get("clawback_days")
         if not isinstance(days, int) or accrual is None or accrual.released_on is None:
             return None
         return last_day_of(self.terms, accrual.released_on, Period(days=days))
@@ -331,7 +335,7 @@ class _ContractReplay(DealReplay):
     def _first_year_basis(self, name: str, contract: Contract, accrual: Accrual) -> tuple[Decimal | None, str]:
         year = self._year(name, contract)
         as_signed = self._at_receipt.setdefault(name, contract) if self.first_receipt(name) else contract
-        if self.terms.values.get("first_year_includes_amendments") is False:
+        if self.values.get("first_year_includes_amendments") is False:
             contract = as_signed
         kinds = self._term.included_lines
         inside = [(b, b.invoice) for b in self.books_of(name) if b.invoice is not None and year.holds(b.invoice)]
@@ -355,7 +359,7 @@ class _ContractReplay(DealReplay):
 
     def _year(self, name: str, contract: Contract) -> FirstYear:
         invoices = [book.invoice for book in self.books_of(name) if book.invoice is not None]
-        anchor = str(self.terms.values.get("first_year_anchor", "subscription_start"))
+        anchor = str(self.values.get("first_year_anchor", "subscription_start"))
         year = first_year(anchor, contract, invoices, self._term.included_lines, self.first_receipt(name))
         self._years[name] = year
         return year
@@ -388,6 +392,6 @@ class _ContractReplay(DealReplay):
     def _due(self, released: date, stated: date) -> date:
         if self._term.due == "due_days":
             return due_after(self.terms, self.deal.program.calendar_on(released), released)
-        if self.terms.values.get("fixed_price_release") == "immediate":
+        if self.values.get("fixed_price_release") == "immediate":
             return released
         return due_with_statement(self.terms, stated)

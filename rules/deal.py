@@ -8,20 +8,16 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from itertools import zip_longest
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from rules.facts import View
 from rules.program import Program
 from rules.records import (
     Contract,
-    CreditNote,
     Enrollment,
     FraudFinding,
     FxRateFact,
-    Invoice,
     Opportunity,
-    Payment,
-    Refund,
 )
 from rules.tasks import Wanted
 from rules.tiers import TierHistory
@@ -43,7 +39,7 @@ class Standing:
         """By how many claims what is earned on a day is shared equally; 0: this one had not joined by then (OP-A10)."""
         if self.joined_on is not None and day < self.joined_on:
             return 0
-        return sum(since is None or since <= day for since in self.sharers) or 1
+        return sum(since is None or since <= day for since in self.sharers) or 1 if self.sharers else 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +67,17 @@ class Reallocation:
     partner: str | None
 
 
-@dataclass(slots=True)
-class InvoiceFacts:
-    """An invoice and everything that moves what was collected of it, each as views over time."""
+ORDER = (
+    "fraud_finding", "enrollment", "contract", "opportunity", "standing", "decision", "fx_rate", "tier", "invoice",
+    "credit_note", "payment", "refund", "timer",
+)  # fmt: skip
+"""At one instant, events of a deal are seen in this order."""
+PLACE = {kind: number for number, kind in enumerate(ORDER)}
 
-    invoice: Sequence[View[Invoice]]
-    payments: Mapping[str, Sequence[View[Payment]]] = field(default_factory=dict)
-    credits: Mapping[str, Sequence[View[CreditNote]]] = field(default_factory=dict)
-    refunds: Mapping[str, Sequence[View[Refund]]] = field(default_factory=dict)
+Event = tuple[datetime, int, str, str | None, Any]
+"""When it is seen, what it is about (its place in ``ORDER``), the record's id, the invoice that a payment, credit note or
+refund is about, and how the record reads from then on (``None``: it is absent). No two events of a deal are alike in the
+first three, so that they are sorted as they are."""
 
 
 class _KnownRate(NamedTuple):
@@ -141,7 +140,10 @@ class Deal:
     enrollments: Mapping[str, Sequence[View[Enrollment]]]
     rate_decisions: Sequence[RateDecision]
     reallocations: Sequence[Reallocation]
-    invoices: Mapping[str, InvoiceFacts]
+    invoices: Sequence[str]
+    """The ids of its invoices, sorted."""
+    billing: Sequence[Event]
+    """What happens to its invoices, payments, credit notes and refunds, in order."""
     role: str | None = None
     is_upsell: bool = False
     """Whether the client was a customer before the claim of a partner who is to bring new ones."""
@@ -149,10 +151,21 @@ class Deal:
     """For each invoice the contract it belongs to at the end, when it belongs to one."""
     owners: Mapping[str, Sequence[tuple[datetime, str | None]]] = field(default_factory=dict)
     """For each invoice that was moved, the contract of the claim it belonged to from each instant on."""
+    by_contract: dict[str, list[str]] = field(init=False, default_factory=dict)
+    """For each contract the invoices that belonged to it at any time, by id."""
     opportunities: Mapping[str, Sequence[View[Opportunity]]] = field(default_factory=dict)
     fraud: Mapping[str, Sequence[View[FraudFinding]]] = field(default_factory=dict)
     tiers: TierHistory | None = None
     fx: FxRates = field(default_factory=FxRates)
+
+    def __post_init__(self) -> None:
+        for name in self.invoices:
+            owners = {self.contract_of.get(name)}
+            if name in self.owners:
+                owners.update(owner for _, owner in self.owners[name])
+            for contract in owners:
+                if contract is not None:
+                    self.by_contract.setdefault(contract, []).append(name)
 
     def decided(self, contract: str | None, now: datetime) -> list[RateDecision]:
         """What people set for a contract, or for the whole deal, as it reads now, the latest decision last."""

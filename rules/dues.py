@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
+from functools import lru_cache
 
 from rules.calendar import DAY, Calendar, Period, month_end, month_start, next_month, quarter_end, quarter_start
 from rules.terms import Terms
@@ -26,22 +27,22 @@ def due_after(terms: Terms, calendar: Calendar, released_on: date) -> date:
 
 def period_start(terms: Terms, day: date) -> date:
     """The first day of the statement period that holds a day."""
-    return month_start(day) if _is_monthly(terms) else quarter_start(day)
+    return month_start(day) if terms.states_monthly else quarter_start(day)
 
 
 def period_end(terms: Terms, day: date) -> date:
     """The last day of the statement period that holds a day (CN-25, CN-A9)."""
-    return month_end(day) if _is_monthly(terms) else quarter_end(day)
-
-
-def _is_monthly(terms: Terms) -> bool:
-    period = terms.statements.period
-    return period == "month" or (period == "payout" and terms.values.get("payout") == "monthly")
+    return month_end(day) if terms.states_monthly else quarter_end(day)
 
 
 def due_with_statement(terms: Terms, day: date) -> date:
     """The day on which the statement of the period that holds a day is paid at the latest (CN-26)."""
-    return period_end(terms, day) + timedelta(days=terms.statements.due_days or 0)
+    return _after_period(terms.states_monthly, day, terms.statements.due_days or 0)
+
+
+@lru_cache(maxsize=4096)
+def _after_period(is_monthly: bool, day: date, days: int) -> date:
+    return (month_end(day) if is_monthly else quarter_end(day)) + timedelta(days=days)
 
 
 def payable_from(terms: Terms, day: date) -> date:

@@ -40,6 +40,10 @@ class View(Generic[F]):
     number: int = 1
 
 
+Reading = tuple[datetime, Any]
+"""A view without its number, for records of which there are millions."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rejected:
     """A bad record: where it stood, what was found, what is allowed."""
@@ -299,21 +303,37 @@ def timelines(records: Mapping[str, list[Version]], calendar: Calendar, until: d
     """The views of all records of one type; those never seen before ``until`` are left out."""
     found: dict[str, list[View[Any]]] = {}
     for identity, versions in records.items():
-        version = versions[0]
-        if len(versions) == 1 and not _reports(version.fact):
-            at = _seen_from(version.fact, version.known_at, calendar)
-            if at < until:
-                found[identity] = [View(at, version.fact)]
-            continue
-        timeline = views(versions, calendar, until)
-        if any(view.fact is not None for view in timeline):
+        if timeline := timeline_of(versions, calendar, until):
             found[identity] = timeline
     return found
 
 
+def timeline_of(versions: list[Version], calendar: Calendar, until: datetime) -> list[View[Any]]:
+    """The views of one record; none when it is never seen before ``until``."""
+    version = versions[0]
+    if len(versions) == 1 and not _reports(version.fact):
+        at = _seen_from(version.fact, version.known_at, calendar)
+        return [View(at, version.fact)] if at < until else []
+    timeline = views(versions, calendar, until)
+    return timeline if any(view.fact is not None for view in timeline) else []
+
+
+def readings_of(versions: list[Version], calendar: Calendar, until: datetime) -> list[Reading]:
+    """How one record read over time; nothing when it is never seen before ``until``."""
+    version = versions[0]
+    fact = version.fact
+    if len(versions) == 1 and not (fact.events and _reports(fact)):
+        at = _seen_from(fact, version.known_at, calendar)
+        return [(at, fact)] if at < until else []
+    return [(view.at, view.fact) for view in timeline_of(versions, calendar, until)]
+
+
 def _reports(fact: Fact) -> bool:
     """Whether the record reports an event, before which it may have read otherwise."""
-    return bool(fact.events) and any(getattr(fact, name) is not None for name, _ in fact.events)
+    for name, _ in fact.events:  # noqa: SIM110 - asked of millions, for each of which any() would make a generator
+        if getattr(fact, name) is not None:
+            return True
+    return False
 
 
 def comes_true(versions: list[Version], calendar: Calendar, after: datetime) -> date | None:

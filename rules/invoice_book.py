@@ -2,29 +2,63 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
+from types import MappingProxyType
+from typing import Any
 
 from rules.money import EXACT, ZERO
 from rules.net import Net
 from rules.records import CreditNote, Invoice, Payment, Refund
 
+_NONE: Mapping[str, Any] = MappingProxyType({})
+"""What most invoices have of most kinds; all share it."""
+_WHERE = {"payment": "payments", "credit_note": "credits", "refund": "refunds"}
 
-@dataclass(slots=True)
+
 class InvoiceBook:
     """What is known of one invoice."""
 
-    id: str
-    invoice: Invoice | None = None
-    payments: dict[str, Payment] = field(default_factory=dict)
-    credits: dict[str, CreditNote] = field(default_factory=dict)
-    refunds: dict[str, Refund] = field(default_factory=dict)
+    __slots__ = ("credits", "id", "invoice", "payments", "refunds")
+
+    def __init__(
+        self,
+        identity: str,
+        invoice: Invoice | None = None,
+        payments: Mapping[str, Payment] = _NONE,
+        credits: Mapping[str, CreditNote] = _NONE,
+        refunds: Mapping[str, Refund] = _NONE,
+    ) -> None:
+        self.id = identity
+        self.invoice = invoice
+        self.payments = payments
+        self.credits = credits
+        self.refunds = refunds
+
+    def hold(self, kind: str, name: str, fact: Payment | CreditNote | Refund | None) -> Any:
+        """Take note of how a payment, credit note or refund reads now; gives back how it read before."""
+        where = _WHERE[kind]
+        held = getattr(self, where)
+        was = held.pop(name, None) if held else None
+        if fact is not None:
+            if held is _NONE:
+                held = {}
+                setattr(self, where, held)
+            held[name] = fact
+        return was
 
     @property
     def stands(self) -> bool:
         """Whether there is such an invoice, and it was not voided."""
         return self.invoice is not None and self.invoice.voided_on is None
+
+    @property
+    def gave_back(self) -> bool:
+        """Whether anything of it was credited, refunded or reversed."""
+        if self.credits or self.refunds:
+            return True
+        return bool(self.payments and [True for payment in self.payments.values() if payment.reverses is not None])
 
     @property
     def collected(self) -> Decimal:
@@ -55,7 +89,12 @@ class InvoiceBook:
         """The day since which what was collected covers the gross after credits, or ``None``."""
         if self.invoice is None or not self.payments:
             return None
-        gross = sum((line.amount for line in self.invoice.lines), ZERO) + (self.invoice.tax or ZERO)
+        gross = self.invoice.tax or ZERO
+        for line in self.invoice.lines:
+            gross += line.amount
+        if len(self.payments) == 1 and not self.credits:
+            (payment,) = self.payments.values()
+            return payment.received_on if payment.reverses is None and payment.amount >= gross else None
         steps = [(day, amount, ZERO) for day, amount in self._flows()]
         steps += [(c.issued_on, ZERO, c.amount + (c.tax or ZERO)) for c in self.credits.values()]
         steps.sort(key=lambda step: step[0])
@@ -79,7 +118,7 @@ class InvoiceBook:
         """
         if self.invoice is None:
             return ZERO, ZERO, ZERO
-        if not self.credits and not self.refunds and not [p for p in self.payments.values() if p.reverses is not None]:
+        if not self.gave_back:
             return ZERO, ZERO, ZERO
         before, whole = net_of.of(self.invoice, ())
         after, owed = net_of.of(self.invoice, self.credits.values())

@@ -15,16 +15,16 @@ from typing import NamedTuple
 
 from rules.accrual import Accrual, Cause, Poster, Target
 from rules.calendar import Period, add_months
-from rules.deal import Deal, Outcome
+from rules.deal import PLACE, Deal, Outcome
 from rules.dues import BILLED_MONTHS, due_after, due_with_statement
 from rules.invoice_book import InvoiceBook
 from rules.ledger import Ledger
-from rules.money import EXACT, ZERO, percent, rounded, text
+from rules.money import EXACT, ZERO, percent, text
 from rules.net import Net
 from rules.pins import Pin
 from rules.rates import Found, Rates
 from rules.records import Contract, Invoice
-from rules.replay import TIME, DealReplay
+from rules.replay import DealReplay
 from rules.tasks import Wanted
 from rules.terms import ShareOfInvoices
 
@@ -69,7 +69,11 @@ class _InvoiceReplay(DealReplay):
         self._paid_on: dict[str, date | None] = {}
         """Of each invoice the day of its full payment, as far as it is asked for."""
         self._anchors: dict[str, date] = {}
-        """Issue dates of the invoices that may open the window."""
+        self._first_anchor: date | None = None
+        """Issue dates of the invoices that may open the window, and the first of them."""
+        self._renews = False
+        self._first_end = date.max
+        """Whether any contract renews another, and when the first of them ends."""
         self._length = Period.parse(term.window) if term.window is not None else None
         self._base = str(terms.values.get("base", "net_of_tax_and_credit"))
         self._in_window_by = str(terms.values.get("in_window_by", "invoice_date"))
@@ -77,59 +81,86 @@ class _InvoiceReplay(DealReplay):
         self._bad_debt_days = terms.values.get("bad_debt_days")
         self.sees_payments = (
             term.earned == "fully_paid" or term.released == "fully_paid" or isinstance(self._bad_debt_days, int)
-            or any(facts.refunds for facts in deal.invoices.values())
+            or PLACE["refund"] in {event[1] for event in deal.billing}
         )  # fmt: skip
+        self._by_value = terms.values.get("accrual_base") == "contract_value"
+        self._prorates = terms.values.get("spanning_invoice") == "prorate_by_service_days"
+        self._on_payment = term.earned == "fully_paid"
+        self._waits_for_payment = term.released == "fully_paid"
         self._retroactive = terms.values.get("rate_applies") == "retroactive_year"
 
     def timers(self) -> Iterable[date]:
-        for facts in self.deal.invoices.values():
-            for view in facts.invoice:
-                if view.fact is None:
-                    continue
+        waits = isinstance(self._bad_debt_days, int) or (self._length is not None and self._only_all)
+        for _, place, _, _, fact in self.deal.billing if waits else ():
+            if place == PLACE["invoice"] and fact is not None:
                 if self._length is not None and self._only_all:
-                    yield self._length.after(view.fact.issued_on)
+                    yield self._length.after(fact.issued_on)
                 if isinstance(self._bad_debt_days, int):
-                    yield view.fact.issued_on + timedelta(days=self._bad_debt_days + 1)
+                    yield fact.issued_on + timedelta(days=self._bad_debt_days + 1)
 
-    def evaluate(self, at: datetime, invoice: str | None, contract: str | None, cause: Cause) -> None:
+    def evaluate(self, at: datetime, invoice: str | None, contract: str | None) -> None:
         window = self._window_now
-        if invoice is None or self._note(invoice):
+        if invoice is None:
+            self._note_contracts()
             window = self._window()
-        alone = invoice is not None and window == self._window_now and self._in_window_by != "12_invoices"
+        elif self._note(invoice):
+            window = self._window()
+        is_same = window is self._window_now or window == self._window_now
         self._window_now = window
-        is_one = alone and invoice is not None and not self._after_end(invoice)
-        names = (invoice,) if is_one and invoice is not None else sorted(self.books)
-        for name in names:
-            book = self.books[name]
-            accrual = self._accruals.get(name)
-            if accrual is None:
-                if book.invoice is None:
-                    continue
-                accrual = self._accruals[name] = Accrual(("invoice", name), None)
-            own = self._contract(name)
-            if accrual.entry is None:
-                accrual.contract = own.id if own is not None else None
-            clawed = self.clawed_back(own)
-            if clawed is not None:
-                self._poster.post(accrual, at, None, clawed)
-                self.want(name, None)
-                continue
-            target = self._target(book, accrual, own, window, at)
-            self._poster.post(accrual, at, target, self._unpaid(name) if cause is TIME else cause)
-            self._release(accrual, book, own, at)
+        if invoice is not None and is_same and self._in_window_by != "12_invoices" and not self._after_end(invoice):
+            self._stand(invoice, window, at)
+        else:
+            for name in sorted({*self._accruals, invoice} if invoice is not None else self._accruals):
+                self._stand(name, window, at)
         if self._only_all and window is not None:
             self._release_all(window, at)
+
+    def _stand(self, name: str, window: _Window | None, at: datetime) -> None:
+        """Make stand what an invoice has earned by now."""
+        book = self.books[name]
+        accrual = self._accruals.get(name)
+        if accrual is None:
+            if book.invoice is None:
+                return
+            accrual = self._accruals[name] = Accrual(("invoice", name), None)
+        own = self._contract(name)
+        if accrual.entry is None:
+            accrual.contract = own.id if own is not None else None
+        clawed = self.clawed_back(own)
+        if clawed is not None:
+            self._poster.post(accrual, at, None, clawed)
+            self.want(name, None)
+            return
+        target = self._target(book, accrual, own, window, at)
+        if accrual.entry is not None:
+            self._poster.post(accrual, at, target, self._unpaid(name) if self.kind == "timer" else self.cause)
+        elif target is not None:
+            self._poster.begin(accrual, at, target)
+        self._release(accrual, book, own, at)
+
+    def _note_contracts(self) -> None:
+        """Keep what of the contracts says whether an invoice's place among the client's other invoices matters."""
+        contracts = self.contracts.values()
+        self._renews = any(contract.renews is not None for contract in contracts)
+        self._first_end = min((contract.ends_on for contract in contracts if contract.ends_on), default=date.max)
 
     def _note(self, name: str) -> bool:
         """Keep what the window is made from; whether that has changed."""
         book = self.books[name]
         self._paid_on.pop(name, None)
-        before = self._anchors.pop(name, None)
-        if self._term.window is not None and book.stands and book.invoice is not None:
-            opens = self.terms.values["window_anchor"] == "first_invoice_issue_date" or self._paid(name) is not None
-            if opens and book.invoice.issued_on >= self.deal.submitted_on:
-                self._anchors[name] = book.invoice.issued_on
-        return self._anchors.get(name) != before
+        if self._term.window is None:
+            return False
+        before, now = self._anchors.pop(name, None), None
+        if book.stands and book.invoice is not None and book.invoice.issued_on >= self.deal.submitted_on:
+            opens = self.values["window_anchor"] == "first_invoice_issue_date" or self._paid(name) is not None
+            if opens:
+                now = self._anchors[name] = book.invoice.issued_on
+        first = self._first_anchor
+        if now is not None and (first is None or now < first):
+            self._first_anchor = now
+        elif before is not None and before == first and now != before:
+            self._first_anchor = min(self._anchors.values(), default=None)
+        return self._first_anchor != first
 
     def _paid(self, name: str) -> date | None:
         if name not in self._paid_on:
@@ -154,13 +185,13 @@ class _InvoiceReplay(DealReplay):
         if day is None or not shares or not self._is_in_window(book, day, window) or self._is_bad_debt(book, at):
             self.want(book.id, None)
             return None
-        if self._term.released == "fully_paid" and accrual.released_on is not None and self._paid(book.id) is None:
+        if self._waits_for_payment and accrual.released_on is not None and self._paid(book.id) is None:
             self.want(book.id, None)
             return None  # what released it was taken back (E9)
         rate = self._rate(accrual, invoice, contract, day, at)
         if rate is None:
             return None
-        by_value = contract if self.terms.values.get("accrual_base") == "contract_value" else None
+        by_value = contract if self._by_value else None
         currency = by_value.currency if by_value is not None else invoice.currency
         if (no_fx := self._poster.exchange(accrual, currency, day, at)) is not None:
             self.want(book.id, Wanted("fx_rate_missing", book.id, self.terms.clauses_of("payout_currency"), no_fx))
@@ -180,7 +211,7 @@ class _InvoiceReplay(DealReplay):
             billed, _ = self._net.of(invoice, ())
             net = EXACT.divide(EXACT.multiply(instalment, net), billed) if billed else ZERO
             words = f"what invoice {invoice.id} stands for of the value of contract {by_value.id}"
-        because = f"{percent(rate.rate)} of {text(rounded(net, currency), currency)} {currency}, {words}"
+        because = f"{percent(rate.rate)} of {text(net, currency)} {currency}, {words}"
         basis = net
         if part.inside != part.days:
             because += f" x {part.inside} of {part.days} service days inside the window"
@@ -208,7 +239,7 @@ class _InvoiceReplay(DealReplay):
         left = self.left_on(at)
         if left is None or invoice.issued_on <= left:
             return True
-        after = self.terms.values.get("post_termination")
+        after = self.values.get("post_termination")
         if after == "stop":
             return False
         if after == "continue_lifetime":
@@ -220,21 +251,20 @@ class _InvoiceReplay(DealReplay):
 
     def _after_end(self, name: str) -> bool:
         """Whether the invoice is one whose place among the client's other invoices matters."""
-        contract, book = self._contract(name), self.books[name]
-        if not self._term.retained or contract is None or book.invoice is None:
+        if not self._term.retained:
             return False
-        return contract.renews is not None or any(
-            c.renews is not None or (c.ends_on is not None and c.ends_on < book.invoice.issued_on)
-            for c in self.contracts.values()
-        )
+        contract, book = self._contract(name), self.books[name]
+        if contract is None or book.invoice is None:
+            return False
+        return self._renews or self._first_end < book.invoice.issued_on
 
     def _is_retained(self, invoice: Invoice, contract: Contract) -> bool:
         """Whether the client was kept until this invoice: its contract ran, or the gap in its billing was short."""
         if contract.renews is None and self._is_running(contract, invoice.issued_on):
             return True
-        if self.terms.values.get("recurring_until") == "contract_end":
+        if self.values.get("recurring_until") == "contract_end":
             return False
-        gap = self.terms.values["retention_gap_days"]
+        gap = self.values["retention_gap_days"]
         assert isinstance(gap, int)
         kept_until: date | None = None
         kept = {c.id for c in self.contracts.values() if c.renews is None}
@@ -263,7 +293,7 @@ class _InvoiceReplay(DealReplay):
     def _earned_on(self, book: InvoiceBook) -> date | None:
         """The day of the fact that earns the invoice's commission, or ``None``: not yet."""
         assert book.invoice is not None
-        return book.invoice.issued_on if self._term.earned == "issued" else self._paid(book.id)
+        return self._paid(book.id) if self._on_payment else book.invoice.issued_on
 
     def _rate(
         self, accrual: Accrual, invoice: Invoice, contract: Contract | None, day: date, at: datetime
@@ -292,12 +322,13 @@ class _InvoiceReplay(DealReplay):
         return None
 
     def _basis(self, book: InvoiceBook, invoice: Invoice, window: _Window | None) -> tuple[Decimal, Part]:
-        credits = [] if self._base in ("net_of_tax", "gross") else list(book.credits.values())
-        net, _ = self._net.of(invoice, credits)
+        net, _ = self._net.of(invoice, () if self._base in ("net_of_tax", "gross") else book.credits.values())
         if self._base == "gross":
             net += invoice.tax or ZERO
-        _, refunded, _ = book.given_back(self._net, released_on=None)
-        return max(net - refunded, ZERO), self._part(invoice, window)
+        if book.gave_back:
+            _, refunded, _ = book.given_back(self._net, released_on=None)
+            net = max(net - refunded, ZERO)
+        return net, self._part(invoice, window)
 
     def _instalment(self, contract: Contract) -> Decimal | None:
         """What of the contract's value one invoice stands for, whatever it bills; ``None``: cannot be told (CN-A11)."""
@@ -318,8 +349,8 @@ class _InvoiceReplay(DealReplay):
         """The window of invoices that earn, from the anchor as it is known now (OP-A1)."""
         if self._length is None:
             return None
-        anchor = str(self.terms.values["window_anchor"])
-        first = self.standing.won_on if anchor == "closed_on" else min(self._anchors.values(), default=None)
+        anchor = str(self.values["window_anchor"])
+        first = self.standing.won_on if anchor == "closed_on" else self._first_anchor
         return None if first is None else _Window(first, self._length.after(first))
 
     def _is_in_window(self, book: InvoiceBook, paid_on: date, window: _Window | None) -> bool:
@@ -338,13 +369,13 @@ class _InvoiceReplay(DealReplay):
         elif self._in_window_by == "payment_date":
             day = paid_on
         spans = invoice.service_to is not None and invoice.service_to >= window.ends
-        if spans and self.terms.values.get("spanning_invoice") == "none":
+        if spans and self.values.get("spanning_invoice") == "none":
             return False
         return window.first <= day < window.ends
 
     def _part(self, invoice: Invoice, window: _Window | None) -> Part:
         """The part of an invoice inside the window, by service days where it reaches past its end (OP-A2)."""
-        if window is None or self.terms.values.get("spanning_invoice") != "prorate_by_service_days":
+        if window is None or not self._prorates:
             return _WHOLE
         first, last = invoice.service_from, invoice.service_to
         if first is None or last is None or last < window.ends or self._in_window_by == "12_invoices":
@@ -369,7 +400,7 @@ class _InvoiceReplay(DealReplay):
         if accrual.entry is None or accrual.released_on is not None or self._only_all:
             return
         day: date | None = accrual.entry.earned_on
-        if self._term.released == "fully_paid":
+        if self._waits_for_payment:
             day = self._paid(book.id)
         if day is not None:
             self._poster.release(accrual, at, self.payable_from(day, contract))

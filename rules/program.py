@@ -73,8 +73,8 @@ class Program(Term):
     def calendar_on(self, day: date) -> Calendar:
         """The program's days with the business days of the version in force on ``day``: a deadline that was computed
         keeps its date when the calendar changes later (E24)."""
-        version = self.on(day)
-        if version.business_calendar == self.versions[-1].business_calendar:
+        version, last = self.on(day), self.versions[-1]
+        if version is last or version.business_calendar == last.business_calendar:
             return self.calendar
         found = self._calendars.get(version.effective_from)
         if found is None:

@@ -36,6 +36,14 @@ class Rates:
         self._terms = terms
         self._term = term
         self._pinned_on = pinned_on
+        self._agreed_until = deal.program.calendar.end_of(pinned_on)
+        levels = terms.tiers.levels if terms.tiers is not None else ()
+        self._by_tier: dict[str | None, Found] = {
+            each.tier: Found(each.rate, f"tier {each.tier}") for each in levels if each.rate is not None
+        }
+        self._sources = term.sources
+        self._only_new_deals = terms.values.get("rate_applies") == "new_deals_only"
+        self._keeps_higher = terms.values.get("downgrade_applies") == "new_deals_only"
         self._falls_back = bool(term.bands) or any(source in term.sources for source in ("tier", "role", "fixed"))
         self._enrolled: dict[bool, Found | None] = {}
 
@@ -92,7 +100,7 @@ class Rates:
     def _base(
         self, now: datetime, day: date, won_on: date | None, value: Decimal | None, contract: str | None
     ) -> Found | None:
-        for source in self._term.sources:
+        for source in self._sources:
             found = None
             if source == "decision":
                 found = self._decided(now, contract)
@@ -121,8 +129,7 @@ class Rates:
     def _of_enrollment(self, now: datetime) -> Found | None:
         """The negotiated rate in force on the pinned day, else on the submission's; else, where nothing else could give
         one, the first that becomes known later."""
-        until = min(now + _TICK, self._deal.program.calendar.end_of(self._pinned_on))
-        is_settled = until <= now
+        is_settled = self._agreed_until <= now
         if is_settled and True in self._enrolled and (self._enrolled[True] is not None or self._falls_back):
             return self._enrolled[True]
         found = self._in_force(now)
@@ -156,19 +163,16 @@ class Rates:
     def _of_tier(self, now: datetime, day: date, won_on: date | None) -> Found | None:
         """The tier's rate on the day; who dropped keeps the higher rate on deals that ran already (CN-A7)."""
         tiers = self._deal.tiers
-        if tiers is None:
+        if tiers is None or not self._by_tier:
             return None
-        values = self._terms.values
         started = won_on or day
-        if values.get("rate_applies") == "new_deals_only":
+        if self._only_new_deals:
             tier = tiers.on(min(started, day), now)
-        elif values.get("downgrade_applies") == "new_deals_only" and started < day:
+        elif self._keeps_higher and started < day:
             tier = tiers.highest(started, day, now)
         else:
             tier = tiers.on(day, now)
-        own = self._terms.tiers
-        level = next((each for each in own.levels if each.tier == tier), None) if own else None
-        return Found(level.rate, f"tier {tier}") if level and level.rate is not None else None
+        return self._by_tier.get(tier)
 
     def _of_role(self) -> Found | None:
         """The rate of the partner's role, or the one on up-sell to who was a customer before (OP-8, OP-9, OP-A5)."""

@@ -6,10 +6,12 @@ late fact is an entry on the next open statement. Source: NT-15..NT-18, NT-A3..N
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from operator import attrgetter
 from typing import Any, Literal, TypeVar
 
 from rules import write_off
@@ -49,6 +51,9 @@ class Holds:
         self._by_subject: dict[tuple[str, str], list[Hold]] = {}
         for hold in holds:
             self._by_subject.setdefault((hold.kind, hold.subject), []).append(hold)
+
+    def __bool__(self) -> bool:
+        return bool(self._by_subject)
 
     def of(self, entry: Entry, statement: str | None = None, cut_at: datetime | None = None) -> list[Hold]:
         """The holds that are about an entry, and about the statement on which it stands since ``cut_at``.
@@ -194,8 +199,13 @@ def cut(
     held = Holds(holds)
     accounts: dict[tuple[str, str], list[Entry]] = {name: [] for name in going_on}
     for entry in ledger.entries.values():
-        if entry.kind != "co_op":  # its own payout (CN-100)
-            accounts.setdefault((entry.partner, entry.currency), []).append(entry)
+        if entry.kind == "co_op":  # its own payout (CN-100)
+            continue
+        name = (entry.partner, entry.currency)
+        if name in accounts:
+            accounts[name].append(entry)
+        else:
+            accounts[name] = [entry]
     result = Statements([], {}, [])
     for (partner, currency), entries in sorted(accounts.items()):
         cutter = _Cutter(
@@ -252,13 +262,12 @@ class _Cutter:
             cut_at = calendar.end_of(period_to)
             is_cut = period_to < self._as_of
             seen_at = cut_at if is_cut else calendar.end_of(self._as_of)
-            ripe: list[Entry] = []
-            due, kept = kept, []
-            while taken < len(waiting) and (waiting[taken].states_on or date.max) <= period_to:
-                due.append(waiting[taken])
-                taken += 1
-            for entry in due:
-                (kept if _is_held(self._held.of(entry), seen_at) else ripe).append(entry)
+            before, taken = taken, bisect_right(waiting, period_to, taken, key=_states_on)
+            ripe, kept = kept + waiting[before:taken], []
+            if self._held:
+                kept = [entry for entry in ripe if _is_held(self._held.of(entry), seen_at)]
+                gone = {entry.key for entry in kept}
+                ripe = [entry for entry in ripe if entry.key not in gone]
             if ripe or opening:
                 statement = self._statement(period_from, period_to, ripe, opening, seen_at)
                 statement.cut_at = cut_at if is_cut else None
@@ -332,8 +341,9 @@ class _Cutter:
         return task
 
 
-def _in_turn(entry: Entry) -> tuple[date, datetime, str]:
-    return entry.states_on or date.max, entry.posted_at, entry.key
+_in_turn = attrgetter("states_on", "posted_at", "key")
+_states_on = attrgetter("states_on")
+"""Of entries that are to be stated: their order, and their day."""
 
 
 def _deadlines(program: Program, version: Terms, period_to: date, entries: Sequence[Entry]) -> tuple[date, date]:
@@ -494,7 +504,7 @@ def _stand(program: Program, ledger: Ledger, result: Statements, held: Holds, as
     for key, entry in ledger.entries.items():
         cut_at, name = on.get(key, (None, ""))
         free_from: datetime | None = entry.posted_at
-        holds = held.of(entry, name or None, cut_at)
+        holds = held.of(entry, name or None, cut_at) if held else ()
         if holds:
             free_from = _free_from(program.calendar, ledger, entry, holds, cut_at)
         released = None if free_from is None else _released(program.calendar, ledger, entry, free_from, end)
@@ -503,7 +513,7 @@ def _stand(program: Program, ledger: Ledger, result: Statements, held: Holds, as
             state = "stated"
             moves.append((entry, "stated", cut_at, name))
             paid_at = paid[key] if key in paid and paid[key] < end else None
-            for since, until in disputed_spans(holds, cut_at, paid_at):
+            for since, until in disputed_spans(holds, cut_at, paid_at) if holds else ():
                 moves.append((entry, "disputed", since, ""))
                 if until is not None:
                     moves.append((entry, "resumed", until, ""))

@@ -603,6 +603,12 @@ class Terms(Term):
             for key, term in self.settings.items()
         }
 
+    @cached_property
+    def states_monthly(self) -> bool:
+        """Whether a statement is for a month; else it is for a quarter (CN-25, CN-A9)."""
+        period = self.statements.period
+        return period == "month" or (period == "payout" and self.values.get("payout") == "monthly")
+
     @property
     def needed_settings(self) -> Iterator[str]:
         """Settings without which the rules of these terms cannot answer; nothing is assumed for them."""

@@ -81,12 +81,21 @@ class TierHistory:
 
     def highest(self, first: date, last: date, seen_at: datetime) -> str | None:
         """The highest tier on any day from ``first`` to ``last``, as known at an instant."""
-        steps = [step for step in self._steps(seen_at) if first < step.since <= last]
-        tiers = [self.on(first, seen_at), *(step.tier for step in steps)]
         if self.overrides:  # on a day whose tier was given by hand, a step says nothing
-            days = [last, *(step.since for step in steps), *(each.since for each in self.overrides)]
-            tiers = [self.on(day, seen_at) for day in (first, *days) if first <= day <= last]
-        return max(tiers, key=self.place)
+            days = [
+                first,
+                last,
+                *(step.since for step in self._steps(seen_at)),
+                *(each.since for each in self.overrides),
+            ]
+            return max((self.on(day, seen_at) for day in days if first <= day <= last), key=self.place)
+        highest = self._lowest.tier
+        for step in self._steps(seen_at):
+            if step.since > last:
+                break
+            if step.since <= first or self.place(step.tier) > self.place(highest):
+                highest = step.tier
+        return highest
 
     def place(self, tier: str | None) -> int:
         """The tier's place from the lowest, 0; -1 for none."""

@@ -30,7 +30,7 @@ from rules.records import (
     Review,
 )  # fmt: skip
 from rules.tasks import TaskLog, Wanted
-from sync.intake import checked, standing_at
+from sync.intake import Intake, checked, standing_at
 from sync.line import REMINDED, Line, Memory, failed_checks, windows_of
 from sync.prospects import Prospect, Tie
 from sync.snapshot import END, Candidate, Snapshot
@@ -93,6 +93,8 @@ class _Replay:
         self._learned: dict[str, dict[str, datetime]] = {}
         self._part: dict[str, str] = {}
         self._number: dict[str, int] = {}
+        self._intakes: dict[str, Intake] = {}
+        """What the intake check found of each referral, until anything that it looks at reads otherwise."""
         self._memory = Memory()
         self._changed_at: dict[str, datetime] = {}
         self._tasks = TaskLog(program.id)
@@ -178,6 +180,8 @@ class _Replay:
     def _see(self, kind: str, name: str, view: View[Any]) -> None:
         if kind == "tie":
             return
+        if kind in ("referral", "partner", "enrollment"):
+            self._intakes.clear()
         if view.fact is None:
             self._seen.now[kind].pop(name, None)
             return
@@ -237,9 +241,11 @@ class _Replay:
         for name in sorted(self._seen.now["referral"]):
             referral: Referral = self._seen.now["referral"][name]
             partner = self._seen.now["partner"].get(referral.partner)
-            day = self._calendar.date_of(referral.submitted_at)
-            enrollments = self._enrollments_of(referral, referral.submitted_at)
-            intake = checked(referral, partner, enrollments, day, self._program)
+            if name not in self._intakes:
+                day = self._calendar.date_of(referral.submitted_at)
+                enrollments = self._enrollments_of(referral, referral.submitted_at)
+                self._intakes[name] = checked(referral, partner, enrollments, day, self._program)
+            intake = self._intakes[name]
             if not intake.missing and name not in self._rank_at:
                 first = self._number[name] == 1
                 self._rank_at[name] = referral.submitted_at if first else instant

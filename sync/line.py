@@ -59,6 +59,9 @@ class Line:
         self._ranks = {c.id: number for number, c in enumerate(self.claims, 1)}
         self._terms = {c.id: self.seen.program.on(self._calendar.date_of(c.referral.submitted_at)) for c in self.claims}
         self._next_round: dict[str, date] = {}
+        self._windows: dict[tuple[str, datetime | None], dict[str, Any]] = {}
+        self._wins: dict[tuple[str, date | None, date | None, date | None], dict[str, Any]] = {}
+        """What is asked more than once at an instant: the windows of claims by their approval, and what won them."""
 
     def judge(self) -> None:
         """Fill ``verdicts`` (one for each claim) and ``wanted`` (tasks for people)."""
@@ -68,6 +71,7 @@ class Line:
         line = [c for c in line if c.id not in expired]
         splits = self._splits()
         self.seen.sharing = frozenset(c.id for c in self.claims) if splits else frozenset()
+        self._wins.clear()  # what won a claim goes by who shares
         owners: dict[str | None, tuple[Candidate, bool]] = {}
         for role in sorted({c.intake.role or "" for c in line}) if splits else [None]:
             part = [c for c in line if role is None or (c.intake.role or "") == role]
@@ -417,9 +421,11 @@ class Line:
         """What won the claim, and since when it earns; nothing while it is not won."""
         terms = self._terms[c.id]
         last = self._window(c)["protected_until"]
-        won = self.seen.won(
-            c, terms, not_before=self._not_before(c), last=last, before=self._next_round.get(c.id)
-        )  # fmt: skip
+        not_before, before = self._not_before(c), self._next_round.get(c.id)
+        asked = (c.id, not_before, last, before)
+        if asked not in self._wins:
+            self._wins[asked] = self.seen.won(c, terms, not_before=not_before, last=last, before=before)
+        won = self._wins[asked]
         if not won:
             return {}
         if not self._by_review(c):
@@ -497,9 +503,14 @@ class Line:
 
     def _window(self, c: Candidate) -> dict[str, Any]:
         """The first and the last day on which the claim holds its prospect; ``None`` for what is not known yet."""
+        approval = self._approval_of(c) if self._by_review(c) else None
+        if (c.id, approval) not in self._windows:
+            self._windows[c.id, approval] = self._window_from(c, approval)
+        return self._windows[c.id, approval]
+
+    def _window_from(self, c: Candidate, approval: datetime | None) -> dict[str, Any]:
         terms = self._terms[c.id]
         started = self._calendar.date_of(c.rank_at)
-        approval = self._approval_of(c) if self._by_review(c) else None
         first, lasts = started, []
         for window, length in windows_of(terms, c.intake.role):
             start = started

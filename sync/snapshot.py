@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any
@@ -172,7 +171,7 @@ class Snapshot:
         decision = self.decision_on(candidate, "claim_review")
         return decision is None or decision.choice != "award"
 
-    def _decisions(self) -> Iterable[Decision]:
+    def _decisions(self) -> list[Decision]:
         return sorted(self.now["decision"].values(), key=lambda d: (d.at, d.id))
 
     def decision_on(self, candidate: Candidate, kind: str) -> Decision | None:
@@ -194,10 +193,12 @@ class Snapshot:
 
     def _awards(self) -> list[tuple[datetime, str, str | None]]:
         """Awards as (instant, referral or empty, partner)."""
-        known = {*self.now["referral"], *(account for _, account in self.prospect.accounts)}
-        known |= {c.account for c in self.now["contract"].values() if c.referral in self.now["referral"]}
         awards: list[tuple[datetime, str, str | None]] = []
-        for decision in self._decisions():
+        decisions = self._decisions()
+        if decisions:
+            known = {*self.now["referral"], *(account for _, account in self.prospect.accounts)}
+            known |= {c.account for c in self.now["contract"].values() if c.referral in self.now["referral"]}
+        for decision in decisions:
             subject = names_task(decision.about, self.program.id, "conflict") or names_task(
                 decision.about, self.program.id, "claim_review"
             )

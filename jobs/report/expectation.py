@@ -45,7 +45,7 @@ def _deal(picture: Picture, lead: Lead, contract: str | None) -> Deal:
     return Deal(
         program, lead.id, partner, program.calendar.date_of(lead.referral.submitted_at), picture.until, contracts={},
         standings=(), enrollments=picture.owned("enrollment", "partner").get(partner, {}),
-        rate_decisions=list(rates_set(decisions, program.id, contracts, whole)), reallocations=(), invoices={},
+        rate_decisions=list(rates_set(decisions, program.id, contracts, whole)), reallocations=(), invoices=(), billing=(),
         role=roles[-1] if roles else None, is_upsell=any(verdict.is_upsell for _, verdict in lead.verdicts),
         tiers=picture.tiers.get(partner),
     )  # fmt: skip
