@@ -50,6 +50,8 @@ class LeadSharing:
 
     tasks: list[Task] = field(default_factory=list)
     holds: list[LeadHold] = field(default_factory=list)
+    offered: list[LeadHold] = field(default_factory=list)
+    """The holds, and those that were told before it was learned that they were none."""
 
 
 def shared_leads(program: Program, leads: Mapping[str, Sequence[View[SharedLead]]]) -> list[Shared]:
@@ -83,14 +85,11 @@ def lead_sharing_of(
             before, learned_at = LeadSharing(), timeline[number].at
             _Lead(program, term, name, timeline[:number], enrollments, partners, tiers, learned_at, before).run()
             _keep(own.tasks, before.tasks, program.calendar.date_of(learned_at))
-            own.holds += [
-                LeadHold(name, hold.partner, hold.since, learned_at if hold.until is None else hold.until)
-                for hold in before.holds
-                if hold.since < learned_at
-                and (hold.partner, hold.since) not in {(h.partner, h.since) for h in own.holds}
-            ]
+            known = {(hold.partner, hold.since) for hold in (*own.holds, *own.offered)}
+            own.offered += [h for h in before.holds if h.since < learned_at and (h.partner, h.since) not in known]
         found.tasks += own.tasks
         found.holds += own.holds
+        found.offered += own.holds + own.offered
     return found
 
 

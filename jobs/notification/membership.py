@@ -127,7 +127,7 @@ def _offers(picture: Picture) -> Iterator[Event]:
     steps = {partner: history.steps for partner, history in picture.tiers.items()}
     calendar = picture.program.calendar
     found = lead_sharing_of(picture.program, shared, enrollments, picture.timelines("partner"), steps, picture.until)
-    for hold in found.holds:
+    for hold in found.offered:
         lead, on = picture.last_known("shared_lead", hold.lead), calendar.date_of(hold.since)
         terms = picture.program.on(on).lead_sharing
         if terms is None:

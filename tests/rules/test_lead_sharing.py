@@ -136,6 +136,7 @@ def test_what_was_taken_in_time_but_learned_late_is_still_taken_in_turn() -> Non
     assert [h.partner for h in shared([lead("ana", "ben"), later], "2026-03-05").holds] == ["ana", "ben"]
     found = shared([lead("ana", "ben"), later], "2026-03-06")
     assert [(hold.partner, hold.until) for hold in found.holds] == [("ana", None)]
+    assert [hold.partner for hold in found.offered] == ["ana", "ben"]  # as was told
 
 
 def test_cn_a21_in_parallel_the_first_to_answer_has_it() -> None:
