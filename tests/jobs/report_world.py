@@ -7,6 +7,7 @@ from datetime import date, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import orjson
 
@@ -24,8 +25,9 @@ Row = dict[str, Any]
 
 
 def scenarios(first: int) -> list[Path]:
-    """Every third worked example of the shipped programs, but those whose records are bad on purpose."""
-    return [path for path in scenario_files() if not _is_bad(path)][first::3]
+    """A third of the worked examples of the shipped programs (0, 1 or 2), but those whose records are bad on purpose; which
+    third an example is in hangs on its name alone, so that another one beside it moves none."""
+    return [path for path in scenario_files() if crc32(path.stem.encode()) % 3 == first and not _is_bad(path)]
 
 
 def _is_bad(path: Path) -> bool:
