@@ -206,6 +206,14 @@ def test_every_value_is_sent_as_the_text_that_hubspot_keeps() -> None:
         assert portal.get("referral", referral)["submitted_at"] == "2026-03-02T20:00:00.000Z"  # type: ignore[index]
 
 
+@pytest.mark.parametrize("named", [True, False])
+def test_a_race_that_was_lost_ends_as_an_update_within_the_same_write(named: bool) -> None:
+    with running() as portal:
+        portal.batches.names_inputs, portal.batches.races["k1"] = named, 1
+        results = portal.connect().write([commission("k0"), commission("k1")])
+        assert [result.state for result in results] == ["done", "done"]
+
+
 def test_a_race_that_does_not_end_is_rejected() -> None:
     with running() as portal:
         portal.batches.races["k1"] = 5

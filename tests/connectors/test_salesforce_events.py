@@ -115,6 +115,7 @@ def test_events_in_another_form_are_left_alone() -> None:
     odd = [
         event(None), event({"entityName": 5}), event({"entityName": "Lead", "recordIds": ["001*"]}, True),
         event({"entityName": "Case", "recordIds": "all", "commitTimestamp": 10**18}, "x"), {"channel": "/data/ChangeEvents"},
+        event({"entityName": "Asset", "recordIds": ["02iHs0000000001MAA"], "changeType": "GAP_OVERFLOW"}),
         {"channel": "/data/OtherEvents"}, "text", {"channel": "/meta/connect", "successful": True, "advice": "none"},
     ]  # fmt: skip
     with running() as org:
@@ -123,7 +124,7 @@ def test_events_in_another_form_are_left_alone() -> None:
             Faults.status(200, match=lambda request: b"/meta/connect" in request.body, body=SimResponse.json(odd).body)
         )
         found = next(listening)
-        assert found.hints == (Hint("Lead"), Hint("Case")) and found.cursor.isdigit()
+        assert found.hints == (Hint("Lead"), Hint("Case"), Hint("Asset")) and found.cursor.isdigit()
 
 
 def test_a_channel_that_is_refused_says_what_to_set_up() -> None:
