@@ -115,7 +115,7 @@ def test_events_in_another_form_are_left_alone() -> None:
     odd = [
         event(None), event({"entityName": 5}), event({"entityName": "Lead", "recordIds": ["001*"]}, True),
         event({"entityName": "Case", "recordIds": "all", "commitTimestamp": 10**18}, "x"), {"channel": "/data/ChangeEvents"},
-        event({"entityName": "Asset", "recordIds": ["02iHs0000000001MAA"], "changeType": "GAP_OVERFLOW"}),
+        event({"entityName": "Asset", "recordIds": ["02iHs0000000001"], "changeType": "GAP_OVERFLOW"}),
         {"channel": "/data/OtherEvents"}, "text", {"channel": "/meta/connect", "successful": True, "advice": "none"},
     ]  # fmt: skip
     with running() as org:
