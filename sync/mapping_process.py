@@ -98,6 +98,15 @@ class MappingProcess:
         self._process.join()
 
 
+def begun(read: Read, maps: Maps) -> MappingProcess | None:
+    """Such a process, or ``None`` where none can be had."""
+    try:
+        return MappingProcess(read, maps) if is_possible() else None
+    except OSError as error:  # no room for another process
+        log.warning("mapping_process_not_begun", why=str(error))
+        return None
+
+
 def is_possible() -> bool:
     """Whether there is a processor to spare, and nothing speaks against a fork: where threads work beside each other, one may
     hold at that moment what the new process would wait for."""
@@ -118,7 +127,7 @@ def mapped_beside(
     """
     process: MappingProcess | None = None
     given: tuple[Page, Sequence[ApiCall]] | None = None
-    seen, error = 0, None
+    seen, was_asked, error = 0, False, None
     with ExitStack() as until_the_end:
         while True:
             try:
@@ -132,8 +141,10 @@ def mapped_beside(
                 records = coming[0].records
                 if isinstance(records, UnreadRecords):
                     seen += len(records.texts)
-                    if seen > RECORDS_BEFORE and process is None and (process := begin(records)) is not None:
-                        until_the_end.enter_context(process)
+                    if seen > RECORDS_BEFORE and not was_asked:
+                        was_asked, process = True, begin(records)
+                        if process is not None:
+                            until_the_end.enter_context(process)
                     if process is not None and process.give(records.texts, to_map=brings_news()):
                         given = coming
             if done is not None:

@@ -30,7 +30,7 @@ from sync.drift import PausedMap
 from sync.errors import SyncError
 from sync.hints import Waiting
 from sync.landing import Believe, Mapper, PageResult, StoredLookups, Stream
-from sync.mapping_process import MappingProcess, is_possible, mapped_beside
+from sync.mapping_process import MappingProcess, begun, mapped_beside
 from sync.object_maps import ObjectMap as MappedObject
 from sync.payloads import storable
 from sync.runs import Run
@@ -476,7 +476,7 @@ class _Run:
         """A process that reads and maps records like these, where that needs nothing of the store."""
         if not isinstance(plan, MappedObject) or plan.lookups or self._reduced(plan) is not None:
             return None
-        return MappingProcess(unread.read, plan.facts) if is_possible() else None
+        return begun(unread.read, plan.facts)
 
     def keep(
         self,

@@ -100,7 +100,7 @@ def run(store: Store, reader: Served, *, beside: bool, **options: Any) -> PullRe
     """A pull; ``beside``: with a second process from the first page on, else with none."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(mapping_process, "RECORDS_BEFORE", 0 if beside else sys.maxsize)
-        patch.setattr("sync.pull.is_possible", lambda: True)
+        patch.setattr(mapping_process, "is_possible", lambda: True)
         number = store.start_run("pull", "crm", at=NOW)
         result = pull(store, "crm", reader, MAPPING, now=lambda: NOW + timedelta(days=1), run_id=number, **options)
         store.finish_run(number, result.state, result.counts(), at=NOW)
@@ -193,6 +193,19 @@ def test_what_was_read_before_the_system_failed_is_kept(fresh: Callable[[], Stor
     result = run(store, Served([[row(1)], [row(2)]], ConnectorError("memory: gone")), beside=True)
     assert result.streams[0].why == "memory: gone"
     assert store.stream("crm", "Lead").cursor == "2"
+    store.close()
+
+
+def test_where_no_process_can_be_had_a_read_goes_on_alone(
+    fresh: Callable[[], Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full() -> int:
+        raise BlockingIOError("no more processes")
+
+    store = fresh()
+    monkeypatch.setattr(os, "fork", full)
+    assert run(store, Served([[row(1)], [row(2)]]), beside=True).state == "ok"
+    assert len(dump(store)["record"]) == 2
     store.close()
 
 
