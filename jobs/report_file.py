@@ -13,7 +13,7 @@ from jobs.report.catalogue import REPORTS, Report
 from jobs.report.picture import OF_ONE_PROGRAM, Picture
 from jobs.report.tables import Asked, Table, Where
 from jobs.settle import as_bytes
-from jobs.settle_file import date_option, load_programs, read_records, settled_programs
+from jobs.settle_file import date_option, load_programs, read_records, settled_programs, shown_name
 from jobs.sheets import csv_text
 from rules.facts import Facts
 from rules.program import SHIPPED
@@ -97,7 +97,7 @@ def pictures_of(
     facts, _ = read_records(records, skip_bad)
     loaded = load_programs(mentioned(facts), sets) if named is None else named
     if partner is not None and partner not in facts.of("partner"):
-        raise UserError(f"--partner: found {partner!r}; allowed: the id of a partner record of {records}")
+        raise UserError(f"--partner: found {partner!r}; allowed: the id of a partner record of {shown_name(records)}")
     settled, _ = settled_programs(loaded, facts, day, file=records, skip_bad=skip_bad)
     return [Picture.of(each, facts) for each in settled]
 

@@ -55,7 +55,7 @@ def settled_programs(
 ) -> tuple[list[Settled], list[Rejected]]:
     """Settle; also the records that turned out to point at nothing, which are taken out. Raises: ``UserError``."""
     settled = settle(programs, facts, as_of)
-    late = [bad for each in settled for bad in unknown_statements(each, facts, _name_of(file))]
+    late = [bad for each in settled for bad in unknown_statements(each, facts, shown_name(file))]
     if late and not skip_bad:
         raise bad_records(late)
     if late:
@@ -105,13 +105,14 @@ def settled_program(program: Program, facts: Facts, as_of: date, *, file: str) -
     return settled, outcome([settled], as_of)
 
 
-def _name_of(records: str) -> str:
+def shown_name(records: str) -> str:
+    """What a file of records is called in messages."""
     return "<stdin>" if records == "-" else records
 
 
 def read_records(records: str, skip_bad: bool = False) -> tuple[Facts, list[Rejected]]:
     """Read a file of records (``-``: standard input). Raises: ``UserError`` with every bad record named."""
-    name = _name_of(records)
+    name = shown_name(records)
     try:
         with nullcontext(sys.stdin.buffer) if records == "-" else Path(records).open("rb") as lines:
             facts, rejected = read_facts(lines, file=name)

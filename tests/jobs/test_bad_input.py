@@ -234,6 +234,9 @@ def test_a_statement_that_never_is_gets_the_name_of_standard_input(
     monkeypatch.setattr(sys, "stdin", TextIOWrapper(BytesIO(b"\n".join(orjson.dumps(row) for row in rows))))
     said = refused("settle", "-p", "optimetriks", "-r", "-", "--as-of", "2026-03-31")
     assert '<stdin>:2 (payout never): statement: found "optimetriks:p1:2026-01-01:EUR"' in said
+    monkeypatch.setattr(sys, "stdin", TextIOWrapper(BytesIO(orjson.dumps(rows[0]))))
+    said = refused("report", "dashboard", "-p", "optimetriks", "-r", "-", "--as-of", "2026-03-31", "--partner", "p9")
+    assert "--partner: found 'p9'; allowed: the id of a partner record of <stdin>" in said
 
 
 def test_the_corpus_is_large_and_spreads_over_all_programs() -> None:
