@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from datetime import date
 from pathlib import Path
@@ -110,12 +111,21 @@ def shown_name(records: str) -> str:
     return "<stdin>" if records == "-" else records
 
 
+def _unmarked(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """The lines, the first without the mark by which some programs say that a file is UTF-8: nobody sees it."""
+    every = iter(lines)
+    for first in every:
+        yield first.removeprefix(codecs.BOM_UTF8)
+        break
+    yield from every
+
+
 def read_records(records: str, skip_bad: bool = False) -> tuple[Facts, list[Rejected]]:
     """Read a file of records (``-``: standard input). Raises: ``UserError`` with every bad record named."""
     name = shown_name(records)
     try:
         with nullcontext(sys.stdin.buffer) if records == "-" else Path(records).open("rb") as lines:
-            facts, rejected = read_facts(lines, file=name)
+            facts, rejected = read_facts(_unmarked(lines), file=name)
     except OSError as error:
         raise UserError(f"--records: {records}: {error.strerror or error}") from None
     if rejected and not skip_bad:

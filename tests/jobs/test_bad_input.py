@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from codecs import BOM_UTF8
 from collections.abc import Callable
 from importlib.resources import files
 from io import BytesIO, TextIOWrapper
@@ -16,6 +17,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from jobs.cli import main
+from jobs.settle_file import read_records
 from rules.program import SHIPPED, load_program
 from rules.settings import CATALOGUE
 from tests.rules.test_records import CORPUS, GOOD
@@ -221,6 +223,16 @@ def test_a_file_that_is_no_such_file_is_told_by_a_real_process(
     )  # fmt: skip
     assert (done.returncode, done.stdout) == (2, ""), done.stderr
     assert told in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_mark_that_says_utf_8_and_lines_of_windows_are_no_part_of_the_records(tmp_path: Path) -> None:
+    rows = [{"type": "partner", "id": "p1", "name": "Fern"}, {"type": "account", "id": "a1", "name": "Harbour"}]
+    path = tmp_path / "facts.jsonl"
+    path.write_bytes(BOM_UTF8 + b"\r\n".join(map(orjson.dumps, rows)) + b"\r\n")
+    facts, rejected = read_records(str(path))
+    assert rejected == [] and len(facts) == 2
+    path.write_bytes(b"")
+    assert len(read_records(str(path))[0]) == 0
 
 
 def test_a_statement_that_never_is_gets_the_name_of_standard_input(
