@@ -36,6 +36,7 @@ _CLEAN_URL = re.compile(
     r"https?://(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z](?:[a-z0-9-]{0,61}[a-z0-9])(?:[/?#][!-~]*)?"
 )
 """A web address that is written as we write it."""
+_CHECK = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
 TRUE_WORDS = frozenset({"true", "t", "yes", "y", "1"})
 FALSE_WORDS = frozenset({"false", "f", "no", "n", "0"})
 
@@ -279,6 +280,36 @@ def key80(raw: Any) -> str | None:
     return found[:47] + "~" + hashlib.blake2b(found.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
+def id18(raw: Any) -> str | None:
+    """A record id in its 18 characters: those of 15 are completed, and letters whose case got lost have it again.
+
+    For stores that know no capitals, and for lists and fields that were filled from a CRM's reports: ids of 15 characters
+    differ by them. The last three characters say which letters are capitals (Salesforce, "Record IDs").
+    """
+    found = text(raw)
+    if found is None:
+        return None
+    if not found.isascii() or not found.isalnum() or len(found) not in (15, 18):
+        raise Refused(raw, "a record id of 15 or 18 letters and digits")
+    if len(found) == 15:
+        return found + _check_characters(found)
+    short, check = found[:15], found[15:].upper()
+    if found in (found.lower(), found.upper()) and set(check) <= set(_CHECK):
+        capitals = [_CHECK.index(check[place // 5]) >> place % 5 & 1 for place in range(15)]
+        short = "".join(
+            letter.upper() if is_capital else letter.lower() for letter, is_capital in zip(short, capitals, strict=True)
+        )
+    if _check_characters(short) != check:
+        raise Refused(raw, "a record id whose last three characters fit the others")
+    return short + check
+
+
+def _check_characters(short: str) -> str:
+    return "".join(
+        _CHECK[sum(1 << place for place in range(5) if "A" <= short[start + place] <= "Z")] for start in (0, 5, 10)
+    )
+
+
 def split(separator: str) -> Convert:
     """Text into a list at the separator, without empty parts; a list passes, each part as text."""
 
@@ -369,6 +400,7 @@ TRANSFORMS: dict[str, Transform] = {
         Transform("replace", "text", lambda argument, _z, _p: replace(argument), dict),
         Transform("json", "any", _simple(json)),
         Transform("key80", "text", _simple(key80)),
+        Transform("id18", "text", _simple(id18)),
     )
 }
 

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from connectors.salesforce.ids import full_id
 from sync import transforms
 from sync.moments import date_reader, instant_reader, iso, parser_of
 from sync.refusal import Refused
@@ -65,6 +66,10 @@ CHICAGO = ZoneInfo("America/Chicago")
         ("list", ["a", None, 2], ["a", "2"]),
         ("json", '{"a": [1, 2.50, null]}', {"a": [1, "2.50", None]}),
         ("key80", "next-technik:R1:commission", "next-technik:R1:commission"),
+        ("id18", " 001Hs00000aBcDe ", "001Hs00000aBcDeIAK"),
+        ("id18", "001Hs00000aBcDeIAK", "001Hs00000aBcDeIAK"),
+        ("id18", "001hs00000abcdeiak", "001Hs00000aBcDeIAK"),
+        ("id18", "001HS00000ABCDEIAK", "001Hs00000aBcDeIAK"),
     ],
 )
 def test_makes(name: str, raw: Any, made: Any) -> None:
@@ -101,6 +106,11 @@ def test_makes(name: str, raw: Any, made: Any) -> None:
         ("boolean", "maybe", "yes/no"),
         ("boolean", 2, "yes/no"),
         ("currency", "DOLLARS", "ISO 4217"),
+        ("id18", "001Hs00000aBcDeIAA", "fit the others"),
+        ("id18", "001Hs00000abcdeIAK", "fit the others"),
+        ("id18", "001hs00000abcdei9k", "fit the others"),
+        ("id18", "001Hs00000aBcD", "15 or 18"),
+        ("id18", "001Hs00000aBcD-IAK", "15 or 18"),
         ("json", "{", "JSON"),
         ("json", "NaN", "JSON"),
         ("json", "[" * 100_000, "JSON"),
@@ -210,3 +220,10 @@ def test_any_value_is_taken_or_refused(raw: Any, name: str, zone: ZoneInfo | Non
         assert error.allowed
     else:
         assert not isinstance(found, float)
+
+
+@given(st.text(st.characters(categories=["Lu", "Ll", "Nd"], max_codepoint=127), min_size=15, max_size=15))
+def test_an_id_is_the_same_whatever_a_store_does_to_its_capitals(short: str) -> None:
+    whole = full_id(short)
+    assert whole is not None
+    assert {transforms.id18(text) for text in (short, whole, whole.lower(), whole.upper())} == {whole}
