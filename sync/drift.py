@@ -31,6 +31,8 @@ from sync.store import Store
 from sync.write_maps import WriteMap
 
 Kind = Literal["vanished", "retyped", "back", "new value", "lost value"]
+MOST_NAMED = 12
+"""Values of a picklist that one message names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,12 +238,18 @@ def _of_reads(plan: ObjectMap, seen: Description | None, known: Mapping[tuple[st
 def _picked(kind: str, use: Use, now: Field, was: _Known) -> Iterator[Change]:
     if not use.values or not now.values:
         return
-    if new := [value for value in now.values if value not in was.values and value not in use.values and use.strict]:
-        yield Change(kind, use.path, "new value", ", ".join(new), "records with it wait; translate it in `values`")
-    if lost := [word for word in use.values if word in was.values and word not in now.values]:
-        yield Change(
-            kind, use.path, "lost value", ", ".join(lost), "`values` translates it, and it is not active any more"
-        )
+    before, there = frozenset(was.values), frozenset(now.values)
+    if new := [value for value in now.values if value not in before and value not in use.values and use.strict]:
+        yield Change(kind, use.path, "new value", _some(new), "records with it wait; translate it in `values`")
+    if lost := [word for word in use.values if word in before and word not in there]:
+        means = "`values` translates it, and it is not active any more"
+        yield Change(kind, use.path, "lost value", _some(lost), means)
+
+
+def _some(values: Sequence[str]) -> str:
+    """The first of them, and how many more: there may be thousands."""
+    more = f" and {len(values) - MOST_NAMED} more" if len(values) > MOST_NAMED else ""
+    return ", ".join(values[:MOST_NAMED]) + more
 
 
 def _of_writes(part: WriteMap, seen: Description | None, known: Mapping[tuple[str, str], _Known]) -> Iterator[Change]:

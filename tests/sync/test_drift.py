@@ -182,6 +182,17 @@ def test_picklist_values_are_told_in_both_directions_and_pause_nothing(world: Wo
     assert len(world.drift.changes) == 3, "it is told until the mapping or the system is mended"
 
 
+def test_of_thousands_of_new_picklist_values_the_first_are_named(world: World) -> None:
+    world.customer("Harbour")
+    world.sync()
+    world.change(
+        "Customer", "Land", values=("Australien", "Deutschland", *(f"Land {number}" for number in range(20_000)))
+    )
+    assert world.sync().state == "ok"
+    (told,) = (change.found for change in world.drift.changes if change.field == "Land")
+    assert told.startswith("Land 0, Land 1, ") and told.endswith(", Land 11 and 19988 more")
+
+
 def test_a_field_that_we_write_and_that_goes_is_told(world: World) -> None:
     world.sync()
     world.hide("Person", "Note")
