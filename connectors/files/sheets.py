@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import zipfile
 from collections.abc import Iterator
 from datetime import date, datetime, time
@@ -18,6 +19,9 @@ OLD_SIGNATURE = b"\xd0\xcf\x11\xe0"
 """Workbooks before 2007, and protected ones."""
 UNCOMPUTED = "#UNCOMPUTED!"
 """A formula whose result is not in the file, because no spreadsheet program has saved it yet."""
+_LONGEST_TAG = 40
+_FORMULA = re.compile(rb"<(?:[A-Za-z_][\w.-]{0,30}:)?f[\s/>]")
+"""Some programs write every tag with a prefix of theirs."""
 _MOST_UNPACKED = 20
 """How many times as large as a file may be, its content may be."""
 
@@ -61,9 +65,9 @@ def _has_formulas(packed: zipfile.ZipFile) -> bool:
             with packed.open(part) as file:
                 tail = b""
                 while piece := file.read(1_000_000):
-                    if b"<f>" in tail + piece or b"<f " in tail + piece:
+                    if _FORMULA.search(tail + piece):
                         return True
-                    tail = piece[-2:]
+                    tail = piece[-_LONGEST_TAG:]
     return False
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
+import re
+import zipfile
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -341,6 +343,22 @@ def test_error_cells_are_faults(folder: Path) -> None:
     assert fault(failed)["field"] == "Name (list.xlsx:2)" and "formula" in fault(failed)["allowed"]
     assert fault(uncomputed)["field"] == "Net (list.xlsx:3)"
     assert FAULT not in fine.fields
+
+
+def test_a_formula_without_a_result_is_a_fault_also_where_every_tag_has_a_prefix(folder: Path) -> None:
+    """As some programs write workbooks; taken for an empty cell, the amount would be missing without a word."""
+    workbook(folder, ("No", "Name", "Net"), (1, "A", "=1+1"), (2, "B", 1))
+    path = folder / "list.xlsx"
+    with zipfile.ZipFile(path) as packed:
+        parts = {name: packed.read(name) for name in packed.namelist()}
+    for name, content in parts.items():
+        if name.startswith("xl/worksheets/"):
+            parts[name] = re.sub(rb"<(/?)(\w)", rb"<\1x:\2", content).replace(b'xmlns="', b'xmlns:x="')
+    with zipfile.ZipFile(path, "w") as packed:
+        for name, content in parts.items():
+            packed.writestr(name, content)
+    uncomputed, fine = read(opened(folder, file="list.xlsx"))[0]
+    assert fault(uncomputed)["field"] == "Net (list.xlsx:2)" and FAULT not in fine.fields
 
 
 @pytest.mark.parametrize("content", [b"PK\x03\x04 cut off", b"\xd0\xcf\x11\xe0 old"])
