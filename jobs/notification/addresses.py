@@ -6,11 +6,19 @@ import unicodedata
 from email.errors import MessageError
 from email.headerregistry import Address
 
+LONGEST_HEADER = 250
+
 
 def one_line(text: str) -> str:
     """A text as one line without control characters: what a header may hold, whoever wrote it."""
     kept = (" " if each.isspace() else each for each in text if each.isspace() or unicodedata.category(each)[0] != "C")
     return " ".join("".join(kept).split())
+
+
+def header(text: str) -> str:
+    """One line of at most :data:`LONGEST_HEADER` characters: servers refuse messages whose headers are endless."""
+    line = one_line(text)
+    return line if len(line) <= LONGEST_HEADER else f"{line[: LONGEST_HEADER - 1]}…"
 
 
 def mail_address(text: str) -> str:

@@ -17,7 +17,7 @@ from email.utils import format_datetime
 from typing import Any
 from urllib.parse import quote
 
-from jobs.notification.addresses import one_line
+from jobs.notification.addresses import header, one_line
 
 POLICY = SMTP.clone(cte_type="7bit")
 Row = Mapping[str, Any]
@@ -45,12 +45,12 @@ def message_of(
     ``link``: an address with ``{program}``, ``{kind}``, ``{about}`` or ``{key}`` in it, shown below each notice.
     """
     message = EmailMessage(policy=POLICY)
-    message["From"] = Address(display_name=one_line(program_name), addr_spec=sender)
-    message["To"] = Address(display_name=one_line(name), addr_spec=to)
+    message["From"] = Address(display_name=header(program_name), addr_spec=sender)
+    message["To"] = Address(display_name=header(name), addr_spec=to)
     if reply_to is not None:
         message["Reply-To"] = Address(addr_spec=reply_to)
     first = notices[0]["subject"] if len(notices) == 1 else f"{len(notices)} messages of the {program_name}"
-    message["Subject"] = one_line(first)
+    message["Subject"] = header(first)
     message["Date"] = format_datetime(at.astimezone(UTC))
     message["Message-ID"] = identity
     message["Auto-Submitted"] = "auto-generated"

@@ -631,6 +631,16 @@ def test_a_name_with_line_ends_stays_a_name() -> None:
     assert one_line(evil) == "Eve Bcc: all@victim.example hello"
 
 
+def test_headers_end_however_long_a_name_is() -> None:
+    row = row_of(subject="\u682a" * 100_000, body="b" * 100_000)
+    message = message_of(
+        [row], identity="<1@x.example>", sender="a@x.example", to="b@y.example", name="n" * 100_000, program_name="P", at=START,
+    )  # fmt: skip
+    raw = as_bytes(message)
+    assert len(raw[: raw.index(b"\r\n\r\n")]) < 4000 and max(map(len, raw.split(b"\r\n"))) <= 998
+    assert message_from_bytes(raw, policy=policy.default)["Subject"] == "\u682a" * 249 + "\u2026"
+
+
 @pytest.mark.parametrize(
     "text",
     ["", "a", "a@", "@b.example", "a@b@c.example", "a@b.example, c@d.example", "a@b.example\r\nRCPT TO:<c@d.example>",
