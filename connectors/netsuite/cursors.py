@@ -2,7 +2,7 @@
 
 A window is ``[low, high)``; ``high`` is the server's now less a lag, ``low`` the last window's ``high`` less an
 overlap. Rows commit after their stamp and stamps are whole seconds or minutes, hence both. Local time can repeat
-an hour: when the offset changed since, or may have, the window starts two hours earlier still.
+or leave out an hour: when the offset changed since, or may have within the overlap, the window starts two hours earlier still.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ class Window:
     """A read that is under way, or (phase ``done``) the place from which the next one starts.
 
     ``offset_minutes`` is the server's distance from UTC when ``high`` was set; ``at`` the order values of the last
-    row handed out in this phase; ``opened_at`` when open documents were last re-read.
+    row handed out in this phase; ``opened_at`` when open documents were last re-read; ``steady_from`` the instant (UTC) from
+    which on reads have seen this offset.
     """
 
     low: str | None
@@ -39,6 +40,7 @@ class Window:
     phase: Phase
     at: tuple[str, ...] = ()
     opened_at: str | None = None
+    steady_from: str | None = None
 
     @property
     def cursor(self) -> Cursor:
@@ -62,8 +64,8 @@ def window_of(cursor: Cursor) -> Window:
     try:
         body = json.loads(cursor)
         window = Window(**{**body, "at": tuple(map(str, body["at"]))})
-        for text in (window.high, window.low or window.high, window.opened_at or window.high):
-            moment(text)
+        for text in (window.low, window.opened_at, window.steady_from):
+            moment(text or window.high)
         if window.phase not in ("unstamped", "changes", "open", "deleted", "done") or not isinstance(
             window.offset_minutes, int
         ):
@@ -78,7 +80,7 @@ def window_of(cursor: Cursor) -> Window:
 def first_window(now: ServerTime, lag: timedelta, phase: Phase) -> Window:
     """A read of everything."""
     high = whole_minute(stamp(moment(now.now) - lag))
-    return Window(None, high, now.offset_minutes, phase, opened_at=now.now)
+    return Window(None, high, now.offset_minutes, phase, opened_at=now.now, steady_from=stamp(now.utc))
 
 
 def next_window(last: Window, now: ServerTime, lag: timedelta, overlap: timedelta) -> Window:
@@ -86,9 +88,14 @@ def next_window(last: Window, now: ServerTime, lag: timedelta, overlap: timedelt
     high = moment(whole_minute(stamp(moment(now.now) - lag)))
     # UTC is the ruler: local times before and after a clock change cannot be compared.
     last_utc = moment(last.high) - timedelta(minutes=last.offset_minutes)
-    now_utc = moment(now.now) - timedelta(minutes=now.offset_minutes)
     low = last_utc + timedelta(minutes=min(last.offset_minutes, now.offset_minutes)) - overlap
-    if last.offset_minutes != now.offset_minutes or now_utc - last_utc > _CERTAIN_FOR:
+    steady_from = moment(last.steady_from) if last.steady_from else now.utc
+    if last.offset_minutes != now.offset_minutes or now.utc - last_utc > _CERTAIN_FOR:
+        steady_from = now.utc
+    if last_utc - overlap < steady_from:
         low -= CLOCK_CHANGE
     low = min(low, high - overlap)
-    return Window(whole_minute(stamp(low)), stamp(high), now.offset_minutes, "changes", opened_at=last.opened_at)
+    return Window(
+        whole_minute(stamp(low)), stamp(high), now.offset_minutes, "changes", opened_at=last.opened_at,
+        steady_from=stamp(steady_from),
+    )  # fmt: skip

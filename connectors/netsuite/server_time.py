@@ -37,6 +37,11 @@ class ServerTime:
     offset_minutes: int
     zone: ZoneInfo | None = None
 
+    @property
+    def utc(self) -> datetime:
+        """Now, as a naive time in UTC."""
+        return moment(self.now) - timedelta(minutes=self.offset_minutes)
+
     def instant(self, text: str | None) -> datetime | None:
         """A local stamp as an instant: by the zone when it is known, else by the present offset."""
         if not text:

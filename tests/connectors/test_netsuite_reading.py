@@ -77,10 +77,28 @@ def test_nothing_is_missed(
                     account.delete(COMMISSIONS, ids.pop(amount % len(ids)))
             account.wait(wait)
             read_pages(pages)
-        for _ in range(3):
+        for _ in range(4):  # a stamp of the hour that occurs twice lies up to an hour ahead
             account.wait(1300)
             read_pages(999)
         assert held == {str(row["id"]): row["name"] for row in account.rows(COMMISSIONS)}
+
+
+@pytest.mark.parametrize("first_read", ["before the change", "after it"])
+def test_a_commit_from_before_the_hour_that_is_left_out_is_seen(first_read: str) -> None:
+    """02:00 is 03:00: a change of 01:55 that commits at 03:05 lies an hour and more before the next window, not minutes."""
+    with running(zone="America/Los_Angeles", start=datetime(2026, 3, 8, 9, 50, tzinfo=UTC)) as account:
+        connector, watermark = account.connect(), None
+        if first_read == "before the change":
+            _, watermark = read(connector, QUERY)
+        account.wait(300)
+        account.commit_delay_seconds = 600
+        late = account.insert(COMMISSIONS, {"name": "late"})
+        account.wait(400)
+        found, watermark = read(connector, QUERY, watermark)
+        assert found == [], "not committed yet"
+        account.wait(900)
+        found, watermark = read(connector, QUERY, watermark)
+        assert [record.external_id for record in found] == [str(late)]
 
 
 def test_the_hour_that_occurs_twice_is_read_twice() -> None:
@@ -188,7 +206,7 @@ def test_a_merged_customer_is_deleted_and_its_invoices_move() -> None:
     with running() as account:
         winner, loser = (account.insert("customer", {"companyname": name}) for name in ("Winner", "Loser"))
         invoice = account.invoice(loser, [("saas", 10)], date(2026, 2, 1))
-        account.wait(3600)
+        account.wait(4 * 3600)
         connector = account.connect()
         customers, invoices = Query("customer", ("companyname",)), Query("invoice", ("entity",))
         marks = {query.kind: read(connector, query)[1] for query in (customers, invoices)}
@@ -226,7 +244,7 @@ def test_open_invoices_are_read_again_each_day() -> None:
         customer, other = (account.insert("customer", {"companyname": name}) for name in ("A", "B"))
         still_open, paid = (account.invoice(customer, [("saas", 10)], date(2026, 2, 1)) for _ in range(2))
         account.pay(paid, 10, date(2026, 2, 2))
-        account.wait(3600)
+        account.wait(4 * 3600)
         connector, query = account.connect(page_size=1), Query("invoice", ("entity",))
         _, mark = read(connector, query)
         account.update("invoice", still_open, {"entity": other}, touch=False)
