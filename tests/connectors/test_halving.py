@@ -145,13 +145,13 @@ def test_netsuite_windows_and_pages_shrink_until_they_are_answered(seed: int) ->
     chance = random.Random(seed)
     with netsuite_account.running() as account:
         made = set()
-        for number in range(60):
+        for number in range(40):
             made.add(account.insert("customer", {"companyname": f"Company {number}"}))
             account.wait(chance.choice((0, 0, 1, 40, 90_000)))
         account.wait(600)
         if chance.random() < 0.5:
-            account.matches_in_time = chance.randrange(30, 59)
-        account.rows_in_time = chance.randrange(1, 30)
+            account.matches_in_time = chance.randrange(20, 39)
+        account.rows_in_time = chance.randrange(1, 20)
         account.insert("customer", {"companyname": "too young"})
         connector = account.connect(page_size=chance.choice((7, 50, 1000)))
         pages = list(connector.changes(CUSTOMERS, since=None))
@@ -229,13 +229,13 @@ def test_hubspot_searches_shrink_to_windows_that_are_answered(seed: int) -> None
         connector = portal.connect(sweep_hours=0, page_size=chance.choice((3, 20, 100)))
         _, watermark = hubspot_portal.read(connector, DEALS)
         made, most = set(), 0
-        while len(made) < 120:
+        while len(made) < 60:
             together = chance.choice((1, 1, 3, 8))
             most = max(most, together)
             made |= {portal.insert("deals", {"dealname": f"Deal {len(made)}"}) for _ in range(together)}
             portal.wait(chance.choice((0.001, 1, 30, 600)))
         portal.wait(2 * 3600)
-        portal.matches_in_time = chance.randrange(most, 100)
+        portal.matches_in_time = chance.randrange(most, 50)
         if chance.random() < 0.5:
             portal.records_in_time = chance.randrange(1, 20)
         pages = list(connector.changes(DEALS, since=watermark))
