@@ -122,7 +122,7 @@ def statement(
         list[str] | None, typer.Option("--program", "-p", help="A program file, when the statement's is not shipped.")
     ] = None,
     sets: Sets = None,
-    format: Annotated[str | None, typer.Option(help="json, csv or pdf.")] = None,
+    format: Annotated[str | None, typer.Option(help="json, csv or pdf; without: as the name of --out ends.")] = None,
     out: Annotated[Path | None, typer.Option("--out", help="File to write; without: standard output.")] = None,
     fonts: Fonts = None,
     skip_bad: Skip_bad = False,

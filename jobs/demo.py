@@ -304,7 +304,7 @@ def _written(world: World, out: Any, named: Any) -> None:
         f"billing still {account.get('Billing_Contact_Email__c')}"
     )
     rows = [
-        (named(row["Partner__c"]), row["Kind__c"], row["Amount__c"], row["State__c"], row["Because__c"][:70])
+        (named(row["Partner__c"]), row["Kind__c"], row["Amount__c"], row["State__c"], row["Because__c"])
         for row in world.crm.all_rows("Commission__c")
     ]
     out.print(table("Commission__c", ("partner", "kind", "amount", "state", "because"), rows, right=("amount",)))

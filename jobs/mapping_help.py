@@ -147,22 +147,23 @@ def _row(plan: ObjectMap, record: Record, answer: Any) -> dict[str, Any]:
     """One record: each field that the mapping reads, beside what it became."""
     facts = [dict(fact) for fact in answer.facts]
     reject = answer.reject
-    fields = []
+    fields: list[dict[str, Any]] = []
     placed = False
     for use in plan.uses:
         if not use.target or use.target == "when":
             continue
         wrong = reject is not None and _NUMBERS.sub("", reject.field) in (use.target, use.target.rpartition(".")[0])
         placed |= wrong
-        fields.append(
-            {
-                "source": use.path,
-                "raw": _one(_reached(record.fields, use.path)),
-                "target": use.target,
-                "value": _one([value for fact in facts for value in _reached(fact, use.target)]),
-                "error": {"found": reject.found, "allowed": reject.allowed} if wrong else None,
-            }
-        )
+        became = [value for fact in facts for value in _reached(fact, use.target)]
+        shown = {
+            "source": use.path,
+            "raw": _one(_reached(record.fields, use.path)),
+            "target": use.target,
+            "value": _one([value for number, value in enumerate(became) if value not in became[:number]]),
+            "error": {"found": reject.found, "allowed": reject.allowed} if wrong else None,
+        }
+        if shown not in fields:  # an account and a partner take the same name of one record
+            fields.append(shown)
     return {
         "id": record.external_id, "facts": facts, "fields": fields,
         "reject": None if reject is None else {"code": reject.code, "field": reject.field, "found": reject.found,

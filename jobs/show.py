@@ -109,6 +109,9 @@ def _plain(value: Any) -> Any:
 def show_plan(summary: Mapping[str, Any], items: Iterable[Any], out: Console | None = None, *, most: int = 20) -> None:
     """A plan: counts by object, its cost, and field by field what would change."""
     out = out or console()
+    if not summary["objects"] and not summary["refused"]:
+        out.print(Text.assemble((f"plan for {summary['connection']}", "bold"), ": nothing to write"))
+        return
     rows = [
         (name, count["create"], count["update"], count["unchanged"], count["blocked"], count["overwrites"],
          count["conflicts"])

@@ -29,8 +29,11 @@ def statement_file(
     statement: str, programs: Sequence[str], records: str, as_of: str, sets: Sequence[str], *,
     format: str | None, out: Path | None, fonts: Path | None, skip_bad: bool,
 ) -> None:  # fmt: skip
-    """Write one statement, also an open one. Raises: ``UserError`` when there is none of that id."""
-    format = format_option("json" if format is None else format, FORMATS)
+    """Write one statement, also an open one; without ``format`` as the name of ``out`` ends.
+
+    Raises: ``UserError`` when there is none of that id.
+    """
+    format = format_option(format or _by_name(out), FORMATS)
     program = statement.split(":")[0]
     pictures = pictures_of(programs or [program], records, as_of, sets, skip_bad=skip_bad)
     documents = [each for picture in pictures for each in statement_documents(picture, with_open=True)]
@@ -47,6 +50,17 @@ def statement_file(
         sys.stdout.buffer.flush()
     else:
         write_whole(out, content)
+
+
+def _by_name(out: Path | None) -> str:
+    """The format that a file's name asks for; JSON where there is no file."""
+    if out is None:
+        return "json"
+    ending = out.suffix.removeprefix(".").lower()
+    if ending not in FORMATS:
+        allowed = ", ".join(f".{each}" for each in FORMATS)
+        raise UserError(f"--out: found {out.name!r}; allowed: a name that ends in {allowed}, or --format")
+    return ending
 
 
 def statements_folder(

@@ -125,11 +125,11 @@ def show_status(found: dict[str, Any]) -> None:
     for one in found["connections"]:
         last, writes = one["last_run"], one["writes"]
         rows.append(
-            (one["connection"], one["system"], last["state"] if last else "never run", last["at"][:19].replace("T", " ") if last else "",
+            (one["connection"], one["system"], last["state"] if last else "never run", last["at"][:16].replace("T", " ") if last else "",
              one["refused_count"], writes.get("pending", 0) + writes.get("attempted", 0), writes.get("dead", 0),
              one["conflicts"])
         )  # fmt: skip
-    columns = ("connection", "system", "last run", "at", "refused records", "waiting writes", "rejected writes",
+    columns = ("connection", "system", "last run", "at (UTC)", "refused records", "waiting writes", "rejected writes",
                "conflicts")  # fmt: skip
     out.print(table("connections", columns, rows, right=columns[4:]))
     for one in found["connections"]:
@@ -152,7 +152,10 @@ def show_status(found: dict[str, Any]) -> None:
         out.print()
         title = f"{one['program']}, settled to {one['settled_to'] or 'nothing yet'}"
         money = [(e["state"], e["count"], e["amount"], e["currency"]) for e in one["entries"]]
-        out.print(table(title, ("state", "entries", "amount", "currency"), money, right=("entries", "amount")))
+        if money:
+            out.print(table(title, ("state", "entries", "amount", "currency"), money, right=("entries", "amount")))
+        else:
+            out.print(f"{title}: no entries yet", markup=False)
         if one["statements"]:
             out.print("statements: " + ", ".join(f"{count} {state}" for state, count in one["statements"].items()))
         if one["open_tasks"]:

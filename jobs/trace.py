@@ -34,10 +34,15 @@ def trace_record(here: Installation, record: str) -> dict[str, Any]:
     parts = record.split(":", 2)
     names = _connections(here, parts[0])
     if len(parts) < 3 or len(names) != 1:
+        held = [
+            f"{stream.connection}:{stream.kind}:{record}"
+            for stream in here.store.streams()
+            if stream.connection in here.settings.connections and here.store.live(stream, [record])
+        ]
         several = f", of which {parts[0]} are several" if len(names) > 1 else ""
         raise UserError(
             f"trace: found {record!r}; allowed: CONNECTION:OBJECT:ID with one of "
-            f"{', '.join(here.settings.connections)}{several}"
+            f"{', '.join(here.settings.connections)}{several}{', such as ' + ' or '.join(held) if held else ''}"
         )
     name, kind, external_id = names[0], parts[1], parts[2]
     found = here.store.trace(name, kind, external_id)

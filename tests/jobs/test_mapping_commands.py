@@ -108,6 +108,16 @@ def test_a_preview_shows_values_and_errors_in_place_and_stores_nothing(place: Pa
     assert answer("mapping", "preview", "lists", "--object", "payments")[0]["from"] == "store"
 
 
+def test_a_value_that_two_records_of_one_take_is_shown_once(place: Path) -> None:
+    twice = MAPPING.replace(
+        "    record: partner\n    fields: {name: Name, currency: Currency}",
+        "    records:\n      - record: partner\n        fields: {name: Name}\n      - record: account\n        fields: {name: Name}",
+    )
+    (place / "lists.yaml").write_text(twice, "utf-8")
+    partners, _ = answer("mapping", "preview", "lists")
+    assert [(one["source"], one["value"]) for one in partners["records"][0]["fields"]] == [("Name", "Northline")]
+
+
 def test_another_mapping_can_be_looked_through_before_it_is_used(place: Path) -> None:
     (place / "other.yaml").write_text(MAPPING.replace("name: Name, ", "name: Name, website: Web site, "), "utf-8")
     (found,) = answer("mapping", "preview", "lists", "--mapping", "other.yaml", "--object", "partners", "--rows", "1")

@@ -15,7 +15,9 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
+from jobs.cli import app
 from jobs.scenarios import FOLDER, load_scenario
 from jobs.sheets import read_cell
 from jobs.statement.document import statement_documents
@@ -184,6 +186,22 @@ def test_a_statement_that_is_not_there_is_told_with_those_that_are(tmp_path: Pat
     )
     assert done.returncode == 2 and done.stdout == b""
     assert FEBRUARY.encode() in done.stderr
+
+
+def test_a_statement_has_the_format_that_the_name_of_its_file_asks_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    begin = {"pdf": b"%PDF-", "csv": b"statement,", "json": b"{"}
+    one = ["statement", FEBRUARY, "--records", write(tmp_path, SCENARIO.records), "--as-of", "2026-06-30"]
+    for ending, expected in begin.items():
+        assert CliRunner().invoke(app, [*one, "--out", f"february.{ending}"]).exit_code == 0
+        assert (tmp_path / f"february.{ending}").read_bytes().startswith(expected)
+    refused = CliRunner().invoke(app, [*one, "--out", "february.doc"])
+    assert "--out: found 'february.doc'; allowed: a name that ends in .json, .csv, .pdf, or --format" in str(
+        refused.exception
+    )
+    assert CliRunner().invoke(app, [*one, "--out", "february.doc", "--format", "csv"]).exit_code == 0
 
 
 @given(st.lists(st.text(min_size=1, max_size=60), min_size=2, max_size=2, unique=True))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
+from jobs.show import show_plan
 from tests.jobs.sync_world import Killable, Office, Ran, killable, office
 
 
@@ -67,6 +70,12 @@ def test_a_plan_is_made_looked_at_and_carried_out(place: Office, child: Killable
     assert (ran.code, place.journals()) == (0, written)
     ran = child.referee(place, "plan")
     assert "nothing to write" in ran.out
+
+
+def test_a_system_that_nothing_is_written_to_gets_a_line_and_no_table() -> None:
+    shown = io.StringIO()
+    show_plan({"connection": "erp", "objects": {}, "refused": []}, (), Console(file=shown))
+    assert shown.getvalue() == "plan for erp: nothing to write\n"
 
 
 def test_what_came_of_it_can_be_asked_down_to_the_records(place: Office, child: Killable) -> None:

@@ -127,6 +127,12 @@ def test_another_form_is_refused_with_what_is_allowed(place: Office, text: str) 
         trace_record(place.here, text)
 
 
+def test_an_id_alone_is_refused_with_the_records_that_have_it(place: Office) -> None:
+    place.sync()
+    with pytest.raises(UserError, match=f", such as crm:Lead:{lead_of(place)}$"):
+        trace_record(place.here, lead_of(place))
+
+
 def by_object(found: list[dict[str, Any]], kind: str) -> dict[str, Any]:
     (one,) = [found["objects"][kind] for found in found if kind in found["objects"]]
     return dict(one)
