@@ -243,8 +243,8 @@ def _is_subject(text: str, known: Mapping[str, Mapping[str, Any]]) -> bool:
 
 
 def _wrong_currency(fact: Any, invoices: Mapping[str, list[Version]]) -> RecordError | None:
-    invoice = invoices[fact.invoice][0].fact
-    if fact.currency == invoice.currency:
+    invoice = next((version.fact for version in invoices[fact.invoice] if version.fact is not None), None)
+    if invoice is None or fact.currency == invoice.currency:  # none: only a withdrawal is left, which is taken out next
         return None
     return RecordError("currency", fact.currency, f"the invoice's currency, {invoice.currency}")
 
@@ -252,6 +252,8 @@ def _wrong_currency(fact: Any, invoices: Mapping[str, list[Version]]) -> RecordE
 def _wrong_reversal(fact: Any, payments: Mapping[str, list[Version]]) -> RecordError | None:
     """A reversing payment takes back at most what its original brought, on the same invoice."""
     originals = [version.fact for version in payments[fact.reverses] if version.fact is not None]
+    if not originals:
+        return None
     if any(original.reverses is not None for original in originals):
         return RecordError("reverses", f'"{fact.reverses}"', "the id of a payment that is no reversal itself")
     if all(original.invoice != fact.invoice for original in originals):

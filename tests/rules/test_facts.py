@@ -99,6 +99,20 @@ def test_a_newer_version_holds_from_its_own_known_at_on() -> None:
     assert (before and str(before.amount), after and str(after.amount)) == ("10.00", "4.00")
 
 
+def test_a_record_whose_date_moved_ahead_is_absent_until_then() -> None:
+    moved = {**PAYMENT, "known_at": "2026-01-30T09:00:00+11:00", "received_on": "2026-02-03"}
+    found = seen(read(ACCOUNT, INVOICE, PAYMENT, moved), "payment", "y1")
+    assert [(moment, fact and fact.received_on) for moment, fact in found] == [
+        (local("2026-01-28T00:00:00+11:00"), date(2026, 1, 28)),
+        (local("2026-01-30T09:00:00+11:00"), None),
+        (local("2026-02-03T00:00:00+11:00"), date(2026, 2, 3)),
+    ]
+    early = {**PAYMENT, "known_at": "2026-01-20T09:00:00+11:00"}
+    put_off = {**moved, "known_at": "2026-01-21T09:00:00+11:00"}
+    found = seen(read(ACCOUNT, INVOICE, early, put_off), "payment", "y1")
+    assert [moment for moment, _ in found] == [local("2026-02-03T00:00:00+11:00")]
+
+
 def test_a_withdrawal_needs_no_other_fields_and_can_be_taken_back() -> None:
     facts = read(
         ACCOUNT, INVOICE, PAYMENT,
@@ -139,6 +153,23 @@ def test_a_withdrawal_of_what_was_bad_is_bad_too() -> None:
     facts, rejected = read_facts([orjson.dumps(row) for row in (ACCOUNT, PAYMENT, gone)], file="facts")
     assert [(bad.line, bad.field) for bad in rejected] == [(2, "invoice"), (3, "deleted")]
     assert not facts.of("payment")
+
+
+@pytest.mark.parametrize("wrong", [{"account": "nobody"}, {"account": 5}])
+def test_what_points_at_a_record_of_which_only_a_withdrawal_is_left_is_bad_too(wrong: Row) -> None:
+    gone: Row = {"deleted": True, "known_at": "2026-03-01T00:00:00Z"}
+    back = {**PAYMENT, "id": "y2", "reverses": "y1", "received_on": "2026-02-01"}
+    rows = [
+        ACCOUNT,
+        {**INVOICE, **wrong},
+        {"type": "invoice", "id": "i1", **gone},
+        PAYMENT,
+        {"type": "payment", "id": "y1", **gone},
+        back,
+    ]
+    facts, rejected = read_facts([orjson.dumps(row) for row in rows], file="facts")
+    assert sorted({(bad.type, bad.id) for bad in rejected}) == [("invoice", "i1"), ("payment", "y1"), ("payment", "y2")]
+    assert len(facts) == 1
 
 
 def test_blank_lines_count_as_lines_and_are_no_records() -> None:
