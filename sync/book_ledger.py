@@ -83,14 +83,6 @@ class BookLedger(BookPart):
         if values:
             self.db.execute(change, values)
 
-    def entries_named(self, keys: Collection[str]) -> set[str]:
-        """Those of these keys under which an entry is stored."""
-        e = t.entry_head
-        found: set[str] = set()
-        for some in slices(sorted(keys)):
-            found |= set(self.db.execute(select(e.c.key).where(e.c.key.in_(some))).scalars())
-        return found
-
     def entries_of_partners(self, partners: Collection[str]) -> list[tuple[Entry, Any]]:
         """Every entry of these partners, with its head."""
         e = t.entry_head

@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.jobs.stored_days import Shelf
+from tests.jobs.sync_world import Office, office
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Office]:
+    """An office whose first two days, when two partners claim one company, are synced."""
+    with office(tmp_path / "office") as made:
+        made.morning(1)
+        assert not made.sync().failed
+        yield made
 
 
 @pytest.fixture(scope="session")

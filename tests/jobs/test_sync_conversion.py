@@ -2,21 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
-import pytest
-
-from tests.jobs.sync_world import Office, office
-from tests.jobs.test_sync_merges import outcome
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Any:
-    with office(tmp_path / "office") as made:
-        made.morning(1)
-        assert not made.sync().failed
-        yield made
+from tests.jobs.sync_world import Office, outcome
 
 
 def lived_on(place: Office) -> dict[str, Any]:

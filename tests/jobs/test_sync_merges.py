@@ -3,19 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
-
-import pytest
 
 from tests.jobs.sync_world import Office, office, outcome
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Any:
-    with office(tmp_path / "office") as made:
-        made.morning(1)
-        assert not made.sync().failed
-        yield made
 
 
 def test_merging_the_first_lead_away_keeps_its_claim_and_rank(place: Office) -> None:

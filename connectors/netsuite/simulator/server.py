@@ -27,7 +27,6 @@ from connectors.netsuite.simulator.schema import (
     ColumnSpec,
     ColumnType,
     RecordType,
-    custom_record,
 )
 from connectors.netsuite.simulator.seeds import seed_account
 from connectors.simulation import Action, FaultKind, SimRequest, SimResponse, Simulator
@@ -101,11 +100,6 @@ class NetSuiteSimulator(Simulator):
         with self.lock:
             self.database.set_zone(ZoneInfo(name))
 
-    def set_date_format(self, style: str) -> None:
-        """Give the integration user another date format (``formats.USER_FORMATS``)."""
-        with self.lock:
-            self._queries.date_format = style
-
     @property
     def commit_delay_seconds(self) -> float:
         """How long after its stamp a change becomes visible."""
@@ -133,11 +127,6 @@ class NetSuiteSimulator(Simulator):
         """Let a workflow lock a record against changes."""
         with self.lock:
             self._records.locked.add((name.lower(), int(record_id)))
-
-    def define_record(self, name: str, fields: str = "") -> None:
-        """Add a custom record type; fields as in ``schema`` (``custrecord_a:text custrecord_b:number``)."""
-        with self.lock:
-            self.database.define(custom_record(name, fields))
 
     def define_field(self, table: str, name: str, type: ColumnType = "text") -> None:
         """Add a custom field."""
