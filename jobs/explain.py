@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from jobs.problems import UserError
 from jobs.settle_file import date_option, load_programs, read_records, settled_program
 from jobs.stored import stored_outcome
 from rules.clauses import statements
+from rules.ledger import Entry
 from sync import fact_reading
 from sync.book_ledger import entry_of
 from sync.book_tables import entry_head
@@ -63,9 +63,8 @@ def explain_file(key: str, programs: Sequence[str], records: str, as_of: str, se
         rows = _about(document, key)
         known |= _keys(document)
         if rows:
-            posted = {name: entry.posted_at for name, entry in settled.ledger.entries.items()}
             sources = Sources(from_facts(facts, program.calendar, day))
-            derivations = Derivations(program, document, sources, posted)
+            derivations = Derivations(program, document, sources, settled.ledger.entries)
             found.rows.extend(rows)
             found.trees.extend(derivations.of(name, row) for name, row in rows)
     if not found.rows:
@@ -85,7 +84,7 @@ def explain_key(here: Installation, key: str) -> Explanation:
             allowed = "an entry or task key, a referral, statement or account id, or CONNECTION:OBJECT:ID"
             raise _nothing(key, _keys(outcome), allowed)
         facts = _facts(db, sorted({name for _, row in rows for name in _ids_in(row)} | {key}))
-        posted = _posted_at(db, [row["key"] for name, row in rows if name == "entries"])
+        posted = _posted(db, [row["key"] for name, row in rows if name == "entries"])
     sources = Sources(from_lines(facts))
     derivations = {p.id: Derivations(p, outcome, sources, posted) for p in here.programs}
     default = here.programs[0].id
@@ -149,10 +148,10 @@ def _facts(db: Connection, ids: list[str]) -> list[dict[str, Any]]:
     return sorted(found, key=lambda fact: (fact["known_at"], fact["type"], fact["id"]))
 
 
-def _posted_at(db: Connection, keys: list[str]) -> dict[str, datetime]:
-    """The instant at which each of these entries was posted."""
+def _posted(db: Connection, keys: list[str]) -> dict[str, Entry]:
+    """These entries as they were posted."""
     found = db.execute(select(entry_head.c.key, entry_head.c.body).where(entry_head.c.key.in_(keys)))
-    return {row.key: entry_of(orjson.loads(row.body)).posted_at for row in found}
+    return {row.key: entry_of(orjson.loads(row.body)) for row in found}
 
 
 def show_explanation(found: Explanation, form: str = "text", output: Path | None = None) -> None:

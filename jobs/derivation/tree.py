@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 from jobs.derivation.sources import Sources, Version
 from rules.clauses import all_statements
+from rules.ledger import Entry
 from rules.money import EXACT, EXPONENTS, ROUNDINGS, percent, rounded
 from rules.money import text as amount_text
 from rules.program import Program
@@ -42,17 +43,17 @@ class Node:
 class Derivations:
     """Trees of the rows of one program's outcome.
 
-    ``posted_at`` gives the instant at which each entry was posted: its records are shown as they read then. Where it is
-    not known they are shown as they read now.
+    ``posted`` gives the entries as they were posted: their records are shown as they read then. Where it is not known they
+    are shown as they read now.
     """
 
     def __init__(
-        self, program: Program, outcome: Row, sources: Sources, posted_at: Mapping[str, datetime] | None = None
+        self, program: Program, outcome: Row, sources: Sources, posted: Mapping[str, Entry] | None = None
     ) -> None:
         self._program = program
         self._outcome = outcome
         self._sources = sources
-        self._posted_at = posted_at or {}
+        self._posted = posted or {}
         self._zone = ZoneInfo(program.time_zone)
 
     def of(self, name: str, row: Row) -> Node:
@@ -63,8 +64,12 @@ class Derivations:
         }[name]  # fmt: skip
         return make(row)
 
+    def _posted_at(self, row: Row) -> datetime | None:
+        posted = self._posted.get(row["key"])
+        return posted.posted_at if posted is not None else None
+
     def _entry(self, row: Row) -> Node:
-        at = self._posted_at.get(row["key"])
+        at = self._posted_at(row)
         below = [
             self._formula(row),
             *self._entry_records(row, at),
@@ -77,7 +82,7 @@ class Derivations:
     def _brief(self, row: Row) -> Node:
         """An entry with its arithmetic and its source only: as a part of another row."""
         source = row["source"]
-        at = self._posted_at.get(row["key"])
+        at = self._posted_at(row)
         version = self._sources.read(source["type"], source["id"], at)
         return self._entry_node(row, [self._formula(row), *([self._record(version, at)] if version else [])])
 
@@ -221,6 +226,18 @@ class Derivations:
                 yield Node(
                     "note", f"on statement {statement['id']}", f"{statement['state']}, pay by {statement['pay_by']}"
                 )
+                return
+        posted = self._posted.get(row["key"])
+        if posted is not None and posted.states_on is not None and self._is_to_come(row, posted.states_on):
+            yield Node("note", "on no statement yet", f"the one whose period holds {posted.states_on} takes it up")
+
+    def _is_to_come(self, row: Row, day: date) -> bool:
+        """Whether no statement of the entry's partner and currency has come to this day."""
+        return not any(
+            date.fromisoformat(each["period_to"]) >= day
+            for each in self._outcome["statements"]
+            if (each["partner"], each["currency"]) == (row["partner"], row["currency"])
+        )
 
     def _statement(self, row: Row) -> Node:
         terms = self._terms(None)

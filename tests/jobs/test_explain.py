@@ -36,16 +36,16 @@ def nodes(tree: Node) -> Iterator[Node]:
         yield from nodes(each)
 
 
-def derivations(path: Path) -> Iterator[tuple[str, dict[str, Any], Node]]:
-    """Every row at the last step of a scenario, with its tree."""
+def derivations(path: Path, number: int = -1, day: date | None = None) -> Iterator[tuple[str, dict[str, Any], Node]]:
+    """Every row at the last step of a scenario, or at another one or day, with its tree."""
     scenario = load_scenario(path)
-    step = scenario.steps[-1]
+    step = scenario.steps[number]
+    as_of = day or step.as_of
     facts, _ = read_facts([json.dumps(row) for row in scenario.records], file="x")
     program = load_program(scenario.program).changed({**scenario.settings, **step.set})
-    (settled,) = settle([program], facts, step.as_of)
-    document = outcome([settled], step.as_of)
-    posted = {name: entry.posted_at for name, entry in settled.ledger.entries.items()}
-    made = Derivations(program, document, Sources(from_facts(facts, program.calendar, step.as_of)), posted)
+    (settled,) = settle([program], facts, as_of)
+    document = outcome([settled], as_of)
+    made = Derivations(program, document, Sources(from_facts(facts, program.calendar, as_of)), settled.ledger.entries)
     for name in ("claims", "entries", "statements", "tiers", "support", "tasks"):
         for row in document[name]:
             yield name, row, made.of(name, row)
@@ -79,6 +79,18 @@ def test_a_correction_and_its_original_lead_to_one_another() -> None:
     assert any(node.title == "-200.00 AUD x 10% = -20" for node in nodes(correction))
 
 
+def test_what_no_statement_holds_yet_says_which_one_will() -> None:
+    """A quarterly customer's payment is stated at the end of the quarter (NT-18)."""
+    path = FOLDER / "next-technik" / "nt_18_quarterly_customer.yaml"
+    key = "next-technik:r1:commission:payment:inside:1"
+    (tree,) = (tree for _, row, tree in derivations(path, 0, date(2026, 3, 31)) if row.get("key") == key)
+    (note,) = (node.says for node in tree.stands_on if node.title == "on no statement yet")
+    day = note.removeprefix("the one whose period holds ").removesuffix(" takes it up")
+    (tree,) = (tree for _, row, tree in derivations(path, 0) if row.get("key") == key)
+    (held,) = (node.title for node in tree.stands_on if node.title.startswith("on statement "))
+    assert held == f"on statement next-technik:p1:{day[:7]}-01:AUD"
+
+
 def test_a_record_is_shown_as_it_read_when_the_entry_was_posted() -> None:
     rows = load_scenario(CREDIT).records
     (payment,) = (row for row in rows if row["id"] == "pay1")
@@ -87,8 +99,7 @@ def test_a_record_is_shown_as_it_read_when_the_entry_was_posted() -> None:
     program, day = load_program("next-technik"), date(2026, 5, 1)
     (settled,) = settle([program], facts, day)
     document = outcome([settled], day)
-    posted = {name: entry.posted_at for name, entry in settled.ledger.entries.items()}
-    made = Derivations(program, document, Sources(from_facts(facts, program.calendar, day)), posted)
+    made = Derivations(program, document, Sources(from_facts(facts, program.calendar, day)), settled.ledger.entries)
     trees = {row["key"]: made.of("entries", row) for row in document["entries"]}
     first = next(node for node in trees[ENTRY].stands_on if node.title.startswith("payment pay1"))
     assert "version 1, known since 2026-01-28T00:00:00+11:00 (1 later version)" in first.title
