@@ -51,6 +51,7 @@ class _ContractReplay(DealReplay):
         self._net = Net(terms, all_but(term.included_lines) if term.included_lines else ["shipping"])
         self._poster = Poster(deal, terms, ledger, term.clauses + term.rate.clauses_for(deal.role), self._due)
         self._accruals: dict[str, Accrual] = {}
+        self._released_by_receipt = term.released == "first_receipt"
         self._earned = str(terms.values.get("earned", term.earned))
         self._releases_at_completion = terms.values.get("release") == "completed"
         self._by_revenue = terms.values.get("commission_base") == "invoiced_revenue"
@@ -159,7 +160,7 @@ class _ContractReplay(DealReplay):
         book, own = self.books[invoice], self.contracts.get(contract)
         now = _NOTHING
         self._no_fx = ""
-        if book.stands and book.invoice is not None:
+        if book.stands and book.invoice is not None and (book.gave_back or self._by_revenue):
             accrual = self._accruals.get(contract)
             released_on = accrual.released_on if accrual is not None else None
             taken = book.given_back(self._net, released_on=released_on, refunds_until=self._last_refund(accrual))
@@ -267,14 +268,13 @@ class _ContractReplay(DealReplay):
         """Whether the contract was cancelled before what it earned could be paid (TC-26)."""
         if contract.cancelled_on is None:
             return False
-        if self._term.released == "first_receipt":
+        if self._released_by_receipt:
             return accrual.released_on is None or accrual.released_on > contract.cancelled_on
         return contract.cancelled_on < day
 
     def _is_unpaid_again(self, name: str, accrual: Accrual) -> bool:
         """Whether the payment that released the commission was taken back, and none is left (TC-24, E9)."""
-        released = accrual.released_on is not None and self._term.released == "first_receipt"
-        return released and self.first_receipt(name) is None
+        return accrual.released_on is not None and self._released_by_receipt and self.first_receipt(name) is None
 
     def _rate(
         self, name: str, contract: Contract, accrual: Accrual, basis: Decimal, days: tuple[date, date], at: datetime
@@ -379,7 +379,7 @@ class _ContractReplay(DealReplay):
         if accrual.entry is None or accrual.released_on is not None:
             return
         day: date | None = accrual.entry.earned_on
-        if self._term.released == "first_receipt":
+        if self._released_by_receipt:
             receipt = self.first_receipt(name)
             day = max(receipt, accrual.entry.earned_on) if receipt else None
         contract = self.contracts.get(name)

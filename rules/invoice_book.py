@@ -78,6 +78,9 @@ class InvoiceBook:
     @property
     def first_receipt(self) -> date | None:
         """The day of the first payment that was not reversed."""
+        if len(self.payments) == 1:
+            (only,) = self.payments.values()
+            return only.received_on if only.reverses is None else None
         gone = {p.reverses for p in self.payments.values() if p.reverses is not None}
         if not gone:
             return min([p.received_on for p in self.payments.values()], default=None)
