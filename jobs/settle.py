@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from operator import itemgetter
 from typing import Any
 
 import orjson
@@ -116,7 +117,7 @@ def settle(programs: Iterable[Program], facts: Facts, as_of: date) -> list[Settl
 
 @contextmanager
 def uncollected() -> Iterator[None]:
-    """Settling makes no cycles; the collector would only walk millions of live facts again and again."""
+    """Reading, settling and writing make no cycles; the collector would only walk millions of live facts again and again."""
     was_on = gc.isenabled()
     gc.disable()
     try:
@@ -130,6 +131,11 @@ def uncollected() -> Iterator[None]:
 
 def outcome(settled: Sequence[Settled], as_of: date, rejected: Sequence[Rejected] = ()) -> dict[str, Any]:
     """The outcome document of one or more settled programs."""
+    with uncollected():
+        return _outcome(settled, as_of, rejected)
+
+
+def _outcome(settled: Sequence[Settled], as_of: date, rejected: Sequence[Rejected]) -> dict[str, Any]:
     document: dict[str, Any] = {
         "as_of": as_of.isoformat(),
         "programs": sorted(each.program.label_on(as_of) for each in settled),
@@ -145,8 +151,7 @@ def outcome(settled: Sequence[Settled], as_of: date, rejected: Sequence[Rejected
         "statements": ("id",),
     }
     for name in LISTS[:-1]:
-        names = keys.get(name, ("key",))
-        document[name].sort(key=lambda row, names=names: tuple(row[n] for n in names))
+        document[name].sort(key=itemgetter(*keys.get(name, ("key",))))
     document["rejected"] = [
         {"line": bad.line, "type": bad.type, "id": bad.id, "field": bad.field or None, "found": bad.found, "allowed": bad.allowed}
         for bad in rejected

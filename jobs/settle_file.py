@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from jobs.problems import UserError
-from jobs.settle import Settled, as_bytes, outcome, settle, unknown_statements
+from jobs.settle import Settled, as_bytes, outcome, settle, uncollected, unknown_statements
 from rules.errors import ProgramError
 from rules.facts import Facts, Rejected, read_facts, without
 from rules.program import Program, load_program
@@ -124,7 +124,7 @@ def read_records(records: str, skip_bad: bool = False) -> tuple[Facts, list[Reje
     """Read a file of records (``-``: standard input). Raises: ``UserError`` with every bad record named."""
     name = shown_name(records)
     try:
-        with nullcontext(sys.stdin.buffer) if records == "-" else Path(records).open("rb") as lines:
+        with uncollected(), nullcontext(sys.stdin.buffer) if records == "-" else Path(records).open("rb") as lines:
             facts, rejected = read_facts(_unmarked(lines), file=name)
     except OSError as error:
         raise UserError(f"--records: {records}: {error.strerror or error}") from None

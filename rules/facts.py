@@ -20,7 +20,7 @@ from rules.records import RECORDS, Fact, Referral, Withdrawal, changed, parse
 F = TypeVar("F", bound=Fact)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, as it should be: there are millions, as of views
 class Version:
     """One version of a record; ``fact`` is ``None`` when it withdraws the record. ``line`` is where it stood."""
 

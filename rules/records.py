@@ -20,7 +20,7 @@ from pydantic.dataclasses import dataclass
 from pydantic_core import core_schema
 
 from rules.errors import RecordError
-from rules.money import EXPONENTS
+from rules.money import EXPONENTS, quantum
 
 CONFIG = ConfigDict(extra="forbid", strict=True)
 
@@ -660,6 +660,8 @@ def _check_digits(fact: Any) -> None:
 
 
 def _check_amount(amount: Decimal, lowest: int, field: str, currency: str) -> None:
+    if amount.same_quantum(quantum(currency)):
+        return
     exponent = amount.as_tuple().exponent
     if isinstance(exponent, int) and exponent < lowest and amount != amount.quantize(Decimal(1).scaleb(lowest)):
         raise RecordError(field, f"{amount} {currency}", f"at most {-lowest} digits after the point for {currency}")
