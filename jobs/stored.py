@@ -41,7 +41,9 @@ from sync.prospects import Prospect, Prospects
 from sync.tables import instant, micros
 
 _BATCH = 200
-"""Prospects whose facts are held in memory together."""
+"""Prospects whose facts are held in memory together, or partners whose statements are."""
+_ENTRIES = 2000
+"""Entries on no statement yet that are held in memory together, unless a single partner has more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +84,9 @@ class _Settling:
         terms = hashlib.sha256(self._program.model_dump_json().encode()).hexdigest()
         state = self._book.state()
         since = state.fact_row if state is not None else 0
-        new = self._book.new_facts(since)
-        self._book.note_subjects(since, new.last_row)
         other_terms = state is None or state.terms != terms
+        new = self._book.new_facts(since, all_touched=other_terms)
+        self._book.note_subjects(since, new.last_row)
         touched: set[str] = set()
         if new.identity or state is None:
             touched |= self._tie()
@@ -101,8 +103,8 @@ class _Settling:
         partners |= self._partners_of(new)
         partners |= self._book.waiting_partners(self._today, settled_to)
         cut_now: list[str] = []
-        for some in slices(sorted(partners), _BATCH):
-            cut_now += self._settle_statements(set(some), new)
+        for some in self._book.unstated_together(sorted(partners), _ENTRIES, _BATCH):
+            cut_now += self._settle_statements(some, new)
         if self._has_tiers:
             self._store_tiers()
         self._book.set_state(terms=terms, fact_row=new.last_row, as_of=self._today, at=self._now)

@@ -15,8 +15,16 @@ from rules.records import Withdrawal, changed, parse
 from sync import book_tables as t
 from sync import tables
 from sync.book_part import BookPart, task_subject
-from sync.bulk import slices
+from sync.bulk import ROWS_PER_STATEMENT, each_row, slices
 from sync.tables import instant
+
+_NEW = """
+SELECT type, fact_id, account, parent_type, parent_id, body, previous FROM fact WHERE id > ? AND id <= ? ORDER BY id
+"""
+_TOLD = "SELECT type, fact_id, body FROM fact WHERE id > ? AND id <= ? AND type AMONG ? ORDER BY id"
+_OF_PARTNERS = frozenset({"partner", "enrollment", "certification", "ticket", "co_op_request", "dispute"})
+_TELLING = _OF_PARTNERS | {"decision", "partner_invoice", "payout", "shared_lead"}
+"""Facts that name partners, subjects or statements."""
 
 
 @dataclass(slots=True)
@@ -37,52 +45,51 @@ class NewFacts:
 class BookFacts(BookPart):
     """The facts of one program's book."""
 
-    def new_facts(self, since: int) -> NewFacts:
-        """Read what fact rows after ``since`` touch."""
+    def new_facts(self, since: int, *, all_touched: bool = False) -> NewFacts:
+        """Read what fact rows after ``since`` touch; accounts and referrals are left out where all are touched anyway."""
         f = tables.fact
         last = self.db.execute(select(func.max(f.c.id))).scalar() or 0
         found = NewFacts(last)
-        rows = self.db.execute(
-            select(f.c.id, f.c.type, f.c.fact_id, f.c.account, f.c.parent_type, f.c.parent_id, f.c.body, f.c.previous)
-            .where(f.c.id > since, f.c.id <= last)
-            .order_by(f.c.id)
-        )
         invoices: set[str] = set()
-        for row in rows:
-            if row.account is not None:
-                found.accounts.add(row.account)
-            if row.type in ("account", "referral"):
-                found.identity |= self._changes_identity(row)
-                if row.type == "referral":
-                    found.referrals.add(row.fact_id)
-            if row.parent_type == "invoice":
-                invoices.add(row.parent_id)
-            elif row.parent_type == "referral":
-                found.referrals.add(row.parent_id)
-            body = orjson.loads(row.body)
-            if row.type in ("partner", "enrollment", "certification", "ticket", "co_op_request", "dispute"):
-                found.partners.add(row.fact_id if row.type == "partner" else str(body.get("partner", "")))
-            elif row.type == "decision":
-                found.subjects.add(str(body.get("about", "")))
-                found.identity |= body.get("choice") == "award"  # an award may settle which account a claim is about
-            elif row.type in ("partner_invoice", "payout") and body.get("statement"):
-                found.statements.add(str(body["statement"]))
-            elif row.type == "shared_lead" and body.get("taken_by"):
-                found.partners.add(str(body["taken_by"]))  # its referral of this company counts otherwise from now on
-            elif row.type == "fx_rate":
+        for kind, fact_id, account, parent_type, parent_id, text, previous in each_row(self.db, _NEW, since, last):
+            if kind in ("account", "referral"):
+                found.identity |= previous is None or self._changes_identity(previous, text)
+            elif kind == "fx_rate":
                 found.rates = True
-            if row.type == "contract" and body.get("referral"):
-                found.referrals.add(str(body["referral"]))
+            if kind in _TELLING:
+                self._note_named(found, kind, fact_id, orjson.loads(text))
+            if all_touched:
+                continue
+            if account is not None:
+                found.accounts.add(account)
+            if kind == "referral":
+                found.referrals.add(fact_id)
+            if parent_type == "invoice":
+                invoices.add(parent_id)
+            elif parent_type == "referral":
+                found.referrals.add(parent_id)
+            if kind == "contract" and (named := orjson.loads(text).get("referral")):
+                found.referrals.add(str(named))
         for some in slices(sorted(invoices)):
             heads = self._versions(select(tables.fact_head.c.row_id).where(
                 tables.fact_head.c.type == "invoice", tables.fact_head.c.fact_id.in_(some)))  # fmt: skip
             found.accounts |= {row.account for row in heads if row.account}
         return found
 
-    def _changes_identity(self, row: Any) -> bool:
-        if row.previous is None:
-            return True
-        before = self.db.execute(select(tables.fact.c.body).where(tables.fact.c.id == row.previous)).scalar_one()
+    def _note_named(self, found: NewFacts, kind: str, fact_id: str, body: Mapping[str, Any]) -> None:
+        """Note the partners, subjects and statements that a fact names."""
+        if kind in _OF_PARTNERS:
+            found.partners.add(fact_id if kind == "partner" else str(body.get("partner", "")))
+        elif kind == "decision":
+            found.subjects.add(str(body.get("about", "")))
+            found.identity |= body.get("choice") == "award"  # an award may settle which account a claim is about
+        elif kind in ("partner_invoice", "payout") and body.get("statement"):
+            found.statements.add(str(body["statement"]))
+        elif kind == "shared_lead" and body.get("taken_by"):
+            found.partners.add(str(body["taken_by"]))  # its referral of this company counts otherwise from now on
+
+    def _changes_identity(self, previous: int, text: str) -> bool:
+        before = self.db.execute(select(tables.fact.c.body).where(tables.fact.c.id == previous)).scalar_one()
         names = (
             "name",
             "company",
@@ -96,27 +103,28 @@ class BookFacts(BookPart):
             "contact",
             "channel",
         )
-        old, new = orjson.loads(before), orjson.loads(row.body)
+        old, new = orjson.loads(before), orjson.loads(text)
         return any(old.get(name) != new.get(name) for name in names)
 
     def note_subjects(self, since: int, until: int) -> None:
         """Keep the look-up from a subject (partner, decision's subject, named referral) to the facts about it."""
-        f = tables.fact
-        kinds = (
+        kinds = [
             "account", "enrollment", "certification", "decision", "contract", "opportunity", "partner_invoice", "payout",
             "ticket", "co_op_request", "dispute",
-        )  # fmt: skip
-        rows = self.db.execute(
-            select(f.c.type, f.c.fact_id, f.c.body).where(f.c.id > since, f.c.id <= until, f.c.type.in_(kinds))
-        )
+        ]  # fmt: skip
         found: dict[tuple[str, str, str], None] = {}
-        for row in rows:
-            body = orjson.loads(row.body)
-            for subject in _subjects(row.type, body):
-                found[subject, row.type, row.fact_id] = None
-        values = [{"subject": s, "type": k, "fact_id": i} for s, k, i in found]
-        for some in slices(values):
-            self.insert_missing(t.fact_subject, some)
+        for kind, fact_id, text in each_row(self.db, _TOLD, since, until, kinds):
+            for subject in _subjects(kind, orjson.loads(text)):
+                found[subject, kind, fact_id] = None
+            if len(found) >= ROWS_PER_STATEMENT:
+                self._note_subjects(found)
+                found.clear()
+        self._note_subjects(found)
+
+    def _note_subjects(self, found: Iterable[tuple[str, str, str]]) -> None:
+        values = [{"subject": subject, "type": kind, "fact_id": fact_id} for subject, kind, fact_id in found]
+        if values:
+            self.insert_missing(t.fact_subject, values)
 
     def facts_for(self, accounts: Collection[str], referrals: Collection[str]) -> Facts:
         """All versions of every record that these prospects' settling can see."""

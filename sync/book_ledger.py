@@ -5,7 +5,7 @@ The journal is append-only; heads say how things stand and can be made from it a
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -91,6 +91,26 @@ class BookLedger(BookPart):
             query = select(e).where(e.c.program == self.program, e.c.partner.in_(some))
             found += [(entry_of(orjson.loads(row.body)), row) for row in self.db.execute(query)]
         return found
+
+    def unstated_together(self, partners: Sequence[str], entries: int, most: int) -> Iterator[set[str]]:
+        """The partners in parts: at most so many of them, with at most so many entries that stand on no cut statement,
+        unless a single one has more."""
+        e = t.entry_head
+        some: set[str] = set()
+        count = 0
+        for part in slices(partners):
+            query = select(e.c.partner, func.count().label("number")).where(
+                e.c.program == self.program, e.c.partner.in_(part), e.c.statement.is_(None)
+            )
+            own = {row.partner: row.number for row in self.db.execute(query.group_by(e.c.partner))}
+            for partner in part:
+                if some and (len(some) == most or count + own.get(partner, 0) > entries):
+                    yield some
+                    some, count = set(), 0
+                some.add(partner)
+                count += own.get(partner, 0)
+        if some:
+            yield some
 
     def unstated(self, partners: Collection[str]) -> list[tuple[Entry, Any]]:
         """Entries that stand on no cut statement, with their heads."""
