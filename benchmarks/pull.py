@@ -1,6 +1,6 @@
 """How fast a pull is, side by side with plain requests + orjson and with other tools, in one run.
 
-    python benchmarks/pull.py [--records 200000] [--cases raw,sqlite,jobs,postgresql,simple_salesforce,dlt,singer]
+    python benchmarks/pull.py [--records 200000] [--cases raw,sqlite,jobs,postgresql,simple_salesforce,dlt,singer,airbyte]
 
 A server process hands out pre-serialised pages of invented leads the way a Salesforce org does; each contestant
 runs in a process of its own (so that its peak memory is its own; processes that it starts count too) and is given the
@@ -88,7 +88,7 @@ def serve(records: int) -> None:
             body["nextRecordsUrl"] = f"{API}/query/bench-{len(answers) + 1}"
         answers.append(json.dumps(body, separators=(",", ":")).encode())
     empty = json.dumps({"totalSize": 0, "done": True, "records": []}).encode()
-    described = json.dumps(_described()).encode()
+    objects, described = (json.dumps(one).encode() for one in _described())
     parts_of_job: list[tuple[int, bytes]] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -98,6 +98,8 @@ def serve(records: int) -> None:
             parts = urlsplit(self.path)
             if parts.path == "/services/data":
                 self._answer(b"[]")
+            elif parts.path.endswith("/sobjects"):
+                self._answer(objects)
             elif parts.path.endswith("/describe"):
                 self._answer(described)
             elif parts.path.endswith("/results"):
@@ -139,11 +141,15 @@ def serve(records: int) -> None:
     server.serve_forever()
 
 
-def _described() -> dict[str, Any]:
-    from connectors.salesforce.simulator.describe import describe
+def _described() -> tuple[dict[str, Any], dict[str, Any]]:
+    """The list of objects, and the lead; with its address it has a field that no query job gives, as in every real org."""
+    from connectors.salesforce.simulator.describe import describe, global_describe
     from connectors.salesforce.simulator.objects import standard_objects
+    from connectors.salesforce.simulator.schema import FieldSpec
 
-    return describe(standard_objects()["Lead"], lambda *_: True, lambda *_: True, "v62.0")
+    one = standard_objects()["Lead"]
+    one.fields["Address"] = FieldSpec("Address", "address", "Address", createable=False, updateable=False)
+    return global_describe([one], "v62.0"), describe(one, lambda *_: True, lambda *_: True, "v62.0")
 
 
 def _job(processed: int) -> bytes:
@@ -324,6 +330,32 @@ def singer(url: str) -> dict[str, float]:
         return figures
 
 
+def airbyte(url: str) -> dict[str, float]:
+    """airbyte-source-salesforce as published: the same pages as messages on its standard output, nothing kept."""
+    with tempfile.TemporaryDirectory() as folder:
+        login = {"client_id": "bench", "client_secret": "bench", "refresh_token": "bench"}
+        config = {**login, "start_date": BEGIN.strftime("%Y-%m-%dT%H:%M:%SZ")}
+        stream = {"name": "Lead", "json_schema": {}, "supported_sync_modes": ["full_refresh"]}
+        chosen = {"stream": stream, "sync_mode": "full_refresh", "destination_sync_mode": "append"}
+        for name, content in (("config", config), ("catalog", {"streams": [chosen]})):
+            Path(folder, name).write_text(json.dumps(content))
+        # Its own calls to the vendor's hosts reach the server here (tests/connectors/clients).
+        loopback = str(ROOT / "tests" / "connectors" / "clients" / "loopback")
+        environment = {**os.environ, "PYTHONPATH": loopback, "SIMULATOR_URL": url, "HOME": folder}
+        program = str(Path(sys.executable).with_name("source-salesforce"))
+        command = [program, "read", "--config", f"{folder}/config", "--catalog", f"{folder}/catalog"]
+        figures: dict[str, float] = {"records": 0}
+        with measured(figures):
+            source = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE)
+            assert source.stdout is not None
+            for message in source.stdout:
+                figures["records"] += message.startswith(b'{"type":"RECORD"')
+            if source.wait():
+                raise SystemExit(f"{program} ended with {source.returncode}")
+        figures["megabytes"] = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+        return figures
+
+
 CASES: dict[str, Callable[[str], dict[str, float]]] = {
     "raw": raw,
     "sqlite": sqlite,
@@ -332,9 +364,10 @@ CASES: dict[str, Callable[[str], dict[str, float]]] = {
     "simple_salesforce": simple_salesforce,
     "dlt": dlt,
     "singer": singer,
+    "airbyte": airbyte,
 }
-RIVALS = ("dlt", "singer")
-"""Cases that need another environment."""
+ELSEWHERE = {"dlt": "rival", "singer": "rival", "airbyte": "airbyte"}
+"""Cases that need another environment, and whose."""
 
 
 def _run(case: str, url: str, python: str) -> dict[str, float] | None:
@@ -373,6 +406,9 @@ def main() -> None:
     parser.add_argument(
         "--rival-python", default=sys.executable, help="interpreter that has dlt[sqlalchemy] and singer-sdk[msgspec]"
     )
+    parser.add_argument(
+        "--airbyte-python", default=sys.executable, help="interpreter that has airbyte-source-salesforce"
+    )
     parser.add_argument("--case", choices=CASES, help=argparse.SUPPRESS)
     parser.add_argument("--serve", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--url", help=argparse.SUPPRESS)
@@ -392,7 +428,8 @@ def main() -> None:
     print(f"{'case':20} {'records/s':>10} {'of raw':>7} {'CPU µs':>7} {'peak MB':>8} {'unchanged again':>16}")
     try:
         for case in given.cases.split(","):
-            figures = _run(case, url, given.rival_python if case in RIVALS else sys.executable)
+            own = ELSEWHERE.get(case)
+            figures = _run(case, url, getattr(given, f"{own}_python") if own else sys.executable)
             if figures is None:
                 continue
             rate = figures["records"] / figures["seconds"]
