@@ -130,7 +130,8 @@ class SalesforceDescriber:
         """Requests of the last 24 hours, of all programs together: as the last answer said, else asked for."""
         if self._seen.usage is not None:
             return self._seen.usage
-        daily: Any = self._salesforce().limits()["DailyApiRequests"]
+        found: Any = self._http.call("GET", f"{self._config.version_path}/limits/").json()
+        daily = found["DailyApiRequests"]
         return Usage(int(daily["Max"]) - int(daily["Remaining"]), int(daily["Max"]), "day")
 
     def _salesforce(self) -> Salesforce:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from functools import lru_cache
 from urllib.parse import quote_plus
 
 from connectors.errors import NeedsOperator
@@ -19,6 +20,7 @@ _QUOTED = re.compile(r"'(?:[^'\\]|\\.)*'", re.DOTALL)
 Literal = str | bool | int | Decimal | date | datetime | None
 
 
+@lru_cache(maxsize=4096)
 def name(text: str) -> str:
     """An object's or field's API name, relationships included. Raises: ``NeedsOperator`` for anything else."""
     if not _NAME.fullmatch(text):
