@@ -17,6 +17,7 @@ from rules.statements import Money
 from rules.tasks import Task, names_task
 from sync.intake import checked, standing_at
 from sync.prospects import Prospects, resolve
+from sync.sightings import Sightings
 
 BILLING = {"invoice", "credit_note", "payment", "refund"}
 """Kinds of records that a history keeps as they are until a deal asks for them."""
@@ -247,6 +248,13 @@ class History:
 
     def prospects(self, merges: Iterable[tuple[datetime, str, str]] = ()) -> Prospects:
         """Every referral tied to its prospect; ``merges`` as for ``resolve``."""
+        sightings = Sightings()
+        sightings.add("account", self.views["account"])
+        sightings.add("referral", self.views["referral"])
+        return self.prospects_of(sightings, merges)
+
+    def prospects_of(self, sightings: Sightings, merges: Iterable[tuple[datetime, str, str]] = ()) -> Prospects:
+        """The same of accounts and referrals that are not among these facts."""
         calendar = self.program.calendar
 
         def is_complete(referral: Any) -> bool:
@@ -260,7 +268,7 @@ class History:
             return not intake.failed
 
         linking = [view for t in self.views["decision"].values() for view in t]
-        return resolve(self.program, self.views["referral"], self.views["account"], linking, is_complete, merges)
+        return resolve(self.program, sightings, linking, is_complete, merges)
 
     def of_one(self, partner: str) -> History:
         """The same facts with one partner's enrollments only."""

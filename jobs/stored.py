@@ -8,7 +8,7 @@ same whatever the history behind it.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -38,6 +38,7 @@ from sync.book_ledger import entry_of, posting_body
 from sync.bulk import slices
 from sync.matching import RULESET
 from sync.prospects import Prospect, Prospects
+from sync.sightings import Sightings
 from sync.tables import instant, micros
 
 _BATCH = 200
@@ -111,11 +112,17 @@ class _Settling:
         return Brought(self._program.id, len(touched), count, tuple(cut_now), tuple(sorted(partners)))
 
     def _tie(self) -> set[str]:
-        history = self._history(self._book.identity_facts())
-        partners = {
-            name: timeline[0].fact.partner for name, timeline in history.views["referral"].items() if timeline[0].fact
-        }
-        prospects = history.prospects(self._book.merges())
+        sightings = Sightings()
+        partners: dict[str, str] = {}
+        for facts in self._book.facts_of("account"):
+            sightings.add("account", self._history(facts).views["account"])
+        for facts in self._book.facts_of("referral"):
+            referrals = self._history(facts).views["referral"]
+            sightings.add("referral", referrals)
+            partners |= {name: timeline[0].fact.partner for name, timeline in referrals.items() if timeline[0].fact}
+        history = self._history(self._book.linking_facts())
+        prospects = history.prospects_of(sightings, self._book.merges())
+        del sightings
         prospects.ties = {name: ties for name, ties in prospects.ties.items() if name in partners}
         changed = self._book.save_ties(prospects, partners, RULESET)
         near = self._book.kin([name.removeprefix("account:") for name in changed if name.startswith("account:")])
@@ -619,19 +626,30 @@ def _issued_body(statement: Statement) -> dict[str, Any]:
     return {"statement": row}
 
 
+STORED = ("claims", "tiers", "entries", "statements", "support", "tasks")
+"""The lists of the outcome that are stored."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRows:
+    """The stored rows of one list of the outcome, by program and key, read while they are gone through."""
+
+    db: Connection
+    programs: Collection[Program]
+    name: str
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        for program in self.programs:
+            yield from Book(self.db, program.id).rows(self.name)
+
+
 def stored_outcome(db: Connection, programs: Collection[Program], as_of: Mapping[str, date]) -> dict[str, Any]:
     """The stored outcome of programs as one document, in the shape of `referee settle`."""
-    lists: dict[str, list[Any]] = {
-        name: [] for name in ("claims", "tiers", "entries", "statements", "support", "tasks", "rejected")
-    }
-    for program in programs:
-        book = Book(db, program.id)
-        for name in ("claims", "tiers", "entries", "statements", "support", "tasks"):
-            lists[name] += book.rows(name)
-        today = as_of[program.id].isoformat()
-        for task in lists["tasks"]:
-            if task["program"] == program.id and task["state"] == "open" and task["due_on"] and task["due_on"] < today:
-                task["state"] = "late"
+    lists: dict[str, list[Any]] = {**{name: list(StoredRows(db, programs, name)) for name in STORED}, "rejected": []}
+    for task in lists["tasks"]:
+        today = as_of[task["program"]].isoformat()
+        if task["state"] == "open" and task["due_on"] and task["due_on"] < today:
+            task["state"] = "late"
     return {
         "as_of": max(day.isoformat() for day in as_of.values()),
         "programs": sorted(program.label_on(as_of[program.id]) for program in programs),

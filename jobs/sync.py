@@ -6,10 +6,10 @@ journaled before they are tried. One run at a time a connection, by a lease that
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -20,7 +20,7 @@ from jobs.connections import Open
 from jobs.hinted import follow_hints
 from jobs.leasing import SECONDS, take
 from jobs.report.dashboard import lead_rows
-from jobs.stored import Brought, bring_up_to_date, stored_outcome
+from jobs.stored import STORED, Brought, StoredRows, bring_up_to_date
 from jobs.stored_pictures import stored_pictures
 from rules.program import Program
 from sync import leases, mapping_versions, runs
@@ -33,6 +33,7 @@ from sync.pull import Progress, PullResult, pull
 from sync.redirects import follow_redirects, restore_unmerged
 from sync.sameness import types_of
 from sync.store import Store
+from sync.wanted import Wanted
 from sync.write_maps import WriteReject, policies_of
 
 if TYPE_CHECKING:
@@ -206,17 +207,16 @@ def plan_for(
     whole: bool = True,
 ) -> Plan:
     """What would be written to one connection now. Raises: ``ConnectorError`` kinds."""
-    days = {program.id: program.calendar.date_of(now) for program in programs}
-    with store.reading() as db:
-        outcome = stored_outcome(db, programs, days)
-    if any(part.rows == "leads" for part in each.mapping.writes):
-        outcome["leads"] = [row for picture in stored_pictures(store, programs, now) for row in lead_rows(picture)]
     rejects: list[WriteReject] = []
-    desired = [one for part in each.mapping.writes for one in part.desired(outcome, rejects)]
+    with store.reading() as db:
+        rows: dict[str, Iterable[dict[str, Any]]] = {name: StoredRows(db, programs, name) for name in STORED}
+        if any(part.rows == "leads" for part in each.mapping.writes):
+            rows["leads"] = [row for picture in stored_pictures(store, programs, now) for row in lead_rows(picture)]
+        wanted = Wanted.of_rows(each.mapping.writes, rows, rejects)
     outbox = Outbox(store)
     frozen = {part.object: part.frozen for part in each.mapping.writes if part.frozen is not None}
     return make_plan(
-        desired, each.connector, outbox.agreed(each.name), connection=each.name, writer=each.connector,
+        wanted, each.connector, outbox.agreed(each.name), connection=each.name, writer=each.connector,
         usage=_usage(each), descriptions=each.descriptions(), limits=each.brakes, parked=outbox.parked(each.name),
         frozen=frozen, rejects=rejects, allow=allow, whole=whole,
         history=outbox.history(each.name, policies_of(each.mapping.writes), now=now, loops=each.loops),
@@ -238,7 +238,7 @@ def _write_back(
     allow: str | None,
     crashpoint: Callable[[str], None],
 ) -> None:
-    if write and any(Outbox(store).counts(each.name).get(state) for state in ("attempted", "pending")):
+    if write and Outbox(store).waits(each.name):
         _deliver(store, each, clock, result, crashpoint)
     try:
         plan = plan_for(store, programs, each, clock(), allow=allow)
@@ -280,8 +280,7 @@ def _deliver(store: Store, each: Open, clock: Clock, result: Synced, crashpoint:
     """Send what is due; what an earlier run left without an answer is settled first."""
     types = {name: types_of(shape) for name, shape in each.descriptions().items()}
     outbox = Outbox(store, crashpoint=crashpoint)
-    waiting = any(outbox.counts(each.name).get(state) for state in ("attempted", "pending"))
-    run = store.start_run("write", each.name, at=clock()) if waiting else None
+    run = store.start_run("write", each.name, at=clock()) if outbox.waits(each.name) else None
     delivered = outbox.apply(
         each.name, each.connector, each.connector, clock=clock, calls_left=each.calls_left, types=types, run_id=run
     )

@@ -6,18 +6,19 @@ own write coming back, and which fields a plan need not touch.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection, select
 
-from sync.bulk import slices
+from sync.bulk import rows, run_each, slices
 from sync.conflicts import end_agreed
 from sync.outbox_tables import agreed, intent
 from sync.plan_items import Ref
-from sync.sameness import Types, read_as, same, written_as
+from sync.sameness import Types, is_text, read_as, same, written_as
+from sync.tables import micros
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,49 +31,60 @@ class Agreement:
     whole: bool = False
 
 
-def all_agreed(db: Connection, connection: str) -> dict[Ref, dict[str, Any]]:
-    """Everything agreed with one connection, by record."""
-    query = select(agreed.c.object, agreed.c.key_field, agreed.c.key, agreed.c.fields)
-    rows = db.execute(query.where(agreed.c.connection == connection))
-    return {Ref(row.object, row.key_field or None, row.key): read_as(row.fields) for row in rows}
+def agreed_of(db: Connection, connection: str, refs: Collection[Ref]) -> dict[Ref, dict[str, Any]]:
+    """What is agreed about these records; those of which nothing is are left out."""
+    return {ref: read_as(fields) for ref, (fields, _) in _rows_of(db, connection, refs).items()}
 
 
-def agree(db: Connection, connection: str, agreements: Iterable[Agreement], at: datetime) -> None:
+def agree(db: Connection, connection: str, agreements: Sequence[Agreement], at: datetime) -> None:
     """Remember these values, in the caller's transaction."""
-    waiting = list(agreements)
-    if waiting:
-        end_agreed(db, connection, [(one.ref, one.fields) for one in waiting])
-    for some in slices(waiting):
-        _agree_some(db, connection, some, at)
+    if agreements:
+        end_agreed(db, connection, [(one.ref, one.fields) for one in agreements])
+    for some in slices(agreements):
+        _agree_some(db, connection, some, micros(at))
 
 
-def _agree_some(db: Connection, connection: str, some: Sequence[Agreement], at: datetime) -> None:
-    rows = db.execute(
-        select(agreed).where(agreed.c.connection == connection, agreed.c.key.in_({one.ref.key for one in some}))
-    )
-    known = {Ref(row.object, row.key_field or None, row.key): row for row in rows}
+def _agree_some(db: Connection, connection: str, some: Sequence[Agreement], at: int) -> None:
+    known = _rows_of(db, connection, [one.ref for one in some])
     new, changed = [], []
     for one in some:
         before = known.get(one.ref)
-        fields = dict(one.fields) if before is None or one.whole else {**read_as(before.fields), **one.fields}
-        external_id = one.external_id or (before.external_id if before is not None else None)
-        row = {"fields": written_as(fields), "external_id": external_id, "updated_at": at}
+        fields = one.fields if before is None or one.whole else {**read_as(before[0]), **one.fields}
+        external_id = one.external_id or (before[1] if before is not None else None)
+        text = written_as(fields)
+        key = connection, one.ref.object, one.ref.key_field or "", one.ref.key
         if before is None:
-            key = {"connection": connection, "object": one.ref.object, "key_field": one.ref.key_field or ""}
-            new.append({**key, "key": one.ref.key, **row})
-        elif (before.fields, before.external_id) != (row["fields"], external_id):
-            key = {"o": one.ref.object, "f": one.ref.key_field or "", "k": one.ref.key}
-            changed.append({**key, **row})
-    if new:
-        db.execute(agreed.insert(), new)
-    if changed:
-        update = agreed.update().where(
-            agreed.c.connection == connection,
-            agreed.c.object == bindparam("o"),
-            agreed.c.key_field == bindparam("f"),
-            agreed.c.key == bindparam("k"),
-        )
-        db.execute(update, changed)
+            new.append((*key, external_id, text, at))
+        elif before != (text, external_id):
+            changed.append((external_id, text, at, *key))
+    run_each(db, _NEW, new)
+    run_each(db, _CHANGED, changed)
+
+
+def _rows_of(db: Connection, connection: str, refs: Iterable[Ref]) -> dict[Ref, tuple[str, str | None]]:
+    """The agreed fields, as they are written, and the system's id of these records."""
+    keys: dict[tuple[str, str | None], list[str]] = {}
+    for ref in refs:
+        if is_text(ref.key):  # nothing else can have been agreed on
+            keys.setdefault((ref.object, ref.key_field), []).append(ref.key)
+    return {
+        Ref(name, key_field, key): (fields, external_id)
+        for (name, key_field), own in keys.items()
+        for some in slices(own)
+        for key, fields, external_id in rows(db, _KNOWN, connection, name, key_field or "", list(some))
+    }
+
+
+_KNOWN = """
+SELECT key, fields, external_id FROM agreed WHERE connection = ? AND object = ? AND key_field = ? AND key AMONG ?
+"""
+_NEW = """
+INSERT INTO agreed (connection, object, key_field, key, external_id, fields, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?)
+"""
+_CHANGED = """
+UPDATE agreed SET external_id = ?, fields = ?, updated_at = ?
+WHERE connection = ? AND object = ? AND key_field = ? AND key = ?
+"""
 
 
 def holds_ours(

@@ -5,7 +5,7 @@ Nothing here decides anything: rules do, and ``jobs.stored`` brings their differ
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import date, datetime
 from typing import Any
 
@@ -48,19 +48,17 @@ class Book(BookFacts, BookProspects, BookLedger):
         ]
         self.upsert(o, ["program", "list", "key"], values)
 
-    def rows(self, name: str) -> list[dict[str, Any]]:
-        """All current rows of one list of the outcome, in order of their key."""
+    def rows(self, name: str) -> Iterator[dict[str, Any]]:
+        """All current rows of one list of the outcome, in order of their key, read while they are gone through."""
+        e, s, o = t.entry_head, t.statement_head, t.outcome_row
+        in_parts = {"yield_per": 1000}
         if name == "entries":
-            found = self.db.execute(
-                select(t.entry_head).where(t.entry_head.c.program == self.program).order_by(t.entry_head.c.key)
-            )
-            return [stored_row(row) for row in found]
+            heads = select(e.c.body, e.c.state, e.c.released_on).where(e.c.program == self.program).order_by(e.c.key)
+            for head in self.db.execute(heads, execution_options=in_parts):
+                yield stored_row(head)
+            return
+        query = select(o.c.row).where(o.c.program == self.program, o.c.list == name).order_by(o.c.key)
         if name == "statements":
-            s = t.statement_head
-            found = self.db.execute(select(s.c.row).where(s.c.program == self.program).order_by(s.c.id))
-        else:
-            o = t.outcome_row
-            found = self.db.execute(
-                select(o.c.row).where(o.c.program == self.program, o.c.list == name).order_by(o.c.key)
-            )
-        return [orjson.loads(row.row) for row in found]
+            query = select(s.c.row).where(s.c.program == self.program).order_by(s.c.id)
+        for row in self.db.execute(query, execution_options=in_parts):
+            yield orjson.loads(row.row)

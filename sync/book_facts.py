@@ -194,11 +194,21 @@ class BookFacts(BookPart):
             )
         return found
 
-    def identity_facts(self) -> Facts:
-        """All accounts, referrals, partners, enrollments and decisions: what ties prospects."""
-        f = tables.fact
-        kinds = ("account", "referral", "partner", "enrollment", "decision")
-        return self._facts(self.db.execute(select(f).where(f.c.type.in_(kinds)).order_by(f.c.id)))
+    def facts_of(self, kind: str) -> Iterator[Facts]:
+        """All facts of one type, some at a time."""
+        head = tables.fact_head
+        behind = ""
+        while True:
+            after = select(head.c.row_id, head.c.fact_id).where(head.c.type == kind, head.c.fact_id > behind)
+            some = self.db.execute(after.order_by(head.c.fact_id).limit(ROWS_PER_STATEMENT)).all()
+            if not some:
+                return
+            yield self._facts(self._versions_of([row.row_id for row in some]))
+            behind = some[-1].fact_id
+
+    def linking_facts(self) -> Facts:
+        """All partners, enrollments and decisions: what else there is to tie referrals and accounts by."""
+        return self._facts(self._beside_accounts("partner", "enrollment", "decision"))
 
     def merges(self) -> list[tuple[datetime, str, str]]:
         """Records that systems merged: (instant, the one that is gone, the one that is left)."""
@@ -244,8 +254,10 @@ class BookFacts(BookPart):
 
     def _versions(self, heads: Select[Any]) -> Iterator[Any]:
         """Every version of the facts whose current rows are asked for, newest first."""
+        return self._versions_of([row.row_id for row in self.db.execute(heads)])
+
+    def _versions_of(self, wanted: list[int]) -> Iterator[Any]:
         f = tables.fact
-        wanted = [row.row_id for row in self.db.execute(heads)]
         while wanted:
             found = []
             for some in slices(wanted):

@@ -24,10 +24,19 @@ class BookProspects(BookPart):
 
     def save_ties(self, prospects: Prospects, partners: Mapping[str, str], ruleset: str) -> set[str]:
         """Store how referrals are tied; returns the prospects that gained or lost a referral or account."""
-        before = {row.referral: row for row in self.db.execute(select(t.tie).where(t.tie.c.program == self.program))}
+        changed: set[str] = set()
+        for some in slices(sorted(prospects.ties)):
+            changed |= self._save_ties({name: prospects.ties[name] for name in some}, partners, ruleset)
+        for some in slices(sorted(prospects.by_id)):
+            changed |= self._save_prospects({name: prospects.by_id[name] for name in some})
+        return changed
+
+    def _save_ties(self, some: Mapping[str, list[Tie]], partners: Mapping[str, str], ruleset: str) -> set[str]:
+        own = select(t.tie).where(t.tie.c.program == self.program, t.tie.c.referral.in_(list(some)))
+        before = {row.referral: row for row in self.db.execute(own)}
         changed: set[str] = set()
         values = []
-        for referral, ties in sorted(prospects.ties.items()):
+        for referral, ties in some.items():
             written = orjson.dumps(
                 [[micros(x.at), x.prospect, x.rule, x.evidence, list(x.unsure), x.part] for x in ties]
             ).decode()
@@ -40,12 +49,14 @@ class BookProspects(BookPart):
                  "partner": partners[referral], "ties": written, "ruleset": ruleset}
             )  # fmt: skip
         self.upsert(t.tie, ["program", "referral"], values)
-        known = {
-            row.prospect: row.accounts
-            for row in self.db.execute(select(t.prospect).where(t.prospect.c.program == self.program))
-        }
+        return changed
+
+    def _save_prospects(self, some: Mapping[str, Prospect]) -> set[str]:
+        own = select(t.prospect).where(t.prospect.c.program == self.program, t.prospect.c.prospect.in_(list(some)))
+        known = {row.prospect: row.accounts for row in self.db.execute(own)}
+        changed: set[str] = set()
         rows, members = [], []
-        for name, prospect in sorted(prospects.by_id.items()):
+        for name, prospect in some.items():
             known_as = [[micros(at), account] for at, account in prospect.accounts]
             accounts = orjson.dumps({"known": known_as, "trees": prospect.trees}, option=orjson.OPT_SORT_KEYS).decode()
             if known.get(name) != accounts:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sync.plan_items import Item
@@ -36,27 +36,45 @@ class Limits:
     emptied_from: int = 50
 
 
-def tripped(items: Iterable[Item], limits: Mapping[str, Limits], otherwise: Limits) -> tuple[str, ...]:
-    """The brakes that these items run into, in words: what was found and what is allowed; empty when none."""
-    counts: dict[str, Counter[str]] = {}
-    cleared: dict[str, Counter[str]] = {}
-    held: dict[str, Counter[str]] = {}
-    for item in items:
-        count = counts.setdefault(item.ref.object, Counter())
+class Tally:
+    """Counts a plan's items, for its brakes."""
+
+    def __init__(self) -> None:
+        self._counts: dict[str, Counter[str]] = {}
+        self._cleared: dict[str, Counter[str]] = {}
+        self._held: dict[str, Counter[frozenset[str]]] = {}
+
+    def add(self, item: Item) -> None:
+        """Count one item."""
+        name = item.ref.object
+        count = self._counts.setdefault(name, Counter())
         count[item.action] += 1
         if item.action == "update":
             emptied = [change.name for change in item.changes if change.after is None]
             count["clears"] += len(emptied)
-            cleared.setdefault(item.ref.object, Counter()).update(emptied)
-        held.setdefault(item.ref.object, Counter()).update(item.held)
-    return tuple(
-        reason
-        for name in sorted(counts)
-        for reason in (
-            *_of_object(name, counts[name], limits.get(name, otherwise)),
-            *_of_fields(name, cleared.get(name, Counter()), held[name], limits.get(name, otherwise)),
+            self._cleared.setdefault(name, Counter()).update(emptied)
+        self._held.setdefault(name, Counter())[item.held] += 1
+
+    def tripped(self, limits: Mapping[str, Limits], otherwise: Limits) -> tuple[str, ...]:
+        """The brakes that the items run into, in words: what was found and what is allowed; empty when none."""
+        return tuple(
+            reason
+            for name in sorted(self._counts)
+            for reason in (
+                *_of_object(name, self._counts[name], limits.get(name, otherwise)),
+                *_of_fields(
+                    name, self._cleared.get(name, Counter()), self._held_fields(name), limits.get(name, otherwise)
+                ),
+            )
         )
-    )
+
+    def _held_fields(self, name: str) -> Counter[str]:
+        """How many records of an object hold each field."""
+        found: Counter[str] = Counter()
+        for fields, number in self._held[name].items():
+            for field in fields:
+                found[field] += number
+        return found
 
 
 def too_many_deleted(name: str, deleted: int, of: int, limits: Limits, command: str) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Collection, Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -10,7 +10,7 @@ from connectors.base import Description, FieldType, Reader, Record
 from sync.decisions import UNKNOWN, FieldPolicy, Last, ObjectPolicy, Side, Unknown, decide, settle
 from sync.loops import Pushed
 from sync.plan_items import Cell, Clash, FieldChange, Item, Ref, Standing
-from sync.sameness import Types, plain, same, types_of
+from sync.sameness import Types, plain, same, says_nothing, types_of
 from sync.write_maps import Desired, Frozen
 
 
@@ -63,8 +63,9 @@ class Comparison:
         self._types: Types = types_of(shape)
         self._alike_held: dict[frozenset[str], frozenset[str]] = {}
 
-    def read(self, reader: Reader, group: Sequence[Desired]) -> Found:
-        """The records that exist; nothing is asked about an object that the connection cannot see."""
+    def read(self, reader: Reader, group: Sequence[Desired], others: Collection[str] = ()) -> Found:
+        """The records that exist; nothing is asked about an object that the connection cannot see. ``others`` are keys
+        that are asked for elsewhere."""
         found = Found()
         if self._unseen:
             return found
@@ -80,7 +81,7 @@ class Comparison:
         asked = {one.key: None for one in group}
         for record in reader.fetch(self._name, tuple(names), list(asked), key_field=self._key_field):
             key = record.external_id if self._key_field is None else plain(record.fields.get(self._key_field), "string")
-            found.add(key or "", record, asked)
+            found.add(key or "", record, asked if key not in others else others)
         return found
 
     def item(self, one: Desired, found: Found, agreed: Mapping[str, Any] | None) -> Item:
@@ -97,7 +98,7 @@ class Comparison:
             if reason:
                 return replace(blocked, reason=reason)
             changes = tuple(
-                FieldChange(name, None, value) for name, value in one.fields.items() if plain(value) is not None
+                FieldChange(name, None, value) for name, value in one.fields.items() if not says_nothing(value)
             )
             if agreed is not None and self._policy.if_deleted == "leave":
                 return replace(blocked, reason="it was deleted there, and the mapping says to leave it so")

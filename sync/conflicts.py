@@ -92,8 +92,16 @@ def take(db: Connection, number: int, side: Side, *, by: str, at: datetime) -> N
         raise NotOpen(f"conflict {number} is not open (any more); list them and choose again")
 
 
+def in_question(db: Connection, connection: str) -> set[Ref]:
+    """The records with conflicts that stand."""
+    return {_cell(row).ref for row in db.execute(_standing_of(connection))}
+
+
 def keep(db: Connection, connection: str, items: Sequence[Item], at: datetime, *, whole: bool) -> None:
-    """Keep the conflicts of a plan's items; those that are none any more are past (``whole``: of other records too)."""
+    """Keep the conflicts of a plan's items; those that are none any more are past (``whole``: of other records too).
+
+    Items without conflicts matter only for records :func:`in_question`.
+    """
     known = {_cell(row): row for row in db.execute(_standing_of(connection))}
     clashes = {Cell(item.ref, clash.field): (item, clash) for item in items for clash in item.clashes}
     named = {item.ref for item in items}
@@ -115,8 +123,10 @@ def keep(db: Connection, connection: str, items: Sequence[Item], at: datetime, *
 
 def end_agreed(db: Connection, connection: str, agreed: Iterable[tuple[Ref, Mapping[str, Any]]]) -> None:
     """Both sides hold these values now: whatever conflict there was about them is past."""
-    cells = {Cell(ref, name) for ref, values in agreed for name in values}
-    _end(db, [row.id for row in db.execute(_standing_of(connection)) if _cell(row) in cells])
+    standing = db.execute(_standing_of(connection)).all()
+    if standing:
+        cells = {Cell(ref, name) for ref, values in agreed for name in values}
+        _end(db, [row.id for row in standing if _cell(row) in cells])
 
 
 def _standing_of(connection: str) -> Any:

@@ -13,21 +13,23 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import orjson
-from sqlalchemy import Connection, Row, bindparam, func, or_, select
+from sqlalchemy import Connection, Row, func, or_, select
 
 from connectors.base import ApiCall, Change, JobWriter, Reader, Record, Writer, Written
 from connectors.calls import noted
 from connectors.errors import AnswerLost, ConnectorError, NeedsOperator, RecordRejected, RetryLater
 from sync.agreed import Agreement, agree
-from sync.bulk import slices
+from sync.bulk import rows as rows_of
+from sync.bulk import run_each, slices
 from sync.call_notes import CallNotes
 from sync.dead_letters import MENDED_THERE, failure_of
-from sync.outbox_tables import intent, write_event
+from sync.outbox_tables import LIVE, intent, write_event
 from sync.plan_items import Ref
 from sync.sameness import Types, plain, read_as, same, written_as
+from sync.tables import micros
 
 _LONGEST_MESSAGE = 500
 NO_ANSWER = "NO_ANSWER"
@@ -96,8 +98,7 @@ class Delivered:
     stopped: ConnectorError | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Outcome:
+class _Outcome(NamedTuple):
     """What becomes of an attempted row."""
 
     row: Row[Any]
@@ -130,6 +131,7 @@ class Delivery:
         """Settle, then send until nothing is due."""
         self._counts: Counter[str] = Counter()
         self._notes = CallNotes()
+        self._last_told: tuple[Sequence[ApiCall], str] | None = None
         self._parked = False
         stopped = None
         try:
@@ -155,7 +157,7 @@ class Delivery:
             yield db
 
     def _mine(self, state: str) -> Any:
-        return (intent.c.connection == self.connection) & (intent.c.state == state)
+        return (intent.c.connection == self.connection) & (intent.c.state == state) & LIVE
 
     def _left(self) -> tuple[int, datetime | None]:
         query = select(func.count(), func.count(intent.c.next_at), func.min(intent.c.next_at)).where(
@@ -193,7 +195,7 @@ class Delivery:
         """The next rows for one call of the writer, marked as attempted; they are of one object and key field."""
         left, now = self.calls_left(), self.clock()
         due = (
-            select(intent)
+            select(*_READ)
             .where(self._mine("pending"), or_(intent.c.next_at.is_(None), intent.c.next_at <= now))
             .order_by(intent.c.rank, intent.c.parent, intent.c.id)
             .limit(self._most_at_once())
@@ -207,9 +209,10 @@ class Delivery:
                 self._parked = not rows
             if len(rows) > self.pace.rows_at_once and not self._jobs_for(rows):
                 rows = rows[: self.pace.rows_at_once]
-            marks = {"state": "attempted", "attempts": intent.c.attempts + 1, "updated_at": now}
-            db.execute(intent.update().where(intent.c.id.in_([row.id for row in rows])).values(marks))
-            self._note(db, "sent", [(row, {"batch": f"{rows[0].id}.{rows[0].attempts + 1}"}) for row in rows], now)
+            if rows:
+                run_each(db, _MARKED, [(micros(now), row.id) for row in rows])
+                sent = {"batch": f"{rows[0].id}.{rows[0].attempts + 1}"}
+                self._note(db, "sent", [(row, sent) for row in rows], now)
         return rows
 
     def _most_at_once(self) -> int:
@@ -223,14 +226,12 @@ class Delivery:
         self, db: Connection, event: str, rows: Sequence[tuple[Row[Any], Mapping[str, Any]]], at: datetime
     ) -> None:
         """Append what happened to writes, for tracing."""
-        blank = {"batch": None, "state": None, "code": None, "message": None, "external_id": None, "calls": None}
+        when = micros(at)
         events = [
-            {**blank, "intent_id": row.id, "at": at, "event": event, "run_id": self.run_id,
-             "attempt": row.attempts + (row.state == "pending"), **more}
+            (row.id, when, event, self.run_id, row.attempts + (row.state == "pending"), *map(more.get, _TOLD))
             for row, more in rows
-        ]  # fmt: skip
-        if events:
-            db.execute(write_event.insert(), events)
+        ]
+        run_each(db, _NOTED, events)
 
     def _fitting(self, changes: Sequence[Change], left: int) -> int:
         """How many of the changes cost no more than these calls."""
@@ -279,8 +280,12 @@ class Delivery:
         return bool(lost)
 
     def _told(self, calls: Sequence[ApiCall]) -> str | None:
-        """The calls as they are kept with an event."""
-        return orjson.dumps(self._notes.told(calls)).decode() if calls else None
+        """The calls as they are kept with an event; the rows of one batch have the same."""
+        if not calls:
+            return None
+        if self._last_told is None or self._last_told[0] != calls:
+            self._last_told = calls, orjson.dumps(self._notes.told(calls)).decode()
+        return self._last_told[1]
 
     def _write(self, rows: Sequence[Row[Any]], changes: Sequence[Change]) -> list[Written]:
         def started(job: str, places: Sequence[int]) -> None:
@@ -323,7 +328,7 @@ class Delivery:
             return _Outcome(row, "done", result.external_id, calls=calls)
         if result.state == "rejected":
             return _Outcome(row, "dead", None, result.code, message, failure=failure_of(result.code), calls=calls)
-        return replace(self._again(row, result.code, message, now), calls=calls)
+        return self._again(row, result.code, message, now)._replace(calls=calls)
 
     def _again(self, row: Row[Any], code: str | None, message: str | None, now: datetime) -> _Outcome:
         attempts = row.attempts + 1 if row.state == "pending" else row.attempts
@@ -338,7 +343,9 @@ class Delivery:
     def _settle(self) -> bool:
         """Read back every row whose outcome is not known; false when our share of the calls does not allow it."""
         with self.store.reading() as db:
-            rows = list(db.execute(select(intent).where(self._mine("attempted")).order_by(intent.c.rank, intent.c.id)))
+            rows: list[Row[Any]] = list(
+                db.execute(select(*_READ).where(self._mine("attempted")).order_by(intent.c.rank, intent.c.id))
+            )
             jobs = self._jobs_of(db, rows) if isinstance(self.writer, JobWriter) else {}
         for job, handed in jobs.items():
             told = self._ask(job, handed)
@@ -355,7 +362,7 @@ class Delivery:
                 self._settle_some(name, key_field or None, group[start : start + self.pace.rows_at_once])
         return True
 
-    def _jobs_of(self, db: Connection, rows: Sequence[Row[Any]]) -> dict[str, list[Row[Any]]]:
+    def _jobs_of(self, db: Connection, rows: Sequence[Any]) -> dict[str, list[Row[Any]]]:
         """The rows that were handed over as part of a job in their last attempt, by the job's id."""
         last: dict[int, str | None] = {}
         ids = [row.id for row in rows]
@@ -410,7 +417,7 @@ class Delivery:
             ):
                 outcomes.append(_Outcome(row, "done", there.external_id, calls=calls))
             else:
-                outcomes.append(replace(self._again(row, code, message, now), calls=calls))
+                outcomes.append(self._again(row, code, message, now)._replace(calls=calls))
         self._record(outcomes, "settled", now)
 
     def _record(self, outcomes: Sequence[_Outcome], done: str, now: datetime) -> None:
@@ -418,11 +425,8 @@ class Delivery:
         if not outcomes:
             return
         with self._transaction() as db:
-            ids = [outcome.row.id for outcome in outcomes]
-            open_rows = set(db.scalars(select(intent.c.id).where(intent.c.id.in_(ids), intent.c.state == "attempted")))
-            keys = [outcome.row.key for outcome in outcomes]
-            waiting = select(intent.c.object, intent.c.key_field, intent.c.key).where(self._mine("pending"))
-            newer = {tuple(row) for row in db.execute(waiting.where(intent.c.key.in_(keys)))}
+            open_rows = {row[0] for row in rows_of(db, _ATTEMPTED, [outcome.row.id for outcome in outcomes])}
+            newer = self._waiting_again(db, [one.row for one in outcomes if one.state != "done"])
             updates, agreements, events, counts = [], [], [], Counter[str]()
             for one in outcomes:
                 row = one.row
@@ -431,23 +435,11 @@ class Delivery:
                 replaced = one.state != "done" and (row.object, row.key_field, row.key) in newer
                 state = "superseded" if replaced else one.state
                 updates.append(
-                    {"row": row.id, "to_state": state, "to_code": one.code, "to_message": one.message,
-                     "to_failure": one.failure, "to_next_at": one.next_at,
-                     "to_probes": row.probes if state == "pending" else None,
-                     "to_external_id": one.external_id or row.external_id, "to_updated_at": now}
+                    (state, one.code, one.message, one.failure, None if one.next_at is None else micros(one.next_at),
+                     row.probes if state == "pending" else None, one.external_id or row.external_id, micros(now), row.id)
                 )  # fmt: skip
-                events.append(
-                    (
-                        row,
-                        {
-                            "state": state,
-                            "code": one.code,
-                            "message": one.message,
-                            "external_id": one.external_id,
-                            "calls": one.calls,
-                        },
-                    )
-                )
+                told = {"state": state, "code": one.code, "message": one.message, "external_id": one.external_id}
+                events.append((row, {**told, "calls": one.calls}))
                 counts[done if state == "done" else state] += 1
                 if state == "done" and row.probes:
                     self._let_go(db, row, now)
@@ -455,16 +447,38 @@ class Delivery:
                     ref = Ref(row.object, row.key_field or None, row.key)
                     fresh = row.action == "create"
                     agreements.append(Agreement(ref, one.external_id, read_as(row.payload), whole=fresh))
-            if updates:
-                names: dict[str, Any] = {
-                    name.removeprefix("to_"): bindparam(name) for name in updates[0] if name != "row"
-                }
-                db.execute(intent.update().where(intent.c.id == bindparam("row")).values(names), updates)
+            run_each(db, _SETTLED, updates)
             agree(db, self.connection, agreements, now)
             self._note(db, "answered" if done == "done" else "read_back", events, now)
             self.crashpoint("before_ack_commit")
         self._counts.update(counts)
         self.crashpoint("after_ack_commit")
+
+    def _waiting_again(self, db: Connection, rows: Sequence[Row[Any]]) -> set[tuple[str, str, str]]:
+        """Of which of these records a newer write waits."""
+        if not rows:
+            return set()
+        waiting = select(intent.c.object, intent.c.key_field, intent.c.key).where(self._mine("pending"))
+        waiting = waiting.where(intent.c.object.in_({row.object for row in rows}))
+        return {tuple(row) for row in db.execute(waiting.where(intent.c.key.in_([row.key for row in rows])))}
+
+
+_READ = (
+    intent.c.id, intent.c.object, intent.c.key_field, intent.c.key, intent.c.action, intent.c.payload,
+    intent.c.payload_hash, intent.c.parent, intent.c.rank, intent.c.state, intent.c.attempts, intent.c.external_id,
+    intent.c.probes,
+)  # fmt: skip
+_TOLD = ("batch", "state", "code", "message", "external_id", "calls")
+_MARKED = "UPDATE intent SET state = 'attempted', attempts = attempts + 1, updated_at = ? WHERE id = ?"
+_NOTED = f"""
+INSERT INTO write_event (intent_id, at, event, run_id, attempt, {", ".join(_TOLD)})
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+_ATTEMPTED = "SELECT id FROM intent WHERE id AMONG ? AND state = 'attempted'"
+_SETTLED = """
+UPDATE intent SET state = ?, code = ?, message = ?, failure = ?, next_at = ?, probes = ?, external_id = ?, updated_at = ?
+WHERE id = ?
+"""
 
 
 def _change(row: Row[Any]) -> Change:

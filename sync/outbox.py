@@ -7,28 +7,30 @@ A plan is enqueued in one transaction; from then on its writes survive any crash
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 from sqlalchemy import Connection, Row, func, select
 
 from connectors.base import Reader, Writer
 from sync import conflicts
-from sync.agreed import Agreement, agree, all_agreed, holds_ours
-from sync.bulk import slices
+from sync.agreed import Agreement, agree, agreed_of, holds_ours
+from sync.bulk import ROWS_PER_STATEMENT, run_each, slices
 from sync.comparison import History
 from sync.dead_letters import HINTS, DeadLetter, Failure
 from sync.decisions import ObjectPolicy
 from sync.delivery import Delivered, Delivery, Pace, Transactions, nothing_happens, revival
 from sync.errors import SyncError
 from sync.loops import LoopLimits, pushed
-from sync.outbox_tables import enqueued_plan, intent
-from sync.plan import Parked, Plan
+from sync.outbox_tables import LIVE, enqueued_plan, intent
+from sync.plan import Agreed, Parked, Plan
 from sync.plan_items import Item, Ref
-from sync.sameness import Types, hash_of, read_as, written_as
+from sync.sameness import Types, hash_of, hash_of_text, read_as, written_as
+from sync.tables import micros
 
 
 class PlanRefused(SyncError):
@@ -107,10 +109,14 @@ class Outbox:
             run_id,
         ).run()
 
-    def agreed(self, connection: str) -> dict[Ref, dict[str, Any]]:
-        """The values that both sides last held, for ``make_plan``."""
-        with self._store.reading() as db:
-            return all_agreed(db, connection)
+    def agreed(self, connection: str) -> Agreed:
+        """What tells the values that both sides last held, for ``make_plan``."""
+
+        def of(refs: Sequence[Ref]) -> dict[Ref, dict[str, Any]]:
+            with self._store.reading() as db:
+                return agreed_of(db, connection, refs)
+
+        return of
 
     def history(
         self,
@@ -161,6 +167,13 @@ class Outbox:
         with self._store.reading() as db:
             return {row.state: row.number for row in db.execute(query.where(intent.c.connection == connection))}
 
+    def waits(self, connection: str) -> bool:
+        """Whether any write waits to be sent, or for its answer to be looked up."""
+        waiting = intent.c.state.in_(("pending", "attempted"))
+        query = select(intent.c.id).where(intent.c.connection == connection, waiting, LIVE).limit(1)
+        with self._store.reading() as db:
+            return db.execute(query).first() is not None
+
     def dead_letters(self, connection: str, failure: Failure | None = None) -> list[DeadLetter]:
         """The rejected writes that wait for a person, oldest first."""
         query = select(intent).where(intent.c.connection == connection, intent.c.state == "dead").order_by(intent.c.id)
@@ -210,7 +223,7 @@ class _Enqueueing:
         self._db, self._plan, self._at, self._hash = db, plan, at, plan.hash
         self._ranks: dict[tuple[str, str | None], int] = {}
         self._live: dict[Ref, dict[str, tuple[int, str, str]]] = {}
-        self._drop: list[tuple[int, str]] = []
+        self._superseded: dict[str, list[int]] = {}
         self._counts: Counter[str] = Counter()
 
     def run(self) -> Enqueued:
@@ -218,67 +231,94 @@ class _Enqueueing:
             intent.c.id, intent.c.object, intent.c.key_field, intent.c.key, intent.c.state, intent.c.payload_hash,
             intent.c.shape,
         )  # fmt: skip
-        live = intent.c.state.in_(("pending", "attempted", "dead"))
-        for kept in self._db.execute(query.where(intent.c.connection == self._plan.connection, live)):
+        for kept in self._db.execute(query.where(intent.c.connection == self._plan.connection, LIVE)):
             ref = Ref(kept.object, kept.key_field or None, kept.key)
             self._live.setdefault(ref, {})[kept.state] = (kept.id, kept.payload_hash, kept.shape)
-        new = [row for item in self._plan.items if (row := self._row(item)) is not None]
+        unnamed = set(self._live)
+        in_question, disputed = conflicts.in_question(self._db, self._plan.connection), []
+        for some in _parts(self._plan.items):
+            self._take(some)
+            unnamed.difference_update(item.ref for item in some)
+            disputed += [item for item in some if item.clashes or item.ref in in_question]
         if self._plan.whole:
-            named = {item.ref for item in self._plan.items}
-            for ref in self._live.keys() - named:
+            for ref in unnamed:
                 self._supersede(ref, "no longer wanted")
-        self._write(new)
-        return Enqueued(len(new), self._counts["waiting"], self._counts["dead"], len(self._drop))
+        self._end()
+        conflicts.keep(self._db, self._plan.connection, disputed, self._at, whole=self._plan.whole)
+        count = self._counts
+        if count["queued"] or count["superseded"]:
+            self._note()
+        return Enqueued(count["queued"], count["waiting"], count["dead"], count["superseded"])
 
-    def _row(self, item: Item) -> dict[str, Any] | None:
-        rank = self._ranks.setdefault((item.ref.object, item.ref.key_field), len(self._ranks))
+    def _take(self, items: Sequence[Item]) -> None:
+        """Keep what these items would write."""
+        new = [row for item in items if (row := self._row(item)) is not None]
+        self._end()
+        run_each(self._db, _NEW, new)
+        self._counts["queued"] += len(new)
+        agreements = [Agreement(item.ref, item.external_id, item.agrees) for item in items if item.agrees]
+        agree(self._db, self._plan.connection, agreements, self._at)
+
+    def _row(self, item: Item) -> tuple[Any, ...] | None:
+        ref = item.ref
+        rank = self._ranks.setdefault((ref.object, ref.key_field), len(self._ranks))
         if not item.writes:
             if item.action == "unchanged":
-                self._supersede(item.ref, "the record is as wanted")
+                self._supersede(ref, "the record is as wanted")
             else:
-                self._supersede(item.ref, item.reason, ("pending",))
+                self._supersede(ref, item.reason, ("pending",))
             return None
-        payload, live = item.payload, self._live.get(item.ref, {})
-        name = hash_of(payload)
+        live = self._live.get(ref, {})
+        payload = written_as(item.payload)
+        name = hash_of_text(payload)
         state = next((state for state in ("pending", "attempted", "dead") if state in live), None)
         if state is not None and live[state][1] == name:
             mended = state == "dead" and live[state][2] and item.shape and live[state][2] != item.shape
             if not mended:
                 self._counts["dead" if state == "dead" else "waiting"] += 1
                 return None
-        self._supersede(item.ref, "a newer write took its place")
-        return {
-            "connection": self._plan.connection, "object": item.ref.object, "key_field": item.ref.key_field or "",
-            "key": item.ref.key, "action": item.action, "payload": written_as(payload), "payload_hash": name,
-            "parent": item.parent or "", "rank": rank, "because": item.because, "state": "pending",
-            "changes": written_as({one.name: [one.before, one.after] for one in item.changes}),
-            "external_id": item.external_id, "shape": item.shape, "plan_hash": self._hash, "created_at": self._at, "updated_at": self._at,
-        }  # fmt: skip
+        self._supersede(ref, "a newer write took its place")
+        at = micros(self._at)
+        return (
+            self._plan.connection, ref.object, ref.key_field or "", ref.key, item.action, payload, name,
+            item.parent or "", rank, item.because, written_as({one.name: [one.before, one.after] for one in item.changes}),
+            "pending", item.external_id, item.shape, self._hash, at, at,
+        )  # fmt: skip
 
     def _supersede(self, ref: Ref, why: str, states: tuple[str, ...] = ("pending", "dead")) -> None:
-        live = self._live.get(ref, {})
-        self._drop += [(live[state][0], why) for state in states if state in live]
+        live = self._live.get(ref)
+        if live:
+            self._superseded.setdefault(why, []).extend(live[state][0] for state in states if state in live)
 
-    def _write(self, new: list[dict[str, Any]]) -> None:
-        plan, db = self._plan, self._db
-        by_reason: dict[str, list[int]] = {}
-        for number, why in self._drop:
-            by_reason.setdefault(why, []).append(number)
-        for why, ids in by_reason.items():
+    def _end(self) -> None:
+        """End the writes that others took the place of, before those come."""
+        for why, ids in self._superseded.items():
+            self._counts["superseded"] += len(ids)
             for some in slices(ids):
                 gone = {"state": "superseded", "message": why, "updated_at": self._at}
-                db.execute(intent.update().where(intent.c.id.in_(some)).values(gone))
-        if new:
-            db.execute(intent.insert(), new)
-        agree(
-            db, plan.connection,
-            (Agreement(item.ref, item.external_id, item.agrees) for item in plan.items if item.agrees), self._at,
-        )  # fmt: skip
-        conflicts.keep(db, plan.connection, plan.items, self._at, whole=plan.whole)
-        if new or self._drop:
-            record = {
-                "connection": plan.connection, "hash": self._hash, "summary": written_as(plan.summary()),
-                "refused": written_as(plan.refused), "allowed_by": plan.allowed_by,
-                "enqueued_at": self._at,
-            }  # fmt: skip
-            db.execute(enqueued_plan.insert(), record)
+                self._db.execute(intent.update().where(intent.c.id.in_(some)).values(gone))
+        self._superseded.clear()
+
+    def _note(self) -> None:
+        plan = self._plan
+        record = {
+            "connection": plan.connection, "hash": self._hash, "summary": written_as(plan.summary()),
+            "refused": written_as(plan.refused), "allowed_by": plan.allowed_by,
+            "enqueued_at": self._at,
+        }  # fmt: skip
+        self._db.execute(enqueued_plan.insert(), record)
+
+
+def _parts(items: Iterable[Item]) -> Iterator[list[Item]]:
+    """The items in parts that are kept together."""
+    left = iter(items)
+    while some := list(islice(left, ROWS_PER_STATEMENT)):
+        yield some
+
+
+_NEW = """
+INSERT INTO intent (
+    connection, object, key_field, key, action, payload, payload_hash, parent, rank, because, changes, state, external_id,
+    shape, plan_hash, created_at, updated_at
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""

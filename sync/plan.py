@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from hashlib import sha256
 from typing import Any, NamedTuple
 
 from connectors.base import Change, Description, JobWriter, Reader, Usage, Writer
-from sync.brakes import Limits, tripped
-from sync.comparison import Comparison, History, ref_of
+from sync.brakes import Limits, Tally
+from sync.comparison import Comparison, History
+from sync.long_lists import LongList
 from sync.plan_items import Item, Ref, shape_of
-from sync.sameness import hash_of, plain, written_as
+from sync.sameness import hash_of, written_as
+from sync.wanted import Wanted
 from sync.write_maps import Desired, Frozen, WriteReject
 
-Agreed = Mapping[Ref, Mapping[str, Any]]
-"""The values that both sides last held, by record."""
+Agreed = Callable[[Sequence[Ref]], Mapping[Ref, Mapping[str, Any]]]
+"""The values that both sides last held of these records."""
+TOGETHER = 2000
+"""Records that are compared at once with what is there."""
 
 
 class Parked(NamedTuple):
@@ -49,7 +55,31 @@ class Cost:
         return way("calls", self.jobs)
 
 
-@dataclass(frozen=True, slots=True)
+class Items(LongList[Item]):
+    """Items of a plan, counted while they come: there may be a million, and looking through them again takes its time."""
+
+    def __init__(self, items: Iterable[Item] = ()) -> None:
+        self.objects: dict[str, Counter[str]] = {}
+        self.tally = Tally()
+        self.writes = self.digests = 0
+        super().__init__(items)
+
+    def append(self, item: Item) -> None:
+        """Add one item and count it."""
+        super().append(item)
+        self.tally.add(item)
+        count = self.objects.setdefault(item.ref.object, Counter())
+        count[item.action] += 1
+        if item.writes:
+            self.writes += 1
+            self.digests += int.from_bytes(_digest(item))  # a sum does not tell in which order they came
+        if item.action != "create":
+            count["overwrites"] += any(change.overwrites for change in item.changes)
+        if item.clashes:
+            count["conflicts"] += any(clash.taken is None for clash in item.clashes)
+
+
+@dataclass(frozen=True)
 class Plan:
     """Everything that one run would write to one connection. The same inputs give the same plan and ``hash``.
 
@@ -58,7 +88,7 @@ class Plan:
     """
 
     connection: str
-    items: tuple[Item, ...]
+    items: Sequence[Item]
     costs: tuple[Cost, ...]
     usage: Usage
     refused: tuple[str, ...] = ()
@@ -93,12 +123,12 @@ class Plan:
     @property
     def hash(self) -> str:
         """Names what would be written: a plan made again is the approved one exactly when this is the same."""
-        rows = sorted(
-            [item.ref.object, item.ref.key_field or "", item.ref.key, item.action, item.parent or "",
-             written_as({change.name: [change.before, change.after] for change in item.changes})]
-            for item in self.writes
-        )  # fmt: skip
-        return hash_of({"connection": self.connection, "rows": rows})
+        counted = self._counted
+        return hash_of({"connection": self.connection, "writes": counted.writes, "rows": f"{counted.digests:x}"})
+
+    @cached_property
+    def _counted(self) -> Items:
+        return self.items if isinstance(self.items, Items) else Items(self.items)
 
     def allow(self, person: str) -> Plan:
         """The same plan, let past its brakes by this person. Raises: ``ValueError`` without a name."""
@@ -108,12 +138,7 @@ class Plan:
 
     def summary(self) -> dict[str, Any]:
         """Counts by object, cost and brakes as JSON values, to be shown or kept."""
-        objects: dict[str, Counter[str]] = {}
-        for item in self.items:
-            count = objects.setdefault(item.ref.object, Counter())
-            count[item.action] += 1
-            count["overwrites"] += any(change.overwrites for change in item.changes)
-            count["conflicts"] += any(clash.taken is None for clash in item.clashes)
+        objects = self._counted.objects
         names = ("create", "update", "unchanged", "blocked", "overwrites", "conflicts")
         return {
             "connection": self.connection,
@@ -134,9 +159,9 @@ class Plan:
 
 
 def make_plan(
-    desired: Iterable[Desired],
+    desired: Iterable[Desired] | Wanted,
     reader: Reader,
-    agreed: Agreed,
+    agreed: Agreed | Mapping[Ref, Mapping[str, Any]],
     *,
     connection: str,
     writer: Writer,
@@ -153,84 +178,106 @@ def make_plan(
 ) -> Plan:
     """Compare what is wanted with what is there, and say what would be written.
 
-    Records are read in bulk, one :meth:`Reader.fetch` for each object and key field. A record known only by the
+    Records are read in bulk, one :meth:`Reader.fetch` for :data:`TOGETHER` records of one object and key field. A record known only by the
     system's id is never created. ``descriptions`` give field types and block what the connection may not write
     (``None`` for an object that it cannot see); ``parked`` are rejected writes not to be repeated; ``rejects`` are rows
     that gave no desired record, shown as blocked; ``history`` says who may change which field and what earlier conflicts
     came to (without it, ours is written); ``allow`` names the person who lets the plan past its brakes.
     Raises: ``ConnectorError`` kinds, as the reader does.
     """
-    wanted, clashes = _one_each(desired)
+    wanted = desired if isinstance(desired, Wanted) else Wanted(desired)
     shapes = descriptions or {}
-    by_object: dict[tuple[str, str | None], list[Desired]] = {}
-    for one in wanted:
-        by_object.setdefault((one.object, one.key_field), []).append(one)
-    items: list[Item] = []
-    for (name, key_field), group in by_object.items():
+    items, costs = Items(), []
+    for name, key_field in wanted.groups:
         comparison = Comparison(
             name, key_field, shapes.get(name), name in shapes, (frozen or {}).get(name), history or History()
         )
-        found = comparison.read(reader, group)
-        some = [comparison.item(one, found, agreed.get(ref_of(one))) for one in group]
-        items += sorted(
-            (_unless_parked(item, parked or {}, shapes.get(name)) for item in some),
-            key=lambda i: (i.parent or "", i.ref.key),
-        )
-    items += clashes
-    items += [
+        parking = _Parking(parked or {}, shapes.get(name))
+        cost = _Costing(writer, name, key_field)
+        others = wanted.twins((name, key_field)) if key_field is not None else set()
+        for group in wanted.of((name, key_field), TOGETHER):
+            refs = [Ref(name, key_field, one.key) for one in group]
+            known = agreed(refs) if callable(agreed) else agreed
+            found = comparison.read(reader, group, others)
+            some = [
+                parking.unless_parked(comparison.item(one, found, known.get(ref)))
+                for one, ref in zip(group, refs, strict=True)
+            ]
+            items.extend(some)
+            cost.add([item.change() for item in some if item.writes])
+        costs += cost.whole()
+    items.extend(wanted.clashes())
+    items.extend(
         Item(Ref(r.object, None, r.key), "blocked", "", reason=f"{r.field}: found {r.found}; allowed: {r.allowed}")
         for r in rejects
-    ]
-    changes: dict[tuple[str, str | None], list[Change]] = {group: [] for group in by_object}
-    for item in items:
-        if item.writes:
-            changes[_group(item)].append(item.change())
-    plan = Plan(
-        connection,
-        tuple(items),
-        tuple(_cost(writer, *group, some) for group, some in changes.items() if some),
-        usage or Usage(None, None),
-        tripped(items, limits or {}, default_limits or Limits()),
-        whole=whole,
     )
+    plan = Plan(
+        connection, items, tuple(costs), usage or Usage(None, None), items.tally.tripped(limits or {}, default_limits or Limits()),
+        whole=whole,
+    )  # fmt: skip
     return plan.allow(allow) if allow is not None else plan
 
 
-def _cost(writer: Writer, name: str, key_field: str | None, changes: Sequence[Change]) -> Cost:
-    jobs = writer.jobs_for(changes) if isinstance(writer, JobWriter) else 0
-    return Cost(name, key_field, len(changes), jobs, writer.write_calls(changes))
+class _Costing:
+    """What the writes of one object cost, as they are sent: as many together as the writer takes at once."""
+
+    def __init__(self, writer: Writer, name: str, key_field: str | None) -> None:
+        self._writer = writer
+        self._most = max(TOGETHER, writer.most_at_once if isinstance(writer, JobWriter) else 0)
+        self._waiting: list[Change] = []
+        self._cost = Cost(name, key_field, 0, 0, 0)
+
+    def add(self, changes: Sequence[Change]) -> None:
+        self._waiting += changes
+        while len(self._waiting) > self._most:
+            self._count(self._waiting[: self._most])
+            del self._waiting[: self._most]
+
+    def whole(self) -> list[Cost]:
+        """The cost of all; none when nothing is written."""
+        if self._waiting:
+            self._count(self._waiting)
+            self._waiting = []
+        return [self._cost] if self._cost.rows else []
+
+    def _count(self, changes: Sequence[Change]) -> None:
+        jobs = self._writer.jobs_for(changes) if isinstance(self._writer, JobWriter) else 0
+        before = self._cost
+        self._cost = replace(
+            before, rows=before.rows + len(changes), jobs=before.jobs + jobs,
+            calls=before.calls + self._writer.write_calls(changes),
+        )  # fmt: skip
 
 
-def _group(item: Item) -> tuple[str, str | None]:
-    return item.ref.object, item.ref.key_field
+class _Parking:
+    """Blocks items that were rejected as they are, while what they need there is described as it was then."""
+
+    def __init__(self, parked: Mapping[Ref, Parked], description: Description | None) -> None:
+        self._parked, self._description = parked, description
+        self._shapes: dict[tuple[str, ...], str] = {}
+
+    def unless_parked(self, item: Item) -> Item:
+        """The item, or the same one blocked."""
+        if not item.writes:
+            return item
+        if self._description is not None:
+            item = replace(item, shape=self._shape(tuple(change.name for change in item.changes)))
+        known = self._parked.get(item.ref)
+        if known is None or known.payload_hash != hash_of(item.payload):
+            return item
+        if known.shape and item.shape and known.shape != item.shape:
+            return item
+        return replace(item, action="blocked", reason=known.reason)
+
+    def _shape(self, names: tuple[str, ...]) -> str:
+        """The shape of these fields; most records change the same ones."""
+        if names not in self._shapes:
+            self._shapes[names] = shape_of(self._description, names)
+        return self._shapes[names]
 
 
-def _one_each(desired: Iterable[Desired]) -> tuple[list[Desired], list[Item]]:
-    """One desired record for each key: what several rows want of it put together, or blocked where they disagree."""
-    found: dict[Ref, Desired] = {}
-    clash: dict[Ref, str] = {}
-    for one in desired:
-        ref = ref_of(one)
-        other = found.setdefault(ref, one)
-        if other is one:
-            continue
-        for name in sorted(one.fields.keys() & other.fields.keys()):
-            if plain(one.fields[name]) != plain(other.fields[name]):
-                clash.setdefault(ref, f"two rows want different values of {name}; let one of them write it")
-        because = "; ".join(dict.fromkeys(text for text in (other.because, one.because) if text))
-        found[ref] = replace(other, fields={**other.fields, **one.fields}, because=because)
-    blocked = [Item(ref, "blocked", found[ref].because, reason=reason) for ref, reason in clash.items()]
-    return [one for ref, one in found.items() if ref not in clash], blocked
-
-
-def _unless_parked(item: Item, parked: Mapping[Ref, Parked], description: Description | None) -> Item:
-    """The item, blocked when it was rejected as it is and what it needs there is described as it was then."""
-    if not item.writes:
-        return item
-    item = replace(item, shape=shape_of(description, item.payload))
-    known = parked.get(item.ref)
-    if known is None or known.payload_hash != hash_of(item.payload):
-        return item
-    if known.shape and item.shape and known.shape != item.shape:
-        return item
-    return replace(item, action="blocked", reason=known.reason)
+def _digest(item: Item) -> bytes:
+    """What would be written of one record, in 32 bytes."""
+    changes = {change.name: [change.before, change.after] for change in item.changes}
+    row = [item.ref.object, item.ref.key_field or "", item.ref.key, item.action, item.parent or "", changes]
+    return sha256(written_as(row).encode("utf-8", "surrogatepass")).digest()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, NamedTuple
@@ -66,8 +66,7 @@ def shape_of(description: Description | None, fields: Iterable[str]) -> str:
     return hash_of({"rights": [description.creatable, description.updatable], "fields": shown})
 
 
-@dataclass(frozen=True, slots=True)
-class FieldChange:
+class FieldChange(NamedTuple):
     """One field that will be written: what is there, and what will be. ``overwrites``: what is there came from a person."""
 
     name: str
@@ -99,6 +98,13 @@ class Item:
     clashes: tuple[Clash, ...] = ()
     shape: str = ""
     held: frozenset[str] = frozenset()
+
+    def __reduce__(self) -> tuple[Callable[..., Item], tuple[Any, ...]]:
+        """How it is kept in a file: a dataclass's own way looks its fields up for each item."""
+        return _item, (
+            tuple(self.ref), self.action, self.because, tuple(map(tuple, self.changes)), self.parent, self.reason,
+            self.version, self.external_id, self.agrees, self.clashes, self.shape, self.held,
+        )  # fmt: skip
 
     @property
     def writes(self) -> bool:
@@ -145,3 +151,8 @@ class Item:
             "version": self.version,
             "external_id": self.external_id,
         }
+
+
+def _item(ref: tuple[Any, ...], action: Action, because: str, changes: tuple[Any, ...], *more: Any) -> Item:
+    """The item that was kept in a file."""
+    return Item(Ref._make(ref), action, because, tuple(map(FieldChange._make, changes)), *more)

@@ -7,16 +7,17 @@ not remade by a later record, so the past stays as it was (matching rules are ve
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from heapq import merge
 
 from rules.facts import View
 from rules.program import Program
 from rules.records import Account, Decision, Referral
 from rules.tasks import names_task
 from sync.matching import Company, Hit, Index
+from sync.sightings import Event, Sightings
 
 AUTOMATIC = {"domain": "domain", "normalised_name": "name"}
 
@@ -60,6 +61,10 @@ class Prospect:
         return {account for _, account in self.accounts} | {other for tree in self.trees.values() for other in tree}
 
 
+def _at(event: Event) -> datetime:
+    return event[0]
+
+
 @dataclass(slots=True)
 class Prospects:
     """All prospects of a program, and the tie of each referral."""
@@ -74,8 +79,7 @@ class Prospects:
 
 def resolve(
     program: Program,
-    referrals: Mapping[str, Sequence[View[Referral]]],
-    accounts: Mapping[str, Sequence[View[Account]]],
+    sightings: Sightings,
     decisions: Iterable[View[Decision]],
     is_complete: Callable[[Referral], bool],
     merges: Iterable[tuple[datetime, str, str]] = (),
@@ -86,7 +90,7 @@ def resolve(
     the CRM merged, as (instant, the one that is gone, the one that is left).
     Raises: nothing; doubt is a tie with ``unsure`` prospects, which a person settles.
     """
-    return _Resolution(program, is_complete).run(referrals, accounts, decisions, merges)
+    return _Resolution(program, is_complete).run(sightings, decisions, merges)
 
 
 class _Resolution:
@@ -98,35 +102,32 @@ class _Resolution:
         self._automatic = {"tax_id", *(AUTOMATIC[key] for key in keys)}
         self._one_tree = values.get("parent_subsidiary") == "same_prospect"
         self._is_complete = is_complete
-        self._known_accounts: dict[str, Account] = {}
+        self._parents: dict[str, str | None] = {}
+        """The accounts that are known, each with the one above it."""
         self._accounts = Index()
         self._claims = Index()
         self._merged: dict[str, str] = {}
         self._prospects: dict[str, Prospect] = {}
         self._ties: dict[str, list[Tie]] = {}
-        self._spelled: dict[str, tuple[Any, ...]] = {}
+        self._spelled: dict[str, tuple[int, bool]] = {}
         self._members: dict[str, set[str]] = {}
 
     def run(
         self,
-        referrals: Mapping[str, Sequence[View[Referral]]],
-        accounts: Mapping[str, Sequence[View[Account]]],
+        sightings: Sightings,
         decisions: Iterable[View[Decision]],
         merges: Iterable[tuple[datetime, str, str]],
     ) -> Prospects:
-        events: list[tuple[datetime, int, str, Any]] = []
-        events += [(view.at, 0, name, view.fact) for name, views in accounts.items() for view in views]
-        events += [(view.at, 1, name, view.fact) for name, views in referrals.items() for view in views]
+        decided: list[Event] = []
         for view in decisions:
-            if view.fact is None:
-                continue
-            about = names_task(view.fact.about, self._program, "claim_review") or view.fact.about
-            if about in referrals:
-                events.append((view.at, 2, about, view.fact))
-        events.sort(key=lambda event: (event[0], event[1], event[2], event[3].id if event[3] else ""))
-        events += [(at, 3, gone, left) for at, gone, left in merges if gone in accounts]
-        events.sort(key=lambda event: event[0])
-        for at, order, name, fact in events:
+            if view.fact is not None:
+                about = names_task(view.fact.about, self._program, "claim_review") or view.fact.about
+                decided.append((view.at, 2, about, view.fact))
+        decided.sort(key=lambda event: (*event[:3], event[3].id))
+        merged: list[Event] = [(at, 3, gone, left) for at, gone, left in merges if sightings.has_account(gone)]
+        merged.sort(key=_at)
+        seen = merge(sightings, decided, key=lambda event: event[:3])
+        for at, order, name, fact in merge(seen, merged, key=_at):
             if order == 3:
                 self._merge(at, f"account:{name}", fact)
             elif order == 0:
@@ -135,18 +136,22 @@ class _Resolution:
                 self._referral(at, name, fact)
             else:
                 self._decision(at, name, fact)
+        self._accounts, self._claims = Index(), Index()  # what is left needs the room
+        self._spelled.clear()
+        self._members.clear()
         return self._result()
 
     def _account(self, at: datetime, name: str, account: Account | None) -> None:
-        known = self._known_accounts.pop(name, None)
-        if known is not None:
+        is_known = name in self._parents
+        if is_known:
+            del self._parents[name]
             self._accounts.remove(f"account:{name}")
         if account is None:
             return
-        self._known_accounts[name] = account
+        self._parents[name] = account.parent
         spelling = Company(f"account:{name}", account.name, account.website, account.country, account.tax_id)
         self._accounts.add(spelling)
-        if known is None and self._ties:
+        if not is_known and self._ties:
             match = self._claims.match(spelling)
             if match.outcome == "same" and match.rule in self._automatic:
                 waiting = self._root(match.hits[0].id)
@@ -161,22 +166,22 @@ class _Resolution:
                 Tie(at, self._prospect_of(at, referral.account), "link", "linked to the account by a person"), name
             )
             return
-        spelled = (referral.company, referral.website, referral.country, referral.tax_id)
+        spelled = hash((referral.company, referral.website, referral.country, referral.tax_id))
         complete = self._is_complete(referral)
         tied = self._ties.get(name)
-        if tied and (self._spelled.get(name) == (*spelled, complete) or tied[-1].rule in ("link", "domain", "tax_id")):
+        if tied and (self._spelled.get(name) == (spelled, complete) or tied[-1].rule in ("link", "domain", "tax_id")):
             return
         email = referral.contact.email if referral.contact else None
         company = Company(
             f"referral:{name}", referral.company, referral.website, referral.country, referral.tax_id, email
         )
-        if tied and complete and self._spelled[name][:-1] == spelled and tied[-1].rule not in ("none", "review"):
+        if tied and complete and self._spelled[name][0] == spelled and tied[-1].rule not in ("none", "review"):
             self._tie(tied[-1], name)  # others may have come while it was incomplete, so no match is matched again
         elif referral.company.strip():
             self._tie(self._matched(at, name, company), name)
         else:
             self._tie(Tie(at, self._own(name), "none", "no company name to compare"), name)
-        self._spelled[name] = (*spelled, complete)
+        self._spelled[name] = (spelled, complete)
         if complete:
             self._claims.remove(company.id)
             self._claims.add(company, group=self._ties[name][-1].prospect)
@@ -190,7 +195,7 @@ class _Resolution:
         free = [p for p in tie.unsure if p.startswith("account:") and not self._claimed(p)]
         if linked is None and len(free) == 1 and len(tie.unsure) == 1:
             linked = free[0].removeprefix("account:")
-        if linked in self._known_accounts:
+        if linked in self._parents:
             self._tie(Tie(at, self._prospect_of(at, linked), "link", f"tied by {decision.by}: {decision.reason}"), name)
 
     def _claimed(self, prospect: str) -> bool:
@@ -235,7 +240,7 @@ class _Resolution:
     def _tree_root(self, account: str) -> str:
         seen = {account}
         while self._one_tree:
-            parent = self._known_accounts[account].parent if account in self._known_accounts else None
+            parent = self._parents.get(account)
             if parent is None or parent in seen:
                 break
             seen.add(parent)
@@ -311,7 +316,7 @@ class _Resolution:
         return {part: ends[top(part)] for part in above}
 
     def _add_trees(self, by_id: Mapping[str, Prospect], whole: Mapping[str, str]) -> None:
-        for account in sorted(self._known_accounts):
+        for account in sorted(self._parents):
             root = self._tree_root(account)
             if root not in whole or root == f"account:{account}":
                 continue

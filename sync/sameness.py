@@ -11,9 +11,13 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from itertools import chain
 from typing import Any
+
+import orjson
 
 from connectors.base import Description, FieldType
 from sync.moments import iso
@@ -51,6 +55,22 @@ def plain(value: object, kind: FieldType | None = None) -> str | None:
     if isinstance(value, Mapping) and kind != "json" and "id" in value:
         return plain(value["id"], kind)
     return _FORMS.get(kind or "", _untyped)(value)
+
+
+def is_text(value: str) -> bool:
+    """Whether a database can hold it: no NUL, no half of a character."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return "\0" not in value
+
+
+def says_nothing(value: object) -> bool:
+    """Whether a value of a field of unknown type says nothing: ``plain(value) is None``, without making its form."""
+    if value is None or isinstance(value, str):
+        return value is None or not value.strip()
+    return isinstance(value, Mapping) and "id" in value and says_nothing(value["id"])
 
 
 def _untyped(value: object) -> str | None:
@@ -158,7 +178,32 @@ def written_as(fields: object) -> str:
 
     Raises: ``TypeError`` for a value that is neither JSON nor a ``Decimal``, date or instant.
     """
+    if _is_simple(fields):
+        with suppress(orjson.JSONEncodeError):  # half a character, a number beyond 64 bits
+            return orjson.dumps(fields, _tagged, orjson.OPT_SORT_KEYS | orjson.OPT_PASSTHROUGH_DATETIME).decode()
     return json.dumps(fields, sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=_tagged)
+
+
+_SIMPLE = frozenset({str, int, bool, type(None), Decimal, date, datetime})
+_LISTS, _NESTED = frozenset({list}), frozenset({list, dict})
+_TEXT = frozenset({str})
+
+
+def _is_simple(value: object) -> bool:
+    """Whether orjson writes the value as ``json`` does, in a tenth of the time: it has a form of its own for floats, and
+    takes types that have no JSON form."""
+    inner: Any = value
+    if type(value) is dict:
+        if not _TEXT.issuperset(map(type, value)):
+            return False
+        inner = value.values()
+    elif type(value) is not list:
+        return type(value) in _SIMPLE
+    kinds = set(map(type, inner)) - _SIMPLE
+    if kinds == _LISTS:
+        kinds = set(map(type, chain.from_iterable(one for one in inner if type(one) is list))) - _SIMPLE
+        return not kinds or (kinds <= _NESTED and all(map(_is_simple, inner)))
+    return not kinds or (kinds <= _NESTED and all(map(_is_simple, inner)))
 
 
 def _tagged(value: object) -> dict[str, str]:
@@ -188,10 +233,15 @@ def read_as(text: str) -> dict[str, Any]:
                 return _TAGS[name](value)
         return found
 
-    loaded: dict[str, Any] = json.loads(text, object_hook=untagged)
+    loaded: dict[str, Any] = json.loads(text, object_hook=untagged) if '{"$' in text else json.loads(text)
     return loaded
 
 
 def hash_of(fields: Mapping[str, Any]) -> str:
     """A stable name of these values (SHA-256, hex)."""
-    return hashlib.sha256(written_as(fields).encode("utf-8", "surrogatepass")).hexdigest()
+    return hash_of_text(written_as(fields))
+
+
+def hash_of_text(text: str) -> str:
+    """:func:`hash_of` values that :func:`written_as` wrote already."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

@@ -6,7 +6,7 @@ write safe to repeat.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
@@ -146,7 +146,15 @@ class WriteMap:
         Raises: ``MappingError`` for such a row when ``rejects`` is ``None``.
         """
         found: dict[str, Desired | None] = {}
-        for row in outcome.get(self.rows) or ():
+        for one in self.each(outcome.get(self.rows) or (), rejects):
+            if found.setdefault(one.key, one) != one:
+                found[one.key] = None
+                self._refuse(self.two_rows(one.key), rejects)
+        return [one for one in found.values() if one is not None]
+
+    def each(self, rows: Iterable[Mapping[str, Any]], rejects: list[WriteReject] | None) -> Iterator[Desired]:
+        """What each row wants, one after the other; several may want the same record. See :meth:`desired`."""
+        for row in rows:
             context = Row(None, row, _NoLookups())
             key = ""
             try:
@@ -157,16 +165,13 @@ class WriteMap:
             except Refused as error:
                 self._refuse(WriteReject(self.object, key, error.field, error.found, error.allowed), rejects)
                 continue
-            if one is None or found.get(key, one) == one:
-                if one is not None:
-                    found[key] = one
-                continue
-            found[key] = None
-            allowed = "one row for a record; narrow `when`, or use a key of the row's own"
-            self._refuse(
-                WriteReject(self.object, key, self.key_field or "id", "two rows for one record", allowed), rejects
-            )
-        return [one for one in found.values() if one is not None]
+            if one is not None:
+                yield one
+
+    def two_rows(self, key: str) -> WriteReject:
+        """Why rows that want different things of one record are not written."""
+        allowed = "one row for a record; narrow `when`, or use a key of the row's own"
+        return WriteReject(self.object, key, self.key_field or "id", "two rows for one record", allowed)
 
     def _key(self, row: Row) -> str:
         try:

@@ -108,6 +108,24 @@ def test_the_stored_outcome_is_the_settled_one(path: Path, fresh: Fresh) -> None
         assert verify(book)["ok"]
 
 
+@pytest.mark.parametrize("fresh", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("stem", ["g_03_currencies", "e41_account_merge"])
+def test_what_is_held_together_changes_no_row(stem: str, fresh: Fresh, monkeypatch: pytest.MonkeyPatch) -> None:
+    scenario = load_scenario(next(path for path in scenario_files() if path.stem == stem))
+    program = program_named(scenario.program).changed({**scenario.settings, **scenario.steps[-1].set})
+    day = scenario.steps[-1].as_of
+    found = []
+    for size in (1000, 1):
+        for name in ("jobs.stored._BATCH", "jobs.stored._ENTRIES", "sync.book_facts.ROWS_PER_STATEMENT"):
+            monkeypatch.setattr(name, size)
+        book = fresh()
+        live_through(book, program, learned(scenario.records, program), [day])
+        with book.reading() as db:
+            found.append(stored_outcome(db, [program], {program.id: day}))
+    assert found[0] == found[1]
+    assert found[0]["entries"] and found[0]["claims"]
+
+
 @pytest.mark.parametrize("fresh", ["sqlite", "postgresql"], indirect=True)
 def test_a_changed_byte_in_the_journal_is_found(fresh: Fresh) -> None:
     book = fresh()

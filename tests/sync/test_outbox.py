@@ -68,6 +68,26 @@ def desk(store: Store, tmp_path: Path) -> Desk:
     return Desk(store, tmp_path)
 
 
+def test_a_plan_of_many_parts_is_kept_and_written_whole(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, size in (
+        ("plan.TOGETHER", 2),
+        ("long_lists.PART", 2),
+        ("long_lists.SHORT", 4),
+        ("outbox.ROWS_PER_STATEMENT", 3),
+    ):
+        monkeypatch.setattr(f"sync.{name}", size)
+    rows = [wanted(f"k{n}", f"P{n % 3}", Amount=f"{n}.00") for n in range(20)]
+    assert desk.enqueue(*rows).queued == 20
+    newer = [wanted(f"k{n}", f"P{n % 3}", Amount=f"{n}.50") for n in range(10)]
+    kept = desk.enqueue(*newer, *rows[10:15], whole=True)
+    assert (kept.queued, kept.waiting, kept.superseded) == (10, 5, 15)
+    assert desk.apply().done == 15
+    assert {key: held["Amount"] for key, held in desk.held().items()} == {
+        one.key: one.fields["Amount"] for one in [*newer, *rows[10:15]]
+    }
+    assert desk.plan(*newer, *rows[10:15]).empty
+
+
 def test_a_plan_is_written_once_and_the_next_plan_is_empty(desk: Desk) -> None:
     rows = [wanted("a", "P2", Amount="10.00"), wanted("b", "P1", Amount="2", Note=None), wanted("c", "P2", Amount="3")]
     plan = desk.plan(*rows)

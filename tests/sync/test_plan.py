@@ -206,6 +206,20 @@ def test_a_key_that_is_not_unique_or_differs_by_case_is_blocked() -> None:
     assert near.items[0].action == "blocked" and "upper and lower case" in near.items[0].reason
 
 
+def test_a_plan_in_many_parts_is_the_plan_in_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ["a", "AB", "ab", "b", "x", *(f"k{n:02}" for n in range(40))]
+    rows = [wanted(key, f"P{n % 3}", F=Decimal(n), At=date(2026, 1, 1 + n % 28)) for n, key in enumerate(names)]
+    there = [commission("AB", "r1", F=1), commission("ab", "r2", F=9), commission("X", "r3"), commission("k07", "r4")]
+    whole = plan_of([*rows, wanted("b", "P9", F=-1), wanted("b", "P9", F=-2), wanted("k01", G="more")], there)
+    for name, size in (("plan.TOGETHER", 3), ("wanted._TOGETHER", 2), ("long_lists.PART", 2), ("long_lists.SHORT", 4)):
+        monkeypatch.setattr(f"sync.{name}", size)
+    parts = plan_of([*rows, wanted("b", "P9", F=-1), wanted("b", "P9", F=-2), wanted("k01", G="more")], there)
+    assert parts.to_json() == whole.to_json()
+    assert list(parts.items) == list(whole.items)
+    assert (len(parts.items), parts.items[-1], parts.items[7]) == (len(names), whole.items[-1], whole.items[7])
+    assert {item.ref.key for item in parts.items if item.action == "blocked"} == {"b", "x"}
+
+
 def test_two_rows_for_one_record_are_put_together_unless_they_disagree() -> None:
     plan = plan_of([wanted("a", F=1), wanted("a", G=2), wanted("b", F=1), wanted("b", F=2)], [])
     by_key = {item.ref.key: item for item in plan.items}
