@@ -41,11 +41,11 @@ def test_a_changed_value_fails_a_scenario(program: str, section: str) -> None:
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize(("program", "section"), CASES, ids=lambda value: value)
-def test_a_value_that_is_listed_as_unnoticed_is(program: str, section: str) -> None:
-    asked = [mutant for mutant in mutants(load_program(program), section) if listed(program, mutant)]
+@pytest.mark.parametrize("program", SHIPPED)
+def test_each_line_of_the_list_is_of_a_value_that_is_unnoticed(program: str) -> None:
+    asked = [mutant for mutant in mutants(load_program(program)) if listed(program, mutant)]
     unnoticed = [told(mutant) for mutant in survivors(program, asked)]
-    noticed = [told(mutant) for mutant in asked if told(mutant) not in unnoticed]
+    noticed = [pattern for pattern in SURVIVORS[program] if not any(fnmatchcase(each, pattern) for each in unnoticed)]
     assert not noticed, "noticed by a scenario; take out of the list:\n" + "\n".join(noticed)
 
 
