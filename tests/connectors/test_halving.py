@@ -139,7 +139,7 @@ def test_only_where_less_can_be_asked_for_a_slow_answer_is_not_waited_for_to_the
         assert system.total_requests == 6, "tried once more, since it may have been chance"
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_netsuite_windows_and_pages_shrink_until_they_are_answered(seed: int) -> None:
     chance = random.Random(seed)
@@ -197,7 +197,7 @@ def test_an_outage_of_netsuite_is_no_reason_to_halve() -> None:
         assert account.total_requests - before < 20
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_hubspot_pages_shrink_and_grow_again(seed: int) -> None:
     chance = random.Random(seed)
@@ -220,7 +220,7 @@ def test_hubspot_pages_shrink_and_grow_again(seed: int) -> None:
         assert {record.external_id for record in records if record.deleted} == gone
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_hubspot_searches_shrink_to_windows_that_are_answered(seed: int) -> None:
     """What finds too much is searched in halves of its time; where the records of ids are too many, there are fewer."""

@@ -179,7 +179,7 @@ KINDS = {
     st.booleans(),
     st.sampled_from(["POST", "PUT"]),
 )
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_goes_wrong_the_outcome_is_told_truly(
     server: Acme, kinds: list[str], idempotent: bool, method: str
 ) -> None:
@@ -297,7 +297,7 @@ def test_busy_answers_need_not_count(acme: Acme, time: Time) -> None:
 
 
 @given(st.integers(0, 2**32))
-@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=5, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_storm_ends_with_every_record_written_within_the_policy(server: Acme, seed: int) -> None:
     """30 % 429 with Retry-After, 20 % 503: every record is written once, in about two calls each."""
     import random

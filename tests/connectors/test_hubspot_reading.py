@@ -137,7 +137,7 @@ def listening() -> Iterator[tuple[Portal, list[SimRequest]]]:
 
 
 @given(HOSTILE, HOSTILE | st.just("np|1/a.b"))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_values_never_change_the_shape_of_a_search(
     listening: tuple[Portal, list[SimRequest]], value: str, key: str
 ) -> None:
@@ -160,7 +160,7 @@ def test_values_never_change_the_shape_of_a_search(
 
 
 @given(HOSTILE | st.sampled_from(["..", ".", "../schemas", "companies/..", "%2e%2e", "companies?archived=true"]))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_name_of_an_object_stays_one_part_of_the_address(
     listening: tuple[Portal, list[SimRequest]], kind: str
 ) -> None:
@@ -182,7 +182,7 @@ def test_a_name_of_an_object_stays_one_part_of_the_address(
         min_size=5, max_size=25,
     )
 )  # fmt: skip
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
 def test_whatever_people_do_the_reader_ends_up_with_what_is_there(
     steps: list[tuple[str, int]], archives_merged: bool, keeps_id: bool
 ) -> None:

@@ -83,7 +83,7 @@ def test_neither_an_old_timestamp_nor_a_used_nonce_is() -> None:
     st.lists(st.tuples(st.text(min_size=1, max_size=8), st.text(max_size=8)), max_size=4),
     st.text(min_size=1, max_size=10),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_the_simulators_signature_is_oauthlibs(query: list[tuple[str, str]], secret: str) -> None:
     pair = TokenPair("ck", secret, "tk", "ts")
     url = "http://127.0.0.1:9/services/rest/record/v1/customer"

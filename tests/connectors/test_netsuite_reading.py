@@ -40,7 +40,7 @@ STEP = st.tuples(
     st.sampled_from([BEFORE_FALL_BACK, BEFORE_SPRING_FORWARD]),
     st.sampled_from(["second", "minute"]),
 )
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_nothing_is_missed(
     steps: list[tuple[int, list[tuple[str, int]], int, int]], zone: str, start: datetime, precision: str
 ) -> None:
@@ -281,7 +281,7 @@ def test_more_lines_and_applications_than_a_page_holds() -> None:
     st.lists(st.decimals("0.01", "999.99", places=2), min_size=1, max_size=4),
     st.decimals("0", "200", places=2),
 )
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_a_credit_over_several_invoices_adds_up(parts: list[Decimal], tax: Decimal) -> None:
     with running() as account:
         customer = account.insert("customer", {"companyname": "C"})

@@ -55,13 +55,13 @@ QUERIES = st.builds(
 
 
 @given(QUERIES)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_what_is_written_parses_to_itself(query: ql.Select) -> None:
     assert ql.parse(ql.text_of(query)) == query
 
 
 @given(st.text(max_size=60))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_any_text_is_parsed_or_refused(text: str) -> None:
     try:
         ql.parse(f"SELECT id FROM customer WHERE {text}")
@@ -70,7 +70,7 @@ def test_any_text_is_parsed_or_refused(text: str) -> None:
 
 
 @given(st.lists(st.text(max_size=30) | st.integers(0, 10**12), min_size=1, max_size=5), st.text(max_size=20))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_values_never_change_the_shape_of_a_statement(values: list[str | int], value: str) -> None:
     clauses = [one_of("externalid", values), equal("type", value), after(("lastmodifieddate", "id"), [value, 1])]
     statement = select({"id": "id", "trandate": "date"}, "transaction", clauses, ("id",))
@@ -85,7 +85,7 @@ def test_values_never_change_the_shape_of_a_statement(values: list[str | int], v
 
 
 @given(st.text(max_size=30))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_a_name_is_a_plain_name_or_refused(name: str) -> None:
     try:
         assert column(name).isidentifier()
@@ -163,7 +163,7 @@ def test_pages_of_an_unsorted_query_drift() -> None:
 
 
 @given(st.lists(st.sampled_from("abc") | st.none(), max_size=8))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_a_missing_value_is_neither_equal_nor_different(phones: list[str | None]) -> None:
     with running() as account:
         for number, phone in enumerate(phones):

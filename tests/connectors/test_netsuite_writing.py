@@ -28,7 +28,7 @@ def is_put(request: SimRequest) -> bool:
 
 
 @given(st.lists(st.sampled_from(["lose_answer", "drop", "truncate", "hang_up", "fine"]), max_size=5))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_a_record_is_created_once(faults: list[str]) -> None:
     with running() as account:
         for name in faults:
@@ -98,7 +98,7 @@ def test_rows_fail_alone_and_without_their_values() -> None:
 
 
 @given(st.decimals("-99999999999.99", "99999999999.99", places=2))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_money_arrives_to_the_cent(amount: Decimal) -> None:
     with running() as account:
         connector = account.connect()

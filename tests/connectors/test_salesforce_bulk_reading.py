@@ -100,7 +100,7 @@ ROWS = st.lists(
 )
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
 @given(ROWS, st.booleans(), st.integers(1, 9))
 def test_queries_and_jobs_read_the_same_of_any_org(rows: list[dict[str, Any]], one_header: bool, part: int) -> None:
     with running() as org:

@@ -276,7 +276,7 @@ VALUES = st.fixed_dictionaries(
 )  # fmt: skip
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.lists(VALUES, min_size=4, max_size=7), min_size=1, max_size=3))
 def test_jobs_and_calls_leave_the_same_behind(writes: list[list[dict[str, Any]]]) -> None:
     with running() as one, running() as other:

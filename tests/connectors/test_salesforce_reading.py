@@ -20,7 +20,7 @@ from connectors.simulation import Faults, SimRequest
 from tests.connectors.salesforce_org import Org, read, running, state
 
 ACCOUNTS = Query("Account", ("Name", "Website"))
-SLOW = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+SLOW = settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 
 EDITS = st.lists(
     st.tuples(

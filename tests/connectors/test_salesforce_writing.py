@@ -37,7 +37,7 @@ def test_an_upsert_creates_once_and_then_updates() -> None:
         assert (row["Sync_Key__c"], row["State__c"], row["Amount__c"]) == ("a/b.c", "paid", Decimal("12.30"))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     keys=st.lists(st.integers(0, 15), min_size=1, max_size=40),
     size=st.integers(1, 7),

@@ -100,7 +100,7 @@ def test_a_process_killed_while_a_request_is_under_way(tmp_path: Path, nth: int,
     store.close()
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(st.lists(st.sampled_from(["lose_answer", "drop", "busy", "truncate"]), max_size=6), st.integers(0, 3))
 def test_any_storm_ends_with_everything_written_once(faults: list[str], after: int) -> None:
     with tempfile.TemporaryDirectory() as place, running() as org:

@@ -170,7 +170,7 @@ def test_what_is_forged_old_or_out_of_form_is_refused_and_starts_nothing(door: D
     assert not door.early.step()
 
 
-@settings(max_examples=3, deadline=None, phases=(Phase.explicit, Phase.generate))
+@settings(max_examples=3, phases=(Phase.explicit, Phase.generate))
 @given(seed=st.integers(0, 2**32 - 1))
 def test_lost_doubled_and_shuffled_webhooks_end_like_polls_alone(
     tmp_path_factory: pytest.TempPathFactory, seed: int

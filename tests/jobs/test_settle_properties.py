@@ -38,7 +38,7 @@ from tests.jobs.stored_days import LISTS, Shelf, bring, learned, live_through
 
 EXAMPLES = int(os.environ.get("REFEREE_EXAMPLES", "15"))
 PROFILE = settings(
-    max_examples=EXAMPLES, derandomize=True, deadline=None, database=None,
+    max_examples=EXAMPLES, derandomize=True, database=None,
     phases=[Phase.generate],  # a smaller seed gives no smaller history
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
 )  # fmt: skip

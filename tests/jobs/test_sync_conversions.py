@@ -180,7 +180,7 @@ STEPS = (
 )
 
 
-@settings(max_examples=3, deadline=None, phases=(Phase.explicit, Phase.generate))
+@settings(max_examples=3, phases=(Phase.explicit, Phase.generate))
 @given(seed=st.integers(0, 2**32 - 1))
 def test_whatever_people_do_with_leads_each_claim_is_where_its_lead_went(
     tmp_path_factory: pytest.TempPathFactory, seed: int

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from rules.calendar import Calendar, Period, add_months, month_end, month_start, quarter_start
 from rules.errors import RuleError
 
-STEADY = settings(derandomize=True, database=None, deadline=None)
+STEADY = settings(derandomize=True, database=None)
 DAYS = st.dates(date(1900, 1, 1), date(2200, 12, 31))
 ZONES = st.sampled_from(
     ["Australia/Sydney", "America/Chicago", "Asia/Karachi", "America/New_York", "UTC", "Pacific/Apia"]

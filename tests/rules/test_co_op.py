@@ -273,7 +273,7 @@ def requests(draw: st.DrawFn) -> list[dict[str, Any]]:
     return made
 
 
-@settings(derandomize=True, database=None, max_examples=150, deadline=None)
+@settings(derandomize=True, database=None, max_examples=150)
 @given(requests(), TIERS, st.sampled_from(sorted(ON_PROMOTION)), DAYS)
 def test_a_fund_is_never_below_nothing_and_adds_up(
     records: list[dict[str, Any]], tiers: list[tuple[date, str]], how: str, as_of: date

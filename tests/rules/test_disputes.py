@@ -242,7 +242,7 @@ OUTCOMES = st.sampled_from(["upheld", "adjusted", "rejected"])
 AMOUNTS = st.integers(-10_000, 10_000).map(lambda units: str(Decimal(units).scaleb(-2)))
 
 
-@settings(derandomize=True, database=None, max_examples=100, deadline=None)
+@settings(derandomize=True, database=None, max_examples=100)
 @given(OUTCOMES, OUTCOMES, AMOUNTS, AMOUNTS, st.integers(0, 9), st.integers(0, 20), st.integers(0, 20))
 def test_what_was_posted_is_what_the_last_decision_says(
     first: str, final: str, amount: str, other: str, decides: int, appeals: int, ends: int

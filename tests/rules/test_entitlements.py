@@ -196,7 +196,7 @@ def test_spans_hold_exactly_the_days_they_are_made_of(some: list[Span], others: 
     assert all(a.until < b.since for a, b in zip(apart, apart[1:], strict=False))
 
 
-@settings(derandomize=True, database=None, max_examples=30, deadline=None)
+@settings(derandomize=True, database=None, max_examples=30)
 @given(DAYS, st.integers(0, 800))
 def test_duties_that_come_again_cover_every_day_once(starts: date, days: int) -> None:
     as_of = date.fromordinal(starts.toordinal() + days)

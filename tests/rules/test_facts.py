@@ -177,7 +177,7 @@ def test_blank_lines_count_as_lines_and_are_no_records() -> None:
     assert [bad.line for bad in rejected] == [3]
 
 
-@settings(derandomize=True, database=None, deadline=None)
+@settings(derandomize=True, database=None)
 @given(st.lists(st.integers(0, 300), min_size=1, max_size=6, unique=True), st.integers(0, 2**32))
 def test_the_order_of_lines_is_not_the_order_of_versions(days: list[int], seed: int) -> None:
     first = {**PAYMENT, "amount": "1.00"}

@@ -177,7 +177,7 @@ NAMES = st.lists(st.sampled_from(sorted(TIERS)), max_size=6)
 HOURS = st.integers(0, 150)
 
 
-@settings(derandomize=True, database=None, max_examples=150, deadline=None)
+@settings(derandomize=True, database=None, max_examples=150)
 @given(NAMES, st.none() | st.tuples(st.sampled_from(sorted(TIERS)), HOURS), st.none() | HOURS, HOURS)
 def test_cn_110_a_lead_is_held_by_at_most_one_partner_at_a_time(
     offers: list[str], taken: tuple[str, int] | None, gone: int | None, late: int

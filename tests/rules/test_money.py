@@ -11,7 +11,7 @@ from rules.money import EXPONENTS, ROUNDINGS, Money, percent, plain, quantum, ro
 
 CURRENCIES = st.sampled_from(sorted(EXPONENTS))
 AMOUNTS = st.decimals(min_value=-(10**15), max_value=10**15, allow_nan=False, allow_infinity=False, places=6)
-STEADY = settings(derandomize=True, database=None, deadline=None)
+STEADY = settings(derandomize=True, database=None)
 
 
 @STEADY

@@ -407,7 +407,6 @@ SOUND = {
 }  # fmt: skip
 
 
-@settings(deadline=None)
 @given(
     st.dictionaries(st.sampled_from(GUIDE_FIELDS), JSON),
     st.sampled_from([found.kind for found in GUIDE_MAPPING.objects]),
@@ -454,7 +453,7 @@ SLIPS = st.recursive(
 )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.sampled_from(places(GUIDE_PLAIN)), SLIPS)
 def test_any_slip_of_the_pen_loads_or_is_named(path: tuple[Any, ...], new: Any) -> None:
     text = json.dumps(changed(GUIDE_PLAIN, path, new))

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sync.expressions import LONGEST_TEXT, ExpressionError, compile_expression
@@ -93,7 +93,6 @@ SOURCES = [
 ]  # fmt: skip
 
 
-@settings(deadline=None)
 @given(st.sampled_from(SOURCES), JSON, JSON, JSON)
 def test_any_values_give_a_value_or_a_refusal(source: str, a: Any, b: Any, c: Any) -> None:
     try:
@@ -105,7 +104,6 @@ def test_any_values_give_a_value_or_a_refusal(source: str, a: Any, b: Any, c: An
 HOSTILE = st.text(st.sampled_from("ab'\"\\|&!()?:+.\n\u2019 ${}"), max_size=25) | st.text(max_size=25)
 
 
-@settings(deadline=None)
 @given(HOSTILE, HOSTILE)
 def test_a_value_is_never_read_as_a_part_of_the_expression(a: str, b: str) -> None:
     """What a field holds is compared, searched and copied as text; no value makes the condition say something else."""

@@ -161,7 +161,7 @@ rows = st.builds(
 reads = st.lists(st.lists(st.lists(rows, max_size=8), min_size=1, max_size=4), min_size=1, max_size=3)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(reads)
 def test_the_store_ends_the_same_with_and_without_a_second_process(
     fresh: Callable[[], Store], story: list[list[list[dict[str, Any]]]]

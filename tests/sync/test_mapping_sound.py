@@ -79,7 +79,7 @@ def records(draw: st.DrawFn, plan: ObjectMap) -> Record:
     return Record(plan.kind, external_id, "1", fields, created_at=datetime(2026, 3, 1, tzinfo=UTC))
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(st.data(), st.sampled_from(OBJECTS))
 def test_every_fact_is_one_that_the_rules_take(data: st.DataObject, plan: ObjectMap) -> None:
     record = data.draw(records(plan))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sync.mapping import Desired, load_mapping
@@ -144,7 +144,6 @@ JSON = st.recursive(
 COMPILED = write(COMMISSIONS)
 
 
-@settings(deadline=None)
 @given(
     st.lists(
         st.dictionaries(st.sampled_from(ROWS["entries"][1]), JSON).map(lambda changes: entry() | changes), max_size=3

@@ -155,4 +155,4 @@ class WriteBack(RuleBasedStateMachine):
 
 
 TestWriteBack = WriteBack.TestCase
-TestWriteBack.settings = settings(max_examples=50, stateful_step_count=25, deadline=None)
+TestWriteBack.settings = settings(max_examples=50, stateful_step_count=25)

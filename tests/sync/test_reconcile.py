@@ -144,7 +144,7 @@ def test_a_list_that_is_not_read_to_its_end_says_nothing(ledger: Ledger) -> None
 
 
 @given(st.lists(st.sampled_from(["create", "update", "delete", "pull", "purge", "sneak"]), max_size=25))
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_exactly_what_the_pull_cannot_see_is_found(tmp_path_factory: pytest.TempPathFactory, steps: list[str]) -> None:
     ledger = Ledger(Store.open(empty_store(tmp_path_factory.mktemp("ledger") / "referee.db")))
     ids: list[str] = []

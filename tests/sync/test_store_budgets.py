@@ -110,7 +110,7 @@ def test_slots_bound_concurrent_calls_and_come_back_from_the_dead(store: Store) 
     others=st.integers(0, 300),
     block=st.integers(1, 30),
 )
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_reading_leaves_its_part_to_writing_and_both_leave_the_rest_to_others(
     store: Store, allowed: int, share: float, kept: float, others: int, block: int
 ) -> None:

@@ -60,7 +60,7 @@ def current(store: Store) -> dict[str, Any]:
     return found
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(states, min_size=1, max_size=10), st.randoms(use_true_random=False))
 def test_order_and_repetition_of_pages_do_not_matter(steps: list[tuple[int, str, bool]], chance: Any) -> None:
     records = history(steps)

@@ -8,7 +8,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from connectors.salesforce.ids import full_id
@@ -137,7 +137,6 @@ def test_arguments() -> None:
     assert transforms.replace({"-": "", "  ": " "})("12-34  5") == "1234 5"
 
 
-@settings(deadline=None)
 @given(st.text(min_size=1).filter(lambda text: text.strip() != ""), st.text(min_size=1))
 def test_key80_is_short_and_keeps_different_keys_apart(one: str, other: str) -> None:
     first, second = transforms.key80(one * 30), transforms.key80(one * 30 + "x" + other.strip())
@@ -208,7 +207,6 @@ JUNK = st.recursive(
 )  # fmt: skip
 
 
-@settings(deadline=None)
 @given(JUNK, st.sampled_from(sorted(transforms.TRANSFORMS)), st.sampled_from([None, SYDNEY]))
 def test_any_value_is_taken_or_refused(raw: Any, name: str, zone: ZoneInfo | None) -> None:
     transform = transforms.TRANSFORMS[name]

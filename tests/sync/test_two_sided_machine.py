@@ -361,6 +361,6 @@ class TwoSidesOverHttp(TwoSides):
 
 
 TestTwoSidesOverHttp = TwoSidesOverHttp.TestCase
-TestTwoSidesOverHttp.settings = settings(max_examples=8, stateful_step_count=15, deadline=None)
+TestTwoSidesOverHttp.settings = settings(max_examples=8, stateful_step_count=15)
 TestTwoSides = TwoSides.TestCase
-TestTwoSides.settings = settings(max_examples=25, stateful_step_count=30, deadline=None)
+TestTwoSides.settings = settings(max_examples=25, stateful_step_count=30)
