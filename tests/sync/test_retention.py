@@ -50,11 +50,11 @@ def test_a_write_goes_with_its_events_once_a_later_one_replaced_it(store: Store,
     assert set(prunable(store, Keep(), young - timedelta(days=3)).counts().values()) == {0}
 
     now = desk.now + timedelta(days=401)
-    assert prunable(store, Keep(None, None, None), now).counts() == {}
+    assert prunable(store, Keep(None, None, None, None), now).counts() == {}
     before = left(store, intent.c.id)
     found = prunable(store, Keep(), now)
     assert found.counts() | {"run": 0} == {
-        "intent": 3, "write_event": 5, "enqueued_plan": 3, "run": 0, "mapping_use": 0, "read_page": 0,
+        "intent": 3, "write_event": 5, "enqueued_plan": 3, "run": 0, "mapping_use": 0, "read_page": 0, "notice": 0,
     }  # fmt: skip
     assert found.stays == {
         "writes that wait, or whose outcome is not known": 2, "dead letters": 1, "the last write of a record": 1,
