@@ -12,7 +12,9 @@ import gc
 import multiprocessing
 import os
 import signal
+import sys
 import threading
+from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from multiprocessing.connection import Connection
@@ -35,14 +37,24 @@ RECORDS_BEFORE = 5_000
 PATIENCE_SECONDS = 60.0
 """How long a page is waited for: a process that takes longer is given up."""
 PIPE_BYTES = 1 << 20
-"""What a pipe holds, where the system lets us say so (Linux): a page of 500 records, so that the next can be begun."""
+"""What a pipe is to hold: a page of 500 records behind the one that is at work, so that neither process waits for the
+other's slow moments."""
+PIPE_MARGIN = 16_384
+"""Of what a pipe holds, what may be lost to its own keeping."""
 
 Read = Callable[[Sequence[bytes]], Sequence[Record]]
 Maps = Callable[[Sequence[Record], Lookups], Sequence[Mapped]]
 
 
+class Ask:
+    """The rows of a page, as they are handed over."""
+
+    def __init__(self, texts: Sequence[bytes], *, to_map: bool) -> None:
+        self.told = _TEXT.encode((to_map, list(map(bytes, texts))))
+
+
 class MappingProcess:
-    """Reads rows by ``read`` and maps them by ``maps``; one page at a time is given and taken."""
+    """Reads rows by ``read`` and maps them by ``maps``; pages are taken in the order in which they were given."""
 
     def __init__(self, read: Read, maps: Maps) -> None:
         context = multiprocessing.get_context("fork")
@@ -66,19 +78,25 @@ class MappingProcess:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
 
-    def give(self, texts: Sequence[bytes], *, to_map: bool) -> bool:
-        """Hand over the rows of a page; whether that was possible. What was given before must have been taken."""
-        if not self._is_lost:
-            try:
-                self._asks.send_bytes(_TEXT.encode((to_map, list(map(bytes, texts)))))
-            except OSError:
-                self._lose()
-        return not self._is_lost
+    def has_room(self, ask: Ask) -> bool:
+        """Whether this can be handed over without waiting, which could be for each other."""
+        return len(ask.told) <= _room(self._asks) - PIPE_MARGIN
+
+    def give(self, ask: Ask) -> bool:
+        """Hand over the rows of a page; whether that was possible."""
+        if self._is_lost or not self.has_room(ask):
+            return False
+        try:
+            self._asks.send_bytes(ask.told)
+        except OSError:
+            self._lose()
+            return False
+        return True
 
     def take(self) -> list[Arrival] | None:
-        """What became of the rows that were given, in their order; ``None`` when it could not be done there."""
+        """What became of the rows that were given first, in their order; ``None`` when it could not be done there."""
         try:
-            if self._answers.poll(PATIENCE_SECONDS):
+            if not self._is_lost and self._answers.poll(PATIENCE_SECONDS):
                 told = self._answers.recv_bytes()
                 return _ARRIVALS.decode(told) if told else None
         except (EOFError, OSError):
@@ -87,8 +105,9 @@ class MappingProcess:
         return None
 
     def _lose(self) -> None:
-        self._is_lost = True
-        log.warning("mapping_process_lost")
+        if not self._is_lost:
+            self._is_lost = True
+            log.warning("mapping_process_lost")
 
     def close(self) -> None:
         """End the process."""
@@ -126,7 +145,7 @@ def mapped_beside(
     is worth mapping before it is known whether the store has it.
     """
     process: MappingProcess | None = None
-    given: tuple[Page, Sequence[ApiCall]] | None = None
+    out: deque[tuple[Page, Sequence[ApiCall]]] = deque()
     seen, was_asked, error = 0, False, None
     with ExitStack() as until_the_end:
         while True:
@@ -134,25 +153,26 @@ def mapped_beside(
                 coming = next(pages, None)
             except ConnectorError as found:  # what was read before it is stored all the same
                 coming, error = None, found
-            done = given
-            arrivals = process.take() if process is not None and given is not None else None
-            given = None
+            ask = None
+            if coming is not None and isinstance(records := coming[0].records, UnreadRecords):
+                seen += len(records.texts)
+                if seen > RECORDS_BEFORE and not was_asked:
+                    was_asked, process = True, begin(records)
+                    if process is not None:
+                        until_the_end.enter_context(process)
+                if process is not None:
+                    ask = Ask(records.texts, to_map=brings_news())
+            ready: list[tuple[Page, Sequence[ApiCall], list[Arrival] | None]] = []
+            while process is not None and out and (ask is None or not process.has_room(ask)):
+                ready.append((*out.popleft(), process.take()))
             if coming is not None:
-                records = coming[0].records
-                if isinstance(records, UnreadRecords):
-                    seen += len(records.texts)
-                    if seen > RECORDS_BEFORE and not was_asked:
-                        was_asked, process = True, begin(records)
-                        if process is not None:
-                            until_the_end.enter_context(process)
-                    if process is not None and process.give(records.texts, to_map=brings_news()):
-                        given = coming
-            if done is not None:
-                yield (*done, arrivals)
+                if process is not None and ask is not None and process.give(ask):
+                    out.append(coming)
+                else:
+                    ready.append((*coming, None))
+            yield from ready  # stored while the process is at what it was given
             if coming is None:
                 break
-            if given is None:
-                yield (*coming, None)
     if error is not None:
         raise error
 
@@ -169,12 +189,21 @@ class _NoLookups:
 
 def _pipe() -> tuple[Connection, Connection]:
     """Both ends of a pipe, the reading one first."""
-    reading, writing = multiprocessing.Pipe(duplex=False)
-    with suppress(ImportError, AttributeError, OSError):
-        import fcntl
+    import fcntl  # not on every system; there is_possible() says no
 
+    reading, writing = multiprocessing.Pipe(duplex=False)
+    with suppress(OSError):  # a system may allow less
         fcntl.fcntl(writing.fileno(), fcntl.F_SETPIPE_SZ, PIPE_BYTES)
     return reading, writing
+
+
+def _room(end: Connection) -> int:
+    """Bytes that a pipe takes before whoever writes them has to wait."""
+    import fcntl
+    import termios
+
+    unread = fcntl.ioctl(end.fileno(), termios.FIONREAD, b"\0" * 4)
+    return fcntl.fcntl(end.fileno(), fcntl.F_GETPIPE_SZ) - int.from_bytes(unread, sys.byteorder)
 
 
 def _serve(theirs: tuple[Connection, Connection], ours: tuple[Connection, Connection], read: Read, maps: Maps) -> None:
