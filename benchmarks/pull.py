@@ -377,7 +377,7 @@ def _run(case: str, url: str, python: str) -> dict[str, float] | None:
         peak = 0
         while done.poll() is None:
             peak = max(peak, _kilobytes(done.pid))
-            time.sleep(0.5)
+            time.sleep(0.2)
         said.seek(0)
         wrong.seek(0)
         if done.returncode:
