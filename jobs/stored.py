@@ -125,8 +125,8 @@ class _Settling:
         del sightings
         prospects.ties = {name: ties for name, ties in prospects.ties.items() if name in partners}
         changed = self._book.save_ties(prospects, partners, RULESET)
-        near = self._book.kin([name.removeprefix("account:") for name in changed if name.startswith("account:")])
-        return changed | {f"account:{account}" for account in near}
+        accounts = [name.removeprefix("account:") for name in changed if name.startswith("account:")]
+        return changed | {f"account:{account}" for account in self._book.kin({"": accounts})[""]}
 
     def _history(self, facts: Facts) -> History:
         return History.of(self._program, facts, self._today, until=self._now + timedelta(microseconds=1))
@@ -141,14 +141,17 @@ class _Settling:
             fresh: list[tuple[str, Entry, str | None]] = []
             rows: list[tuple[str, str, str, Any]] = []
             stored = self._stored(prospects.by_id)
+            kin = self._kin(prospects)
+            wakes: dict[str, date | None] = {}
             for name in sorted(prospects.by_id):
-                settled = self._settled(history, prospects, prospects.by_id[name])
+                settled = self._settled(history, prospects, prospects.by_id[name], kin[name])
                 fresh += self._difference(name, settled, stored.get(name, {}))
                 self._book.set_releases(_released_since(settled, stored.get(name, {})))
                 partners |= {claim.partner for claim in settled.claims if claim.last.contract}
                 rows += [(kind, key, name, row) for kind, key, row in settled.rows_of_prospect()]
                 rows += _hold_rows(name, settled)
-                self._book.set_wake(name, self._wake(history, prospects.by_id[name], settled))
+                wakes[name] = self._wake(history, prospects.by_id[name], settled)
+            self._book.set_wakes(wakes)
             self._book.add_entries(fresh)
             self._book.replace_rows(prospects.by_id.keys(), rows)
             partners |= {entry.partner for _, entry, _ in fresh}
@@ -161,9 +164,10 @@ class _Settling:
         for some in slices(sorted(names), _BATCH):
             prospects = self._book.prospects(some)
             history = self._history_of(prospects)
+            kin = self._kin(prospects)
             rows: list[tuple[str, str, str, Any]] = []
             for name in sorted(prospects.by_id):
-                settled = self._claims(history, prospects, prospects.by_id[name])
+                settled = self._claims(history, prospects, prospects.by_id[name], kin[name])
                 for partner, marks in sorted(marks_of(history, settled.claims).items()):
                     rows.append(
                         (
@@ -200,15 +204,18 @@ class _Settling:
         history.shared_referrals = shared_referrals(history)
         return history
 
-    def _claims(self, history: History, prospects: Prospects, prospect: Prospect) -> Settled:
+    def _kin(self, prospects: Prospects) -> dict[str, list[str]]:
+        accounts = {name: [account for _, account in each.accounts] for name, each in prospects.by_id.items()}
+        return self._book.kin(accounts)
+
+    def _claims(self, history: History, prospects: Prospects, prospect: Prospect, kin: Sequence[str]) -> Settled:
         settled = Settled(self._program, self._today, ledger=Ledger(self._program.id))
         prospect.referrals = [r for r in prospect.referrals if r in history.views["referral"]]
-        kin = self._book.kin([account for _, account in prospect.accounts])
         settle_claims(history, prospects, prospect, settled, kin)
         return settled
 
-    def _settled(self, history: History, prospects: Prospects, prospect: Prospect) -> Settled:
-        settled = self._claims(history, prospects, prospect)
+    def _settled(self, history: History, prospects: Prospects, prospect: Prospect, kin: Sequence[str]) -> Settled:
+        settled = self._claims(history, prospects, prospect, kin)
         if self._has_tiers:
             partners = sorted({claim.partner for claim in settled.claims})
             settled.tiers = tiers_of(history, self._marks(partners))

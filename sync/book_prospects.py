@@ -7,14 +7,14 @@ from datetime import date
 from typing import Any
 
 import orjson
-from sqlalchemy import select, update
+from sqlalchemy import select
 
 from rules.statements import Hold
 from sync import book_tables as t
 from sync import tables
 from sync.book_facts import NewFacts
 from sync.book_part import BookPart, escaped, task_subject
-from sync.bulk import slices
+from sync.bulk import run_each, slices
 from sync.prospects import Prospect, Prospects, Tie
 from sync.tables import instant, micros
 
@@ -167,26 +167,32 @@ class BookProspects(BookPart):
                 ]
         return Prospects(by_id, ties)
 
-    def kin(self, accounts: Collection[str]) -> list[str]:
-        """Claimed accounts directly above or below these in the corporate tree."""
+    def kin(self, groups: Mapping[str, Collection[str]]) -> dict[str, list[str]]:
+        """Claimed accounts directly above or below those of each group in the corporate tree."""
         a, s, f, head = t.account_prospect, t.fact_subject, tables.fact, tables.fact_head
-        near: set[str] = set()
-        for some in slices(sorted(accounts)):
-            below = select(s.c.fact_id).where(s.c.type == "account", s.c.subject.in_([f"parent:{one}" for one in some]))
-            near |= set(self.db.execute(below).scalars())
+        near: dict[str, set[str]] = {account: set() for accounts in groups.values() for account in accounts}
+        for some in slices(sorted(near)):
+            below = select(s.c.subject, s.c.fact_id).where(
+                s.c.type == "account", s.c.subject.in_([f"parent:{one}" for one in some])
+            )
+            for subject, account in self.db.execute(below):
+                near[subject.removeprefix("parent:")].add(account)
             own = (
-                select(f.c.body)
-                .join(head, head.c.row_id == f.c.id)
+                select(head.c.fact_id, f.c.body)
+                .join(f, head.c.row_id == f.c.id)
                 .where(head.c.type == "account", head.c.fact_id.in_(some))
             )
-            near |= {orjson.loads(body).get("parent") for body in self.db.execute(own).scalars()}
-        near -= {None, *accounts}
-        found: set[str] = set()
-        for some in slices(sorted(near)):
-            found |= set(
-                self.db.execute(select(a.c.account).where(a.c.program == self.program, a.c.account.in_(some))).scalars()
-            )
-        return sorted(found)
+            for account, body in self.db.execute(own):
+                if (parent := orjson.loads(body).get("parent")) is not None:
+                    near[account].add(parent)
+        claimed: set[str] = set()
+        for some in slices(sorted(set[str]().union(*near.values()))):
+            held = select(a.c.account).where(a.c.program == self.program, a.c.account.in_(some))
+            claimed |= set(self.db.execute(held).scalars())
+        return {
+            name: sorted(set[str]().union(*(near[one] for one in accounts)) & claimed - set(accounts))
+            for name, accounts in groups.items()
+        }
 
     def holds_of_partners(self, partners: Collection[str]) -> list[Hold]:
         """What the disputes of these partners hold."""
@@ -214,10 +220,7 @@ class BookProspects(BookPart):
                 ]
         return found
 
-    def set_wake(self, prospect: str, wake_on: date | None) -> None:
-        """When the prospect next changes by the passing of time alone."""
-        self.db.execute(
-            update(t.prospect)
-            .where(t.prospect.c.program == self.program, t.prospect.c.prospect == prospect)
-            .values(wake_on=wake_on.isoformat() if wake_on else None)
-        )
+    def set_wakes(self, wakes: Mapping[str, date | None]) -> None:
+        """When each of these prospects next changes by the passing of time alone."""
+        given = [(wake_on.isoformat() if wake_on else None, self.program, name) for name, wake_on in wakes.items()]
+        run_each(self.db, "UPDATE prospect SET wake_on = ? WHERE program = ? AND prospect = ?", given)
