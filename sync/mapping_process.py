@@ -16,7 +16,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Any
@@ -36,6 +36,8 @@ RECORDS_BEFORE = 5_000
 """Records of a read before a process is started for those that follow: a small read is over sooner."""
 PATIENCE_SECONDS = 60.0
 """How long a page is waited for: a process that takes longer is given up."""
+MOST_OUT = 3
+"""Pages that are with the process: one at work, one behind it, and one whose answer waits."""
 PIPE_BYTES = 1 << 20
 """What a pipe is to hold: a page of 500 records behind the one that is at work, so that neither process waits for the
 other's slow moments."""
@@ -78,16 +80,17 @@ class MappingProcess:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
 
-    def has_room(self, ask: Ask) -> bool:
+    def _has_room(self, ask: Ask) -> bool:
         """Whether this can be handed over without waiting, which could be for each other."""
         return len(ask.told) <= _room(self._asks) - PIPE_MARGIN
 
     def give(self, ask: Ask) -> bool:
         """Hand over the rows of a page; whether that was possible."""
-        if self._is_lost or not self.has_room(ask):
+        if self._is_lost or not self._has_room(ask):
             return False
         try:
-            self._asks.send_bytes(ask.told)
+            with self._patience():
+                self._asks.send_bytes(ask.told)
         except OSError:
             self._lose()
             return False
@@ -95,14 +98,25 @@ class MappingProcess:
 
     def take(self) -> list[Arrival] | None:
         """What became of the rows that were given first, in their order; ``None`` when it could not be done there."""
+        if self._is_lost:
+            return None
         try:
-            if not self._is_lost and self._answers.poll(PATIENCE_SECONDS):
+            with self._patience():
                 told = self._answers.recv_bytes()
-                return _ARRIVALS.decode(told) if told else None
         except (EOFError, OSError):
-            pass
-        self._lose()
-        return None
+            self._lose()
+            return None
+        return _ARRIVALS.decode(told) if told else None
+
+    @contextmanager
+    def _patience(self) -> Iterator[None]:
+        """End the process when what is inside takes too long, also in the middle of an answer: then its pipes end, too."""
+        timer = threading.Timer(PATIENCE_SECONDS, self._process.kill)
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
 
     def _lose(self) -> None:
         if not self._is_lost:
@@ -163,13 +177,14 @@ def mapped_beside(
                 if process is not None:
                     ask = Ask(records.texts, to_map=brings_news())
             ready: list[tuple[Page, Sequence[ApiCall], list[Arrival] | None]] = []
-            while process is not None and out and (ask is None or not process.has_room(ask)):
+            is_given = process is not None and ask is not None and len(out) < MOST_OUT and process.give(ask)
+            while process is not None and out and not is_given:  # in order, also when the process is lost
                 ready.append((*out.popleft(), process.take()))
-            if coming is not None:
-                if process is not None and ask is not None and process.give(ask):
-                    out.append(coming)
-                else:
-                    ready.append((*coming, None))
+                is_given = ask is not None and process.give(ask)
+            if coming is not None and is_given:
+                out.append(coming)
+            elif coming is not None:
+                ready.append((*coming, None))
             yield from ready  # stored while the process is at what it was given
             if coming is None:
                 break

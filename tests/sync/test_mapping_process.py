@@ -213,7 +213,9 @@ def test_where_no_process_can_be_had_a_read_goes_on_alone(
 def test_a_second_process_that_dies_or_hangs_is_done_without(
     fresh: Callable[[], Store], monkeypatch: pytest.MonkeyPatch, sign: int
 ) -> None:
-    pages = [[row(3 * page + number) for number in range(3)] for page in range(8)]
+    pages = [[row(3 * page + number) for number in range(3)] for page in range(16)]
+    for each in pages:
+        each[0]["fields"]["Notes"] = "x" * 450_000  # so that no pipe holds them all
     whole, hurt = fresh(), fresh()
     run(whole, Served(pages), beside=False)
     monkeypatch.setattr(mapping_process, "PATIENCE_SECONDS", 0.1)
@@ -224,13 +226,19 @@ def test_a_second_process_that_dies_or_hangs_is_done_without(
         begin(self, *given)
         started.append(self.pid)
 
+    places: list[str | None] = []
+
     def stored(page: Progress) -> None:
+        places.append(hurt.stream("crm", "Lead").cursor)
         if page.pages == 2:
             os.kill(started[0], sign)
 
     monkeypatch.setattr(MappingProcess, "__init__", begun)
     assert run(hurt, Served(pages), beside=True, progress=stored).state == "ok"
     assert len(started) == 1
+    assert places == [*map(str, range(1, 16)), None], (
+        "each page is stored behind the one before: a cursor never leaves one out"
+    )
     assert dump(hurt) == dump(whole)
     whole.close()
     hurt.close()
