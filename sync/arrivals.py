@@ -18,6 +18,10 @@ from sync.payloads import all_encoded, content_hash, storable
 from sync.refusal import Reject
 from sync.tables import micros
 
+MAPPED_AT_ONCE = 100
+"""Records that are written as JSON, hashed and mapped before the next are touched: what they hold (6 kB each) stays in
+the processor's own cache from the one to the other."""
+
 
 class Mapped(Protocol):
     """One record's facts, or the reason for none (``sync.object_maps.Mapped``)."""

@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 
 from connectors.base import Record
 from sync import quarantine, tables
-from sync.arrivals import Arrival, Head, Lookups, Mapped, arrived, take_answers
+from sync.arrivals import MAPPED_AT_ONCE, Arrival, Head, Lookups, Mapped, arrived, take_answers
 from sync.bulk import append, next_id, rows, run_each
 from sync.fact_rows import (
     OUTLIVE_MERGES,
@@ -32,9 +32,6 @@ from sync.tables import micros
 
 RECORDS_AT_ONCE = 500
 """Records of a page that are looked up and written together."""
-MAPPED_AT_ONCE = 100
-"""Records that are written as JSON, hashed and mapped before the next are touched: what they hold (6 kB each) stays in
-the processor's own cache from the one to the other."""
 
 MOST_REMEMBERED = 20_000
 """Looked-up records kept in memory during a pull."""

@@ -26,12 +26,10 @@ import structlog
 
 from connectors.base import ApiCall, Page, Record, UnreadRecords
 from connectors.errors import ConnectorError
-from sync.arrivals import Arrival, Lookups, Mapped, arrived, take_answers
+from sync.arrivals import MAPPED_AT_ONCE, Arrival, Lookups, Mapped, arrived, take_answers
 
 log = structlog.get_logger(__name__)
 
-MAPPED_AT_ONCE = 100
-"""Rows that are read, written as JSON, hashed and mapped before the next are touched."""
 RECORDS_BEFORE = 5_000
 """Records of a read before a process is started for those that follow: a small read is over sooner."""
 PATIENCE_SECONDS = 60.0
@@ -48,11 +46,9 @@ Read = Callable[[Sequence[bytes]], Sequence[Record]]
 Maps = Callable[[Sequence[Record], Lookups], Sequence[Mapped]]
 
 
-class Ask:
+def ask_for(texts: Sequence[bytes], *, to_map: bool) -> bytes:
     """The rows of a page, as they are handed over."""
-
-    def __init__(self, texts: Sequence[bytes], *, to_map: bool) -> None:
-        self.told = _TEXT.encode((to_map, list(map(bytes, texts))))
+    return _TEXT.encode((to_map, list(map(bytes, texts))))
 
 
 class MappingProcess:
@@ -80,17 +76,17 @@ class MappingProcess:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
 
-    def _has_room(self, ask: Ask) -> bool:
+    def _has_room(self, ask: bytes) -> bool:
         """Whether this can be handed over without waiting, which could be for each other."""
-        return len(ask.told) <= _room(self._asks) - PIPE_MARGIN
+        return len(ask) <= _room(self._asks) - PIPE_MARGIN
 
-    def give(self, ask: Ask) -> bool:
+    def give(self, ask: bytes) -> bool:
         """Hand over the rows of a page; whether that was possible."""
         if self._is_lost or not self._has_room(ask):
             return False
         try:
             with self._patience():
-                self._asks.send_bytes(ask.told)
+                self._asks.send_bytes(ask)
         except OSError:
             self._lose()
             return False
@@ -175,7 +171,7 @@ def mapped_beside(
                     if process is not None:
                         until_the_end.enter_context(process)
                 if process is not None:
-                    ask = Ask(records.texts, to_map=brings_news())
+                    ask = ask_for(records.texts, to_map=brings_news())
             ready: list[tuple[Page, Sequence[ApiCall], list[Arrival] | None]] = []
             is_given = process is not None and ask is not None and len(out) < MOST_OUT and process.give(ask)
             while process is not None and out and not is_given:  # in order, also when the process is lost

@@ -7,12 +7,12 @@ its memory.
 from __future__ import annotations
 
 import pickle
-import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal
 
 from rules.facts import View
+from sync.scratch import as_bytes, as_text, scratch
 from sync.tables import instant, micros
 
 Kind = Literal["account", "referral"]
@@ -30,17 +30,12 @@ class Sightings:
     """What was seen of accounts and referrals."""
 
     def __init__(self) -> None:
-        self._db = sqlite3.connect("", isolation_level=None)
-        self._db.execute("PRAGMA cache_size = -4000")
-        self._db.execute("PRAGMA journal_mode = OFF")
-        self._db.execute(_TABLE)
-        self._db.execute(_BY_NAME)
-        self._db.execute("BEGIN")  # never ended: nothing of it is to stay
+        self._db = scratch(_TABLE, _BY_NAME)
 
     def add(self, kind: Kind, records: Mapping[str, Sequence[View[Any]]]) -> None:
         """Take in records of one kind, each with all its views."""
         rows = (
-            (micros(view.at), _KINDS[kind], _bytes(name), None if view.fact is None else pickle.dumps(view.fact, 5))
+            (micros(view.at), _KINDS[kind], as_bytes(name), None if view.fact is None else pickle.dumps(view.fact, 5))
             for name, views in records.items()
             for view in views
         )
@@ -48,13 +43,9 @@ class Sightings:
 
     def has_account(self, name: str) -> bool:
         """Whether this account was ever seen."""
-        return self._db.execute(_HAS, (_KINDS["account"], _bytes(name))).fetchone() is not None
+        return self._db.execute(_HAS, (_KINDS["account"], as_bytes(name))).fetchone() is not None
 
     def __iter__(self) -> Iterator[Event]:
         for at, kind, name, fact in self._db.execute(_IN_ORDER):
             # Only we wrote it, into a file that nobody else can open.
-            yield instant(at), kind, name.decode("utf-8", "surrogatepass"), None if fact is None else pickle.loads(fact)
-
-
-def _bytes(name: str) -> bytes:
-    return name.encode("utf-8", "surrogatepass")
+            yield instant(at), kind, as_text(name), None if fact is None else pickle.loads(fact)

@@ -7,13 +7,13 @@ its memory, and are handed out as a plan shows them: by object, in the order of 
 from __future__ import annotations
 
 import pickle
-import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
 from sync.plan_items import Item, Ref
 from sync.sameness import plain
+from sync.scratch import as_bytes, as_text, scratch
 from sync.write_maps import Desired, WriteMap, WriteReject
 
 _TABLE = """
@@ -44,11 +44,7 @@ class Wanted:
     """Desired records by object and key; what several want of one is put together, or is a clash."""
 
     def __init__(self, desired: Iterable[Desired] = ()) -> None:
-        self._db = sqlite3.connect("", isolation_level=None)
-        self._db.execute("PRAGMA cache_size = -4000")
-        self._db.execute("PRAGMA journal_mode = OFF")
-        self._db.execute(_TABLE)
-        self._db.execute("BEGIN")  # never ended: nothing of it is to stay
+        self._db = scratch(_TABLE)
         self._parts = 0
         self._of_group: dict[Group, int] = {}
         self._fresh: dict[tuple[int, bytes], Desired] = {}
@@ -80,7 +76,7 @@ class Wanted:
     def twins(self, group: Group) -> set[str]:
         """Keys of one object that differ from another one only by upper and lower case."""
         part = self._of_group[group]
-        return {key.decode("utf-8", "surrogatepass") for (key,) in self._db.execute(_TWINS, (part, part))}
+        return {as_text(key) for (key,) in self._db.execute(_TWINS, (part, part))}
 
     def clashes(self) -> Iterator[Item]:
         """The records of which several want different things, as blocked items."""
@@ -120,7 +116,7 @@ class Wanted:
         self._db.execute("DELETE FROM wanted WHERE part = ?", (number,))
 
     def _put(self, part: int, one: Desired, meet: Meet) -> None:
-        place = part, one.key.encode("utf-8", "surrogatepass")  # half a character is no text for SQLite
+        place = part, as_bytes(one.key)
         if place in self._fresh or len(self._fresh) >= _TOGETHER:
             self._store(meet)
         self._fresh[place] = one
@@ -131,8 +127,8 @@ class Wanted:
         for (part, key), one in self._fresh.items():
             known = self._db.execute(_KNOWN, (part, key)).fetchone()
             one, clash = (one, None) if known is None else meet(_read(known[0]), one, known[1])
-            parent = (one.parent or "").encode("utf-8", "surrogatepass")
-            folded = None if one.key_field is None else one.key.casefold().encode("utf-8", "surrogatepass")
+            parent = as_bytes(one.parent or "")
+            folded = None if one.key_field is None else as_bytes(one.key.casefold())
             rows.append((part, key, parent, folded, _written(one), clash))
         self._db.executemany(_PUT, rows)
         self._fresh.clear()
