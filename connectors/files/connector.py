@@ -60,7 +60,8 @@ class FilesConnector:
         self, files: FileList, fields: Sequence[str], before: Held, name: str, rows: Mapping[str, Row]
     ) -> Iterator[Page]:
         gone = _gone(files, before, rows)
-        now = Held(rows={key: digest for key, digest in before.rows.items() if key in rows or key in gone})
+        stays = rows.keys() | set(gone) if not files.settings.full_list else before.rows
+        now = Held(rows={key: digest for key, digest in before.rows.items() if key in stays})
         now.nameless = before.nameless & now.rows.keys()
         page: list[Record] = []
         for record, digest in _changed(files, fields, now, rows, gone):
@@ -73,7 +74,7 @@ class FilesConnector:
                 now.nameless.discard(record.external_id)
                 continue
             now.rows[record.external_id] = digest
-            if rows[record.external_id].place == record.external_id:
+            if rows[record.external_id].nameless_as(record.external_id):
                 now.nameless.add(record.external_id)
         now.content = name
         watermark = now.written()
@@ -167,12 +168,13 @@ class FilesConnector:
 
 
 def _gone(files: FileList, before: Held, rows: Mapping[str, Row]) -> list[str]:
-    """The rows that are to be called deleted: those without an id of their own, and all of a full list.
+    """The rows that are to be called deleted: those without an id of their own, and all of a full list, unless a row
+    of it has no id now: it may be one of them.
 
     Raises: ``ConnectorError`` when a full list has lost so much that it looks cut off.
     """
     lost = [key for key in before.rows if key not in rows]
-    if not files.settings.full_list:
+    if not files.settings.full_list or any(row.nameless_as(key) for key, row in rows.items()):
         return [key for key in lost if key in before.nameless]
     share = files.settings.largest_loss
     if len(lost) > LOSS_FROM and len(lost) > share * len(before.rows):

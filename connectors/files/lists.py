@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import zip_longest
+from itertools import pairwise, zip_longest
 from pathlib import Path
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
@@ -36,6 +36,10 @@ class Row(NamedTuple):
     """Field, what was found, what is allowed."""
     lines: tuple[tuple[str, dict[str, str]], ...] = ()
     """Where rows of one id are one record: the place of each, and its cells of the columns of lines."""
+
+    def nameless_as(self, external_id: str) -> bool:
+        """Whether the row, listed under this id, has none of its own: it goes by its place."""
+        return self.place == external_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,17 +134,36 @@ class FileList:
                         f"{', '.join(filter(None, header))}",
                         code="UNKNOWN_FIELD",
                     )
+            read: list[str] = []
             for line in lines:
                 external_id, row = self._row(f"{name}:{line.number}", header, line)
                 first = found.get(external_id)
                 found[external_id] = row if first is None else self._joined(external_id, first, row)
+                read.append(external_id)
+            if self.settings.lines:
+                self._doubt_neighbours(read, found)
         return found
+
+    def _doubt_neighbours(self, read: Sequence[str], found: dict[str, Row]) -> None:
+        """A row that names no record may be a line of the one before or after it, which would then lack that line."""
+        for one, other in pairwise(read):
+            for nameless, neighbour in ((one, other), (other, one)):
+                row = found[neighbour]
+                if found[nameless].nameless_as(nameless) and not row.nameless_as(neighbour) and row.fault is None:
+                    fault = (
+                        _LINES,
+                        f"no {self.settings.id} at {nameless}",
+                        "one there: it may be a line of this record",
+                    )
+                    found[neighbour] = row._replace(fault=fault)
 
     def _joined(self, external_id: str, first: Row, row: Row) -> Row:
         """Two rows of one id: one record with both lines where the settings say so, otherwise nobody's."""
         places = f"{first.place} and {row.place}"
-        if first.fault is not None or row.fault is not None or not self.settings.lines:
+        if not self.settings.lines:
             return Row(places, first.cells, (self.settings.id, shown(external_id), "an id of its own for every row"))
+        if first.fault is not None or row.fault is not None:
+            return first if first.fault is not None else row
         for name, cell in row.cells.items():
             if cell != first.cells.get(name, ""):
                 found = f"{shown(cell)} after {shown(first.cells.get(name, ''))}"
@@ -189,6 +212,11 @@ class FileList:
     def _header(self, name: str, line: Line | None) -> list[str]:
         """The names of the columns; columns without a name are ``""``. Raises: ``ConnectorError``."""
         header = [cell.strip() for cell in line.cells] if line is not None else []
+        if line is not None and line.fault:
+            raise ConnectorError(
+                f"files: {name}:{line.number}: found {line.fault}; allowed: column names in the form of RFC 4180",
+                code="HEADER",
+            )
         for column in filter(None, header):
             if header.count(column) > 1:
                 raise ConnectorError(
@@ -198,17 +226,20 @@ class FileList:
         return header
 
     def _row(self, place: str, header: list[str], line: Line) -> tuple[str, Row]:
+        waits = "; until then nothing of this full list is deleted" if self.settings.full_list else ""
         if line.fault:
-            return place, Row(place, {}, ("line", line.fault, "cells in the form of RFC 4180"))
+            return place, Row(place, {}, ("line", line.fault, f"cells in the form of RFC 4180{waits}"))
         cells = {name: cell for name, cell in zip(header, line.cells, strict=False) if name}
         if self.settings.write:
             cells = {name: unguarded(cell) for name, cell in cells.items()}
         external_id = cells.get(self.settings.id, "").strip()
         if not external_id:
-            return place, Row(place, cells, (self.settings.id, "nothing", "an id in every row"))
+            return place, Row(place, cells, (self.settings.id, "nothing", f"an id in every row{waits}"))
         stray = any(cell for cell, name in zip_longest(line.cells, header, fillvalue="") if not name)
         if stray or len(line.cells) < len(header):
             found = f"{len(line.cells)} cells"
+            if header[0] != self.settings.id:  # a cell too many or too few: which one is the id is not sure
+                return place, Row(place, cells, ("line", found, f"{len(header)}, as the header has{waits}"))
             return external_id, Row(place, cells, ("line", found, f"{len(header)}, as the header has"))
         lines = ((place, {name: cells.pop(name, "") for name in self.settings.lines}),) if self.settings.lines else ()
         return external_id, Row(place, cells, None, lines)

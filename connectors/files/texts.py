@@ -14,6 +14,7 @@ from connectors.errors import ConnectorError
 
 DELIMITERS = (",", ";", "\t", "|")
 LONGEST_CELL = 1_000_000
+LONGEST_HEADER = 100_000
 _MARKS = (
     (b"\xef\xbb\xbf", "utf-8-sig"),
     (b"\xff\xfe\x00\x00", "utf-32"),
@@ -70,14 +71,14 @@ def _undecodable(name: str, found: str) -> ConnectorError:
 
 
 def delimiter_of(text: str, header_line: int, wanted: str, name: str) -> str:
-    """The sign between cells: the one under which the header holds the id column, in the most columns.
+    """The sign between cells: the one under which the header, with which the text begins, holds the id column, in the
+    most columns.
 
     Raises: ``ConnectorError`` when that is none of them.
     """
-    start = "\n".join(text.split("\n", header_line + 20)[header_line - 1 : header_line + 20])
     found: list[tuple[int, str]] = []
     for sign in DELIMITERS:
-        cells = next(csv.reader(io.StringIO(start, newline=""), delimiter=sign), [])
+        cells = next(csv.reader(io.StringIO(text[:LONGEST_HEADER], newline=""), delimiter=sign), [])
         if wanted in (cell.strip() for cell in cells):
             found.append((len(cells), sign))
     if not found:
@@ -99,14 +100,17 @@ def lines_of(text: str, header_line: int, delimiter: str, wanted: str, name: str
     if hint:
         text, first = text[hint.end() :], 2
         delimiter = hint[1] if delimiter == "auto" else delimiter
+    if header_line > first:
+        whole = io.StringIO(text, newline="")
+        for _ in range(header_line - first):
+            whole.readline()  # titles are in no form
+        text = whole.read()
     if delimiter == "auto":
         delimiter = delimiter_of(text, header_line, wanted, name)
     csv.field_size_limit(LONGEST_CELL)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    for _ in range(header_line - first):
-        next(reader, None)
     while True:
-        number = reader.line_num + first
+        number = reader.line_num + max(header_line, first)
         try:
             cells = next(reader)
         except StopIteration:

@@ -13,6 +13,8 @@ _WORDS = (("YYYY", "%Y"), ("HH24", "%H"), ("MON", "%b"), ("MM", "%m"), ("MI", "%
 _TOKEN = re.compile("|".join(word for word, _ in _WORDS) + r"|[A-Za-z%]")
 _SPACES = str.maketrans({"\u00a0": " ", "\u202f": " ", "\u2009": " "})
 _PLAIN = re.compile(r"(?:0|[1-9][0-9]*)(?:\.[0-9]+)?")
+_EXACT_NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?")
+_EXACT_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 class Exact(str):
@@ -40,8 +42,12 @@ def number(text: str, decimal_sign: str, thousands_sign: str) -> str:
 
     Groups have three digits (or two before the last group, as in India), or there are none. Raises: ``Unreadable``.
     """
-    if isinstance(text, Exact) or _PLAIN.fullmatch(text) and decimal_sign == "." and thousands_sign != ".":
+    if isinstance(text, Exact):
+        if not _EXACT_NUMBER.fullmatch(text):
+            raise Unreadable(shown(str(text)), "a number cell")
         return str(text)
+    if _PLAIN.fullmatch(text) and decimal_sign == "." and thousands_sign != ".":
+        return text
     written = text.translate(_SPACES).strip()
     inner, negative = written, False
     if written.startswith("(") and written.endswith(")"):
@@ -94,7 +100,7 @@ def date_format(form: str) -> tuple[str, bool]:
 
 def date_text(text: str, form: str) -> str:
     """A date as ``2026-03-01``, or ``2026-03-01T14:30:00`` when the format holds a time. Raises: ``Unreadable``."""
-    return str(text) if isinstance(text, Exact) else _date(text, form)
+    return str(text) if isinstance(text, Exact) and _EXACT_DATE.match(text) else _date(str(text), form)
 
 
 @lru_cache(maxsize=4096)

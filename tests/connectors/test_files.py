@@ -7,7 +7,7 @@ import io
 import re
 import zipfile
 from collections.abc import Iterator
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from itertools import islice
 from pathlib import Path
@@ -92,8 +92,9 @@ def test_a_comma_in_the_cells_of_a_semicolon_file_is_no_delimiter(folder: Path) 
 
 
 def test_titles_above_the_header_and_excels_hint_are_left_out(folder: Path) -> None:
-    (folder / "list.csv").write_text("Report of March\n\nNo,Name,Net\n1,A,1\n", "utf-8")
-    assert read(opened(folder, header_line=3))[0][0].version.startswith("list.csv:4 ")
+    for title in ("Report of March", '"Report" of March', '"Report of March'):
+        (folder / "list.csv").write_text(f"{title}\n\nNo,Name,Net\n1,A,1\n", "utf-8")
+        assert read(opened(folder, header_line=3))[0][0].version.startswith("list.csv:4 ")
     (folder / "list.csv").write_text("sep=|\nNo|Name|Net\n1|A, B|1\n", "utf-8")
     [record] = read(opened(folder))[0]
     assert record.fields["Name"] == "A, B" and record.version.startswith("list.csv:3 ")
@@ -106,6 +107,7 @@ def test_titles_above_the_header_and_excels_hint_are_left_out(folder: Path) -> N
         ("No,Name,Name,Net\n1,A,B,1\n", r"list\.csv:1: found two columns 'Name'"),
         ("No,Name\n1,A\n", r"list\.csv:1: found no column 'Net'; there are No, Name"),
         ('No,Name,Net\n1,"A,1\n2,B,2\n', r"list\.csv:2: found a quote that is opened here and never closed"),
+        ('No,"Na"me,Net\n1,A,1\n', r"list\.csv:1: found ',' expected after"),
         ("", "no column 'No'"),
     ],
 )
@@ -178,6 +180,48 @@ def test_a_row_without_an_id_is_gone_once_it_has_one(folder: Path) -> None:
     (folder / "list.csv").write_text("No,Name,Net\n1,A,1\n", "utf-8")
     records, _ = read(opened(folder), watermark)
     assert [(record.external_id, record.deleted) for record in records] == [("1", False), ("list.csv:2", True)]
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ('No,Name,Net\n1,A,1\n2,"B"x,2\n', "line (list.csv:3)"),  # a cell that no reader takes apart
+        ("No,Name,Net\n1,A,1\n,B,2\n", "No (list.csv:3)"),  # an id that was wiped
+        ("Name,Net,No\nA,1,1\nB, Ltd,2,2\n", "line (list.csv:3)"),  # a cell too many before the id: which one is it?
+    ],
+)
+def test_a_full_list_deletes_nothing_while_a_row_of_it_cannot_be_told(folder: Path, text: str, place: str) -> None:
+    """The row that cannot be read may be any of those that seem to be gone."""
+    path = folder / "list.csv"
+    path.write_text("No,Name,Net\n1,A,1\n2,B,2\n3,C,3\n", "utf-8")
+    _, watermark = read(opened(folder, full_list=True))
+    path.write_text(text, "utf-8")
+    [record], watermark = read(opened(folder, full_list=True), watermark)
+    assert not record.deleted and fault(record)["field"] == place
+    assert "nothing of this full list is deleted" in fault(record)["allowed"]
+    path.write_text("No,Name,Net\n1,A,1\n2,B,2\n", "utf-8")  # mended, and 3 was meant to go
+    records, _ = read(opened(folder, full_list=True), watermark)
+    assert {(record.external_id, record.deleted) for record in records} == {("list.csv:3", True), ("3", True)}
+
+
+def test_a_row_whose_id_is_not_sure_leaves_nothing_behind_once_it_is_mended(folder: Path) -> None:
+    (folder / "list.csv").write_text("Name,Net,No\nA,1,1\nB, Ltd,2,2\n", "utf-8")
+    records, watermark = read(opened(folder))
+    assert [record.external_id for record in records] == ["1", "list.csv:3"]
+    (folder / "list.csv").write_text('Name,Net,No\nA,1,1\n"B, Ltd",2,2\n', "utf-8")
+    records, _ = read(opened(folder), watermark)
+    assert [(record.external_id, record.deleted) for record in records] == [("2", False), ("list.csv:3", True)]
+
+
+@pytest.mark.parametrize("bad", ['1,A,"30"x', ",A,30", "1,A"])
+def test_a_record_is_never_taken_without_one_of_its_lines(folder: Path, bad: str) -> None:
+    """An invoice without its last line would be settled at a lower amount."""
+    (folder / "list.csv").write_text(f"No,Name,Net\n7,Z,9\n1,A,10\n1,A,20\n{bad}\n2,B,5\n3,C,1\n", "utf-8")
+    connector = opened(folder, lines=["Net"], numbers=["Net"])
+    found = {record.external_id: record for record in read(connector, fields=("No", "Name", "lines.Net"))[0]}
+    assert [{key: FAULT in found[key].fields} for key in ("7", "1", "3")] == [{"7": False}, {"1": True}, {"3": False}]
+    assert "list.csv:5" in str(fault(found["1"]))
+    assert (FAULT in found["2"].fields) is (bad != "1,A"), "only a row that names no record may be one of the next"
 
 
 def test_rows_of_one_id_are_one_record_with_lines_when_the_settings_say_so(folder: Path) -> None:
@@ -326,6 +370,18 @@ def test_cells_of_a_workbook_are_exact_text(folder: Path) -> None:
     ]
     assert [record.external_id for record in records] == ["1001", "1002", "A-3", "1004"]
     assert records[-1].version.startswith("list.xlsx:6 ")
+
+
+def test_a_cell_of_another_kind_than_its_column_is_a_fault_with_its_line(folder: Path) -> None:
+    workbook(
+        folder, ("No", "Net", "Day"), (1, date(2026, 1, 31), None), (2, True, None), (3, 1, 45000), (4, 1, time(9, 30)),
+        (5, -1.5, 20260131),
+    )  # fmt: skip
+    connector = opened(folder, file="list.xlsx", numbers=["Net"], dates={"Day": "YYYYMMDD"})
+    records, _ = read(connector, fields=("No", "Net", "Day"))
+    places = [fault(record)["field"] for record in records[:-1]]
+    assert places == ["Net (list.xlsx:2)", "Net (list.xlsx:3)", "Day (list.xlsx:4)", "Day (list.xlsx:5)"]
+    assert dict(records[-1].fields) == {"No": "5", "Net": "-1.5", "Day": "2026-01-31"}
 
 
 def test_a_sheet_is_chosen_by_name_and_never_by_chance(folder: Path) -> None:
