@@ -227,5 +227,7 @@ class Comparison:
             if described is None:
                 return f"the connection cannot see the field {self._name}.{change.name}; give it access or unmap it"
             if not (described.creatable if item.action == "create" else described.updatable):
-                return f"the field {self._name}.{change.name} is read-only for the connection; unmap it"
+                return (
+                    f"the field {self._name}.{change.name} is read-only for the connection; give it access or unmap it"
+                )
         return ""

@@ -164,6 +164,34 @@ def test_a_rejected_write_waits_for_a_person_and_goes_through_once_the_rule_is_l
     assert place.doubled() == 0
 
 
+def test_a_field_that_became_read_only_is_named_and_written_with_the_next_sync_once_the_right_is_back(
+    place: Office, child: Killable
+) -> None:
+    """Nothing is sent that is known to be refused, so there is no dead letter to release."""
+    crm, lead = place.world.crm, place.world.ids["lead Harbour by Northline"]
+    crm.make_read_only("Lead", "Referral_Reason__c")
+    ran = child.referee(place, "sync", "--json")
+    assert (ran.code, ran.json["written"]["crm"]["dead"]) == (0, 0)
+    assert {row[1] for row in place.journals() if row[0] == "crm"} == {
+        "Account",
+        "Commission__c",
+        "Partner_Statement__c",
+    }
+    plan = next(one for one in child.referee(place, "plan", "--json").json if one["connection"] == "crm")
+    blocked = {item["reason"] for item in plan["items"] if item["object"] == "Lead"}
+    assert blocked == {"the field Lead.Referral_Reason__c is read-only for the connection; give it access or unmap it"}
+    checked = child.referee(place, "check", "--connection", "crm", "--json")
+    assert checked.code == 1
+    assert [one["found"] for one in checked.json[0]["problems"]] == ["Lead.Referral_Reason__c"]
+    assert child.referee(place, "dead-letters", "list", "--json").json == []
+
+    crm.make_writable("Lead", "Referral_Reason__c")
+    place.later(minutes=30)
+    assert child.referee(place, "sync").code == 0
+    assert crm.get("Lead", lead)["Referral_Reason__c"].startswith("won: contract")
+    assert place.doubled() == 0
+
+
 def test_a_rejected_write_is_edited_by_a_named_person_and_goes_through(place: Office, child: Killable) -> None:
     crm, lead = place.world.crm, place.world.ids["lead Harbour by Northline"]
     crm.rules.validations.append(

@@ -145,9 +145,16 @@ class SalesforceSimulator(Simulator):
             self.schema_changed_at = self.now()
 
     def make_read_only(self, name: str, *fields: str) -> None:
-        """Take write access to fields."""
+        """Take write access to fields from the integration user."""
         with self.lock:
             self._read_only |= {(name, field) for field in fields}
+            self.schema_changed_at = self.now()
+
+    def make_writable(self, name: str, *fields: str) -> None:
+        """Give write access back."""
+        with self.lock:
+            self._read_only -= {(name, field) for field in fields}
+            self.schema_changed_at = self.now()
 
     def visible(self, name: str, field: str) -> bool:
         """Whether the integration user sees the field."""
