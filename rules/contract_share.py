@@ -26,8 +26,13 @@ from rules.records import Contract, Invoice
 from rules.replay import TIME, DealReplay
 from rules.tasks import Wanted
 from rules.terms import ShareOfContract
+from rules.waits import Waits
 
 _NOTHING: tuple[Decimal, ...] = (ZERO, ZERO, ZERO, ZERO)
+
+
+class _NoRate:
+    """Nothing can be posted yet: an exchange rate is missing, which is a task."""
 
 
 def share_of_contract(deal: Deal, pin: Pin, term: ShareOfContract, ledger: Ledger) -> Outcome:
@@ -58,12 +63,7 @@ class _ContractReplay(DealReplay):
         self._parts: dict[str, tuple[Decimal, ...]] = {}
         self._sums: dict[str, tuple[Decimal, ...]] = {}
         """Of each invoice, and of each contract: what credits, refunds and reversals took, and what was billed."""
-        self._uncounted: dict[str, tuple[str, Cause, str]] = {}
-        """Invoices that cannot be counted yet: their contract, what happened to them first, and why."""
-        self._held: dict[str, Cause] = {}
-        """Contracts on which nothing can be posted yet, and what would have been posted first."""
-        self._no_fx = ""
-        """Why the last amount that was asked for could not be exchanged."""
+        self._waits = Waits()
         self._seen_at = deal.until
         self._at_receipt: dict[str, Contract] = {}
         self._years: dict[str, FirstYear] = {}
@@ -99,9 +99,9 @@ class _ContractReplay(DealReplay):
         if invoice is not None and (contract is None or not self._matters(invoice, contract, at)):
             return
         if invoice is None:
-            for name, (owner, first, _) in sorted(self._uncounted.items()):
-                if contract in (None, owner) and self._counts(name, owner, first):
-                    self._stand(owner, at, first)
+            for name, waiting in self._waits.invoices(contract):
+                if self._counts(name, waiting.contract):
+                    self._stand(waiting.contract, at, waiting.cause)
         for name in [contract] if contract is not None else sorted(self.deal.contracts):
             self._stand(name, at, self.cause)
 
@@ -117,21 +117,20 @@ class _ContractReplay(DealReplay):
             self.want(name, None)
             self.want(f"{name} fx", None)
             return
-        self._no_fx = ""
         target = self._target(name, own, accrual, at)
-        if accrual.entry is not None and self._term.corrections == "true_up":
-            if target is not None and accrual.posted and self._waits_for_year_end(name, at):
-                if target.rate == accrual.rate:
-                    return
-                if accrual.fx is None:
-                    # Its rate changes now, its basis at the true-up.
-                    target = target._replace(basis=accrual.posted_basis)
-            if cause is TIME:
-                cause = Cause("true_up", ("contract", name), self._years[name].ends_before)
-        if self._no_fx:
-            self._held.setdefault(name, cause)
+        is_trued_up = accrual.entry is not None and self._term.corrections == "true_up"
+        if is_trued_up and cause is TIME:
+            cause = Cause("true_up", ("contract", name), self._years[name].ends_before)
+        if isinstance(target, _NoRate):
+            self._waits.put_off_contract(name, cause)
             return
-        self._poster.post(accrual, at, target, self._held.pop(name, cause))
+        if is_trued_up and target is not None and accrual.posted and self._waits_for_year_end(name, at):
+            if target.rate == accrual.rate:
+                return
+            if accrual.fx is None:
+                # Its rate changes now, its basis at the true-up.
+                target = target._replace(basis=accrual.posted_basis)
+        self._poster.post(accrual, at, target, self._waits.end_for_contract(name, cause))
         self._release(accrual, name, at)
 
     def _matters(self, invoice: str, contract: str, at: datetime) -> bool:
@@ -150,16 +149,13 @@ class _ContractReplay(DealReplay):
         book = self.books[invoice]
         return contract not in self._years or book.invoice is None or self._years[contract].holds(book.invoice)
 
-    def _counts(self, invoice: str, contract: str, first: Cause | None = None) -> bool:
-        """Keep what was taken off, and billed, by an invoice in its contract's sums; whether that could be told (E12).
-
-        ``first`` is what happened to an invoice that could not be counted so far; ``None``: the event that is replayed.
-        """
+    def _counts(self, invoice: str, contract: str) -> bool:
+        """Keep what was taken off, and billed, by an invoice in its contract's sums; whether that could be told (E12)."""
         if self._term.basis != "value":
             return True
         book, own = self.books[invoice], self.contracts.get(contract)
         now = _NOTHING
-        self._no_fx = ""
+        missing: list[str] = []
         if book.stands and book.invoice is not None and (book.gave_back or self._by_revenue):
             accrual = self._accruals.get(contract)
             released_on = accrual.released_on if accrual is not None else None
@@ -167,15 +163,14 @@ class _ContractReplay(DealReplay):
             now = (*taken, self._billed(book))
             if own is not None:
                 if own.currency != book.invoice.currency:
-                    now = tuple(self._exchanged(part, book.invoice, own) for part in now)
+                    now = tuple(self._exchanged(part, book.invoice, own, missing) for part in now)
             elif any(now):
-                self._uncounted.setdefault(invoice, (contract, first or self.cause, ""))
+                self._waits.put_off_invoice(invoice, contract, self.cause)
                 return False
-        if self._no_fx:
-            first = self._uncounted[invoice][1] if invoice in self._uncounted else first or self.cause
-            self._uncounted[invoice] = (contract, first, self._no_fx)
+        if missing:
+            self._waits.put_off_invoice(invoice, contract, self.cause, missing[-1])
             return False
-        self._uncounted.pop(invoice, None)
+        self._waits.end_for_invoice(invoice)
         before = self._parts.get(invoice, _NOTHING)
         self._parts[invoice] = now
         if now != before:
@@ -183,14 +178,18 @@ class _ContractReplay(DealReplay):
             self._sums[contract] = tuple(s + n - b for s, n, b in zip(sums, now, before, strict=True))
         return True
 
-    def _exchanged(self, amount: Decimal, invoice: Invoice, contract: Contract) -> Decimal:
+    def _exchanged(self, amount: Decimal, invoice: Invoice, contract: Contract, missing: list[str]) -> Decimal:
         """An amount of an invoice in its contract's currency, at the rate of its issue date (E12)."""
-        return self._in_currency_of(contract, amount, invoice.currency, f"invoice {invoice.id}", invoice.issued_on)
+        about = f"invoice {invoice.id}"
+        return self._in_currency_of(contract, amount, invoice.currency, about, invoice.issued_on, missing)
 
-    def _in_currency_of(self, contract: Contract, amount: Decimal, currency: str, about: str, day: date) -> Decimal:
+    def _in_currency_of(
+        self, contract: Contract, amount: Decimal, currency: str, about: str, day: date, missing: list[str]
+    ) -> Decimal:
+        """An amount in a contract's currency; zero where no rate is known, which is then told in ``missing``."""
         found = self.exchanged(amount, about, (currency, contract.currency), day, self._seen_at)
         if found is None:
-            self._no_fx = (
+            missing.append(
                 f"no exchange rate from {currency} to {contract.currency} on or before {day} is known, which {about} "
                 f"needs for contract {contract.id}; what waits for it is posted once there is one"
             )
@@ -204,7 +203,8 @@ class _ContractReplay(DealReplay):
 
     # ---- what should stand
 
-    def _target(self, name: str, contract: Contract | None, accrual: Accrual, at: datetime) -> Target | None:
+    def _target(self, name: str, contract: Contract | None, accrual: Accrual, at: datetime) -> Target | _NoRate | None:
+        """What should stand for a contract; ``None``: nothing, or what stands cannot be told for another reason."""
         self.want(name, None)
         self.want(f"{name} fx", None)
         if not self.earning or contract is None or name not in self.standing.contracts:
@@ -222,15 +222,12 @@ class _ContractReplay(DealReplay):
         left = self.left_on(at)
         if left is not None and day > left and self._stops_after(contract, left):
             return None
-        basis, words = self._basis(name, contract, accrual)
-        waits = [why for owner, _, why in self._uncounted.values() if owner == name and why]
-        if self._no_fx or waits:
-            why = self._no_fx or waits[0]
+        missing: list[str] = []
+        basis, words = self._basis(name, contract, accrual, missing)
+        if why := missing[-1] if missing else self._waits.missing_for(name):
             self.want(f"{name} fx", Wanted("fx_rate_missing", name, self._term.clauses, why))
-            if accrual.entry is None:
-                self._no_fx = why
-        if self._no_fx:
-            return None
+            if missing or accrual.entry is None:
+                return _NoRate()
         if basis is None:
             because = f"contract {name} has neither a value nor lines; nothing is earned until it has"
             self.want(name, Wanted("contract_value_missing", name, self._term.clauses, because))
@@ -295,12 +292,13 @@ class _ContractReplay(DealReplay):
             return None
         return found
 
-    def _basis(self, name: str, contract: Contract, accrual: Accrual) -> tuple[Decimal | None, str]:
-        """What the rate is applied to, and in words; ``None``: the contract does not say."""
+    def _basis(self, name: str, contract: Contract, accrual: Accrual, missing: list[str]) -> tuple[Decimal | None, str]:
+        """What the rate is applied to, and in words; ``None``: the contract does not say. What could not be exchanged for it
+        is told in ``missing``."""
         if self._term.basis == "first_year":
-            return self._first_year_basis(name, contract, accrual)
+            return self._first_year_basis(name, contract, accrual, missing)
         base = str(self.values.get("commission_base", "contract_amount"))
-        value, words = self._value(name, contract, base)
+        value, words = self._value(name, contract, base, missing)
         if value is None:
             return None, ""
         if self._term.corrections == "none":
@@ -317,14 +315,14 @@ class _ContractReplay(DealReplay):
             return None
         return last_day_of(self.terms, accrual.released_on, Period(days=days))
 
-    def _value(self, name: str, contract: Contract, base: str) -> tuple[Decimal | None, str]:
+    def _value(self, name: str, contract: Contract, base: str, missing: list[str]) -> tuple[Decimal | None, str]:
         if base == "invoiced_revenue":
             return self._sums.get(name, _NOTHING)[3], f"invoiced on contract {name}"
         if base == "project_value" and contract.opportunity in self.opportunities:
             deal = self.opportunities[contract.opportunity]
             if deal.amount is not None:
                 currency, about = deal.currency or contract.currency, f"opportunity {deal.id}"
-                value = self._in_currency_of(contract, deal.amount, currency, about, contract.signed_on)
+                value = self._in_currency_of(contract, deal.amount, currency, about, contract.signed_on, missing)
                 return value, f"value of the project of contract {name}"
         if contract.value is not None:
             return contract.value, f"value of contract {name}"
@@ -332,7 +330,9 @@ class _ContractReplay(DealReplay):
             return sum((line.amount for line in contract.lines), ZERO), f"lines of contract {name}"
         return None, ""
 
-    def _first_year_basis(self, name: str, contract: Contract, accrual: Accrual) -> tuple[Decimal | None, str]:
+    def _first_year_basis(
+        self, name: str, contract: Contract, accrual: Accrual, missing: list[str]
+    ) -> tuple[Decimal | None, str]:
         year = self._year(name, contract)
         as_signed = self._at_receipt.setdefault(name, contract) if self.first_receipt(name) else contract
         if self.values.get("first_year_includes_amendments") is False:
@@ -344,7 +344,8 @@ class _ContractReplay(DealReplay):
         if contract.lines:
             value, words = year.worth(contract.lines, kinds, self._net), f"{span}, lines of contract {name}"
         elif billed:
-            value = sum((self._exchanged(self._net.of(bill, ())[0], bill, contract) for _, bill in billed), ZERO)
+            nets = ((self._net.of(bill, ())[0], bill) for _, bill in billed)
+            value = sum((self._exchanged(net, bill, contract, missing) for net, bill in nets), ZERO)
             words = f"{span}, {len(billed)} invoices of contract {name}"
         elif contract.value is not None and contract.kind in kinds:
             value, words = contract.value, f"{span}, value of contract {name}"
@@ -354,7 +355,7 @@ class _ContractReplay(DealReplay):
         taken = ZERO
         for book, bill in inside:
             parts = book.given_back(self._net, released_on=accrual.released_on)
-            taken += self._exchanged(parts[0] if only_credits else sum(parts, ZERO), bill, contract)
+            taken += self._exchanged(parts[0] if only_credits else sum(parts, ZERO), bill, contract, missing)
         return max(value - taken, ZERO), words
 
     def _year(self, name: str, contract: Contract) -> FirstYear:
