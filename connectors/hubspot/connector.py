@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
+from functools import partial
 
 from connectors.base import Change, Cursor, Description, Page, Query, Record, Usage, Written
 from connectors.http import Budget, Http, LocalBudget, RetryPolicy
@@ -85,14 +86,11 @@ def connect(
     """
     budget = budget or LocalBudget(config.quota_share)
     clock = clock or (lambda: datetime.now(UTC))
-    timeout_seconds = (5.0, config.timeout_seconds)
-    login = Http(
-        config.url, system="hubspot", decide=decide_login, policy=policy, timeout_seconds=timeout_seconds,
-        sleep=sleep, allow_loopback=config.allow_loopback,
-    )  # fmt: skip
     judge = Judge(budget.observed)
-    http = Http(
-        config.url, system="hubspot", decide=judge, auth=authenticator(config, login, clock, refresh_tokens), budget=budget,
-        policy=policy, timeout_seconds=timeout_seconds, sleep=sleep, allow_loopback=config.allow_loopback,
+    calls = partial(
+        Http, config.url, system="hubspot", policy=policy, timeout_seconds=(5.0, config.timeout_seconds), sleep=sleep,
+        allow_loopback=config.allow_loopback,
     )  # fmt: skip
+    auth = authenticator(config, calls(decide=decide_login), clock, refresh_tokens)
+    http = calls(decide=judge, auth=auth, budget=budget)
     return HubSpotConnector(config, http, judge)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
+from functools import partial
 
 from connectors.base import Change, Cursor, Description, Page, Probe, Problem, Query, Record, Usage, Written
 from connectors.http import Answer, Budget, Decision, Http, LocalBudget, RetryPolicy
@@ -103,20 +104,17 @@ def connect(
     sleep: Callable[[float], None] = time.sleep,
 ) -> NetSuiteConnector:
     """A connector for these settings; nothing is called yet. ``budget`` is shared by the connection's workers."""
-    timeouts = (5.0, config.timeout_seconds)
     server_clock = ServerClock(clock)
 
     def login_decision(answer: Answer) -> Decision:
         server_clock.observe(answer)
         return decide_login(answer)
 
-    login = Http(
-        config.url, system="netsuite", decide=login_decision, policy=policy, timeout_seconds=timeouts, sleep=sleep,
+    calls = partial(
+        Http, config.url, system="netsuite", policy=policy, timeout_seconds=(5.0, config.timeout_seconds), sleep=sleep,
         allow_loopback=config.allow_loopback,
     )  # fmt: skip
-    http = Http(
-        config.url, system="netsuite", decide=Judge(server_clock.observe), auth=authenticator(config, login, server_clock),
-        budget=budget or LocalBudget(concurrency=config.concurrency), policy=policy, timeout_seconds=timeouts, sleep=sleep,
-        allow_loopback=config.allow_loopback,
-    )  # fmt: skip
+    auth = authenticator(config, calls(decide=login_decision), server_clock)
+    budget = budget or LocalBudget(concurrency=config.concurrency)
+    http = calls(decide=Judge(server_clock.observe), auth=auth, budget=budget)
     return NetSuiteConnector(config, http, server_clock)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 from connectors.base import Change, Cursor, Description, Heard, Page, Query, Record, Usage, Written, no_job_started
 from connectors.http import Budget, Http, LocalBudget, RetryPolicy
@@ -116,18 +117,13 @@ def connect(
     """
     budget = budget or LocalBudget(config.quota_share)
     seen = SeenUsage(budget.observed)
-    timeout_seconds = (5.0, config.timeout_seconds)
-    login = Http(
-        config.url, system="salesforce", decide=decide_login, policy=policy, timeout_seconds=timeout_seconds,
-        sleep=sleep, allow_loopback=config.allow_loopback,
+    calls = partial(
+        Http, config.url, system="salesforce", policy=policy, timeout_seconds=(5.0, config.timeout_seconds), sleep=sleep,
+        allow_loopback=config.allow_loopback,
     )  # fmt: skip
-    auth = tokens(config, login)
-    http = Http(
-        config.url, system="salesforce", decide=judge(seen), auth=auth, budget=budget,
-        policy=policy, timeout_seconds=timeout_seconds, sleep=sleep, allow_loopback=config.allow_loopback,
-    )  # fmt: skip
-    held = Http(  # change events count for no daily quota
-        config.url, system="salesforce", decide=decide_told, auth=auth, policy=policy,
-        timeout_seconds=(5.0, LISTEN_SECONDS), sleep=sleep, allow_loopback=config.allow_loopback,
-    )  # fmt: skip
+    auth = tokens(config, calls(decide=decide_login))
+    http = calls(decide=judge(seen), auth=auth, budget=budget)
+    held = calls(
+        decide=decide_told, auth=auth, timeout_seconds=(5.0, LISTEN_SECONDS)
+    )  # events count for no daily quota
     return SalesforceConnector(config, http, seen, sleep, held)

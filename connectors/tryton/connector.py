@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
+from functools import partial
 
 from connectors.base import Change, Cursor, Description, Page, Probe, Problem, Query, Record, Usage, Written
 from connectors.http import Budget, Http, LocalBudget, RetryPolicy
@@ -89,14 +90,10 @@ def connect(
 
     ``clock`` is taken as every plugin takes it, and not needed: windows follow the server's own time.
     """
-    timeouts = (5.0, config.timeout_seconds)
-    login = Http(
-        config.url, system="tryton", decide=decide_login, policy=policy, timeout_seconds=timeouts, sleep=sleep,
+    calls = partial(
+        Http, config.url, system="tryton", policy=policy, timeout_seconds=(5.0, config.timeout_seconds), sleep=sleep,
         allow_loopback=config.allow_loopback,
     )  # fmt: skip
-    http = Http(
-        config.url, system="tryton", decide=decide, auth=authenticator(config, login),
-        budget=budget or LocalBudget(concurrency=config.concurrency), policy=policy, timeout_seconds=timeouts, sleep=sleep,
-        allow_loopback=config.allow_loopback,
-    )  # fmt: skip
+    auth = authenticator(config, calls(decide=decide_login))
+    http = calls(decide=decide, auth=auth, budget=budget or LocalBudget(concurrency=config.concurrency))
     return TrytonConnector(config, http)
