@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from connectors.base import Page, Query, Record
+from connectors.base import Cursor, Page, Query, Record
 from connectors.conformance import HOSTILE
 from connectors.errors import RetryLater
 from connectors.http import RetryPolicy
@@ -45,6 +45,16 @@ def shown(records: list[Record]) -> dict[str, str]:
                                   record.created_at, record.modified_at))
         for record in records
     }  # fmt: skip
+
+
+def until_the_first_empty_page(org: Org) -> tuple[set[str], Cursor]:
+    """Read by a job until a page has no records, which says where the job is: the ids seen, and where the read stopped."""
+    seen: set[str] = set()
+    for page in by_jobs(org).changes(ACCOUNTS, since=None):
+        seen |= {record.external_id for record in page.records}
+        if not page.records:
+            return seen, page.cursor
+    raise AssertionError("every page had records")
 
 
 def asked(org: Org, name: str) -> int:
@@ -212,23 +222,17 @@ def test_a_read_that_was_cut_off_while_the_job_worked_waits_for_the_same_job() -
     with running() as org:
         ids = filled(org)
         org.jobs.polls = 3
-        for page in by_jobs(org).changes(ACCOUNTS, since=None):
-            if not page.records:
-                break
-        rest, _ = read(by_jobs(org), ACCOUNTS, page.cursor)
+        _, place = until_the_first_empty_page(org)
+        rest, _ = read(by_jobs(org), ACCOUNTS, place)
         assert len(org.jobs.made) == 1 and len({record.external_id for record in rest}) >= len(ids) - 6
 
 
 def test_a_job_whose_results_expired_begins_the_window_anew() -> None:
     with running() as org:
         ids = filled(org)
-        seen = set()
-        for page in by_jobs(org).changes(ACCOUNTS, since=None):
-            seen |= {record.external_id for record in page.records}
-            if not page.records:
-                break
+        seen, place = until_the_first_empty_page(org)
         org.wait(8 * 86_400)
-        rest, _ = read(by_jobs(org), ACCOUNTS, page.cursor)
+        rest, _ = read(by_jobs(org), ACCOUNTS, place)
         assert len(org.jobs.made) == 2
         assert seen | {record.external_id for record in rest} == set(ids)
 
@@ -238,10 +242,8 @@ def test_a_job_of_another_api_version_gives_nothing_and_the_window_is_read_by_qu
     with running() as org:
         ids = filled(org)
         org.jobs.polls = 3
-        for page in by_jobs(org).changes(ACCOUNTS, since=None):
-            if not page.records:
-                break
-        rest, _ = read(by_jobs(org, api_version=61.0), ACCOUNTS, page.cursor)
+        _, place = until_the_first_empty_page(org)
+        rest, _ = read(by_jobs(org, api_version=61.0), ACCOUNTS, place)
         assert len(org.jobs.made) == 1 and len({record.external_id for record in rest}) >= len(ids) - 6
 
 
