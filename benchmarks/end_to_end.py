@@ -22,11 +22,13 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from email.utils import format_datetime
 from pathlib import Path
 from threading import Thread
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+from servers import FrontServer, Said, forwarded
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -193,68 +195,35 @@ def _document(identity: str, n: int, day: date) -> dict[str, Any]:
     return {"id": identity, "trandate": day.isoformat(), "currency": "1", "voided": "F", **_moments(n)}
 
 
-class _Answering(BaseHTTPRequestHandler):
+class _Server(FrontServer):
     """Answers what is about many rows; the rest is the empty simulator's behind it."""
 
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-    wbufsize = 1 << 20
-
-    def _serve(self) -> None:
+    def answer(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Said:
+        """What the rows give, or the simulator."""
         import orjson
 
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        found = self.server.answer(self.command, self.path, body)  # type: ignore[attr-defined]
-        if found is None:
-            self._passed_on(body)
-            return
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self._end(orjson.dumps(found))
+        found = self.rows(method, path, body)
+        if found is not None:
+            status, kind, content = 200, "application/json", orjson.dumps(found)
+        else:
+            status, given, content = self.passed_on(method, path, forwarded(headers), body)
+            kind = given.get("Content-Type", "")
+        return status, {"Date": format_datetime(NOW, usegmt=True), **({"Content-Type": kind} if kind else {})}, content
 
-    def _passed_on(self, body: bytes) -> None:
-        behind, session = self.server.behind, self.server.session  # type: ignore[attr-defined]
-        sent = {name: value for name, value in self.headers.items() if name not in ("Host", "Content-Length")}
-        found = session.request(self.command, behind + self.path, headers=sent, data=body)
-        self.send_response(found.status_code)
-        if "Content-Type" in found.headers:
-            self.send_header("Content-Type", found.headers["Content-Type"])
-        self._end(found.content)
-
-    def _end(self, content: bytes) -> None:
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-        self.wfile.flush()
-
-    def date_time_string(self, timestamp: float | None = None) -> str:
-        return super().date_time_string(NOW.timestamp())
-
-    do_GET = do_POST = do_PUT = do_PATCH = _serve
-
-    def log_message(self, *_: Any) -> None:
-        """Stay quiet."""
-
-
-class _Server(ThreadingHTTPServer):
-    def __init__(self, simulator: Any) -> None:
-        import requests
-
-        super().__init__(("127.0.0.1", 0), _Answering)
-        self.behind, self.session = simulator.url, requests.Session()
-        self.url = f"http://127.0.0.1:{self.server_address[1]}"
+    def rows(self, method: str, path: str, body: bytes) -> Any:
+        """The answer as JSON values, or ``None`` for what is not about rows."""
+        raise NotImplementedError
 
 
 class SalesforceServer(_Server):
     """Queries by page and by key, and collections of writes, which are kept and read again."""
 
     def __init__(self, simulator: Any, org: Org) -> None:
-        super().__init__(simulator)
+        super().__init__(simulator.url)
         self._org, self._asked = org, {}  # type: ignore[var-annotated]
         self._written: dict[tuple[str, str], dict[str, dict[str, Any]]] = {}
 
-    def answer(self, method: str, path: str, body: bytes) -> Any:
-        """The answer, or ``None`` for what is not about rows."""
+    def rows(self, method: str, path: str, body: bytes) -> Any:
         import orjson
 
         parts = urlsplit(path)
@@ -322,11 +291,10 @@ class NetSuiteServer(_Server):
     """SuiteQL over documents, their lines and links."""
 
     def __init__(self, simulator: Any, books: Books) -> None:
-        super().__init__(simulator)
+        super().__init__(simulator.url)
         self._books = books
 
-    def answer(self, method: str, path: str, body: bytes) -> Any:
-        """The answer, or ``None`` for what is not about rows."""
+    def rows(self, method: str, path: str, body: bytes) -> Any:
         import orjson
 
         if not path.startswith("/services/rest/query/v1/suiteql"):

@@ -18,10 +18,11 @@ import sys
 import tempfile
 import time
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 from typing import Any
+
+from servers import AnsweringServer, FrontServer, Said, forwarded
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -37,54 +38,30 @@ def _key(method: str, path: str, body: bytes) -> tuple[str, str, bytes]:
     return method, path, b"" if "/token" in path else body
 
 
-class _Answering(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-    wbufsize = 1 << 20
-
-    def _serve(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        status, headers, content = self.server.answer(self.command, self.path, dict(self.headers), body)  # type: ignore[attr-defined]
-        self.send_response_only(status)
-        for name, value in {**headers, "Content-Length": str(len(content))}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(content)
-        self.wfile.flush()
-
-    do_GET = do_POST = do_PUT = do_PATCH = _serve
-
-    def log_message(self, *_: Any) -> None:
-        """Stay quiet."""
-
-
-class _Recorder(ThreadingHTTPServer):
+class _Recorder(FrontServer):
     """Passes requests on to a simulator and keeps what was said."""
 
     def __init__(self, behind: str) -> None:
-        import requests
-
-        self._behind, self._session = behind, requests.Session()
+        super().__init__(behind)
         self.said: list[Exchange] = []
-        super().__init__(("127.0.0.1", 0), _Answering)
 
-    def answer(self, method: str, path: str, headers: dict[str, str], body: bytes) -> tuple[int, dict[str, str], bytes]:
+    def answer(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Said:
         """The simulator's answer."""
-        sent = {name: value for name, value in headers.items() if name not in ("Host", "Content-Length")}
-        found = self._session.request(method, self._behind + path, headers=sent, data=body)
-        kept = {name: found.headers[name] for name in KEPT if name in found.headers}
-        self.said.append((method, path, sent, body, found.status_code, kept, found.content))
-        return found.status_code, kept, found.content
+        sent = forwarded(headers)
+        status, given, content = self.passed_on(method, path, sent, body)
+        kept = {name: given[name] for name in KEPT if name in given}
+        self.said.append((method, path, sent, body, status, kept, content))
+        return status, kept, content
 
 
-class _Replayer(ThreadingHTTPServer):
+class _Replayer(AnsweringServer):
     """Gives the recorded answers."""
 
     def __init__(self, port: int, said: list[Exchange]) -> None:
         self._answers = {_key(one[0], one[1], one[3]): one[4:] for one in said}
-        super().__init__(("127.0.0.1", port), _Answering)
+        super().__init__(port)
 
-    def answer(self, method: str, path: str, headers: dict[str, str], body: bytes) -> tuple[int, dict[str, str], bytes]:
+    def answer(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Said:
         """The recorded answer, or an error that says what was not recorded."""
         found = self._answers.get(_key(method, path, body))
         return found or (501, {}, f"not recorded: {method} {path}".encode())
@@ -139,7 +116,7 @@ def record(system: str, companies: int) -> tuple[int, dict[str, Any], list[Excha
     simulator.now = lambda: NOW
     with simulator, tempfile.TemporaryDirectory() as folder, _Recorder(simulator.url) as recorder:
         Thread(target=recorder.serve_forever, daemon=True).start()
-        simulator.public_url = f"http://127.0.0.1:{recorder.server_address[1]}"
+        simulator.public_url = recorder.url
         _pull(system, settings := simulator.settings(), folder)
         recorder.shutdown()
         return recorder.server_address[1], settings, recorder.said
