@@ -238,8 +238,8 @@ def _write_back(
     allow: str | None,
     crashpoint: Callable[[str], None],
 ) -> None:
-    if write and Outbox(store).waits(each.name):
-        _deliver(store, each, clock, result, crashpoint)
+    if write and Outbox(store).waits(each.name, unanswered=True):
+        _deliver(store, each, clock, result, crashpoint, send=False)
     try:
         plan = plan_for(store, programs, each, clock(), allow=allow)
     except ConnectorError as error:
@@ -270,20 +270,23 @@ def apply_all(
 def apply_plan(
     store: Store, each: Open, plan: Plan, clock: Clock, result: Synced, crashpoint: Callable[[str], None] = _nothing
 ) -> None:
-    """Keep a plan's writes in the outbox and send what is due. A plan that a brake refuses sends nothing new."""
+    """Keep a plan's writes in the outbox and send what is due. A plan that a brake refuses sends nothing."""
     if plan.may_run:
         Outbox(store, crashpoint=crashpoint).enqueue(plan, at=clock())
-    _deliver(store, each, clock, result, crashpoint)
+        _deliver(store, each, clock, result, crashpoint)
 
 
-def _deliver(store: Store, each: Open, clock: Clock, result: Synced, crashpoint: Callable[[str], None]) -> None:
-    """Send what is due; what an earlier run left without an answer is settled first."""
+def _deliver(
+    store: Store, each: Open, clock: Clock, result: Synced, crashpoint: Callable[[str], None], *, send: bool = True
+) -> None:
+    """Settle what an earlier run left without an answer, and (``send``) send what is due."""
     types = {name: types_of(shape) for name, shape in each.descriptions().items()}
     outbox = Outbox(store, crashpoint=crashpoint)
     run = store.start_run("write", each.name, at=clock()) if outbox.waits(each.name) else None
     delivered = outbox.apply(
-        each.name, each.connector, each.connector, clock=clock, calls_left=each.calls_left, types=types, run_id=run
-    )
+        each.name, each.connector, each.connector, clock=clock, calls_left=each.calls_left, types=types, run_id=run,
+        send=send,
+    )  # fmt: skip
     if run is not None:
         counts = {name: getattr(delivered, name) for name in ("done", "settled", "dead", "waiting", "calls")}
         state: runs.State = (

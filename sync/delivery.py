@@ -127,15 +127,15 @@ class Delivery:
     crashpoint: Callable[[str], None]
     run_id: int | None = None
 
-    def run(self) -> Delivered:
-        """Settle, then send until nothing is due."""
+    def run(self, *, send: bool = True) -> Delivered:
+        """Settle, then (``send``) send until nothing is due."""
         self._counts: Counter[str] = Counter()
         self._notes = CallNotes()
         self._last_told: tuple[Sequence[ApiCall], str] | None = None
         self._parked = False
         stopped = None
         try:
-            if self._settle():
+            if self._settle() and send:
                 self._probe()
                 while batch := self._claim():
                     if self._send(batch) and not self._settle():

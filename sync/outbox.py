@@ -62,7 +62,8 @@ class Outbox:
         """Keep the plan's writes, in one transaction (the caller's, with ``within``).
 
         The same write already waiting is not added again; a newer one takes the place of a waiting or dead one, and
-        a record that needs no write any more drops it. A write that was rejected is not added again as it was.
+        a record that needs no write any more drops it. A write that was rejected is not added again as it was; one that a
+        person edited since keeps its place until it was sent.
         Raises: :class:`PlanRefused`.
         """
         if not plan.may_run:
@@ -87,9 +88,12 @@ class Outbox:
         types: Mapping[str, Types] | None = None,
         pace: Pace | None = None,
         run_id: int | None = None,
+        send: bool = True,
     ) -> Delivered:
         """Send what is due, and settle what an earlier run left without an answer. Call it under the connection's lease.
 
+        ``send=False``: only settle. So a plan is made before anything is sent that waited: somebody may have changed there
+        what it would write over.
         ``calls_left`` says how many API calls we may still make in the system's window (``None``: not limited);
         what does not fit waits. ``fence`` is called inside every transaction and raises when the lease is lost.
         ``run_id``: the run that what happens is noted under.
@@ -107,7 +111,7 @@ class Outbox:
             pace or Pace(),
             self._crashpoint,
             run_id,
-        ).run()
+        ).run(send=send)
 
     def agreed(self, connection: str) -> Agreed:
         """What tells the values that both sides last held, for ``make_plan``."""
@@ -167,9 +171,9 @@ class Outbox:
         with self._store.reading() as db:
             return {row.state: row.number for row in db.execute(query.where(intent.c.connection == connection))}
 
-    def waits(self, connection: str) -> bool:
-        """Whether any write waits to be sent, or for its answer to be looked up."""
-        waiting = intent.c.state.in_(("pending", "attempted"))
+    def waits(self, connection: str, *, unanswered: bool = False) -> bool:
+        """Whether any write waits to be sent, or for its answer to be looked up (``unanswered``: only that)."""
+        waiting = intent.c.state.in_(("attempted",) if unanswered else ("pending", "attempted"))
         query = select(intent.c.id).where(intent.c.connection == connection, waiting, LIVE).limit(1)
         with self._store.reading() as db:
             return db.execute(query).first() is not None
@@ -223,17 +227,20 @@ class _Enqueueing:
         self._db, self._plan, self._at, self._hash = db, plan, at, plan.hash
         self._ranks: dict[tuple[str, str | None], int] = {}
         self._live: dict[Ref, dict[str, tuple[int, str, str]]] = {}
+        self._edited: set[Ref] = set()
         self._superseded: dict[str, list[int]] = {}
         self._counts: Counter[str] = Counter()
 
     def run(self) -> Enqueued:
         query = select(
             intent.c.id, intent.c.object, intent.c.key_field, intent.c.key, intent.c.state, intent.c.payload_hash,
-            intent.c.shape,
+            intent.c.shape, intent.c.edited_by,
         )  # fmt: skip
         for kept in self._db.execute(query.where(intent.c.connection == self._plan.connection, LIVE)):
             ref = Ref(kept.object, kept.key_field or None, kept.key)
             self._live.setdefault(ref, {})[kept.state] = (kept.id, kept.payload_hash, kept.shape)
+            if kept.state == "pending" and kept.edited_by is not None:
+                self._edited.add(ref)
         unnamed = set(self._live)
         in_question, disputed = conflicts.in_question(self._db, self._plan.connection), []
         for some in _parts(self._plan.items):
@@ -267,6 +274,9 @@ class _Enqueueing:
                 self._supersede(ref, "the record is as wanted")
             else:
                 self._supersede(ref, item.reason, ("pending",))
+            return None
+        if ref in self._edited:
+            self._counts["waiting"] += 1
             return None
         live = self._live.get(ref, {})
         payload = written_as(item.payload)

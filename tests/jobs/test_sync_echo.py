@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+from sync.conflicts import listed
 from tests.jobs.sync_world import office
 
 
@@ -51,3 +54,24 @@ def test_a_person_who_edits_our_field_is_shown_in_the_plan_and_written_over_once
         place.later(minutes=30)
         assert place.sync().failed == []
         assert [dict(write.fields) for write in crm.journal.writes()[count:]] == [{"Referral_Status__c": ours}]
+
+
+@pytest.mark.parametrize(("policy", "stands", "state"), [("ours", "won", "past"), ("ask", "withdrawn", "open")])
+def test_what_a_person_changes_while_our_write_waits_is_not_written_over_unseen(
+    policy: str, stands: str, state: str, tmp_path: Path
+) -> None:
+    with office(tmp_path) as place:
+        place.morning(5)
+        place.change_mapping("Referral_Status__c: state", f"Referral_Status__c: {{row: state, conflict: {policy}}}")
+        assert place.sync().failed == []
+        crm, lead = place.world.crm, place.world.ids["lead Harbour by Northline"]
+        place.morning(24)
+        crm.rules.locked[lead] = 1
+        assert place.sync().failed == [] and place.waiting() == 1
+        crm.update("Lead", lead, {"Referral_Status__c": "withdrawn"})
+        place.later(hours=2)
+        assert place.sync().failed == [] and place.waiting() == 0
+        assert crm.get("Lead", lead)["Referral_Status__c"] == stands
+        with place.here.store.reading() as db:
+            (kept,) = [one for one in listed(db, "crm", None) if one.field == "Referral_Status__c"]
+        assert (kept.theirs, kept.ours, kept.state) == ("withdrawn", "won", state)
