@@ -35,6 +35,9 @@ def match_connection(
         known = proposals(db, name)
     back = [_linked(known, one) for one in undo]
     chosen = [_by_hand(here, known, name, pair) for pair in pairs]
+    twice = [key for key, times in Counter((one.type, one.id) for one in chosen).items() if times > 1]
+    if twice:
+        raise UserError(f"--link: found {':'.join(twice[0])} more than once; allowed: each company once")
     chosen += [one for one in known if accept and one.state == "proposed" and (one.type, one.id) not in _named(chosen)]
     if back:
         _take_back(here, name, back)
@@ -58,7 +61,7 @@ def _take_back(here: Installation, name: str, back: Sequence[Proposal]) -> None:
     with here.store.transaction() as db:
         records: dict[int, set[str]] = {}
         for one in back:
-            for stream_id, ids in records_following(db, one.candidates[0].id).items():
+            for stream_id, ids in records_following(db, one.type, one.candidates[0].id).items():
                 records.setdefault(stream_id, set()).update(ids)
             unlink(db, name, one.type, one.id)
     for stream in here.store.streams(name):
@@ -86,6 +89,8 @@ def _by_hand(here: Installation, known: Sequence[Proposal], name: str, pair: str
             f"--link: found {pair!r}; allowed: TYPE:ID=OTHER, of a company of {name} that is not linked yet"
         )
     company = found[0]
+    if other == company.id:
+        raise UserError(f"--link: found {pair!r}, a company linked with itself; allowed: the id of another one")
     there = [fact for fact in here.store.facts(types=[company.type]) if fact["id"] == other]
     if not there or there[-1].get("deleted"):
         raise UserError(f"--link: found {other!r} in {pair!r}, which no {company.type} has; allowed: an id of one")

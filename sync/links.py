@@ -1,13 +1,13 @@
 """Companies that two connections hold under different ids: proposing who is who, and naming one id from then on.
 
 Nothing is linked that no person accepted. A linked company's own record gives no company of its own any more, and
-whatever its connection says of it (invoices, contracts, payouts) names the other id.
+whatever is said of it (invoices, contracts, payouts) names the other id, or where that one is linked in its turn, the last.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -21,6 +21,7 @@ from sync import tables
 from sync.fact_rows import FactWriter, Source, written
 from sync.link_tables import link
 from sync.matching import Company, Index
+from sync.redirects import surviving
 from sync.tables import micros
 
 Type = Literal["account", "partner"]
@@ -89,38 +90,62 @@ def unlink(db: Connection, connection: str, kind: Type, company: str) -> bool:
 
 
 def follow_links(db: Connection, *, at: datetime, run_id: int) -> int:
-    """Let the facts of linked connections name the other id, and withdraw linked companies; returns how many changed.
+    """Let facts that name a linked company name the other id, and withdraw linked companies; returns how many changed.
 
-    Idempotent: what follows already is left alone.
+    Facts of other connections follow too, unless one of them states a company of that id itself. Idempotent: what
+    follows already is left alone.
     """
     links = db.execute(select(link).order_by(link.c.connection, link.c.type, link.c.id)).all()
     if not links:
         return 0
-    others = {(row.connection, row.type, row.id): row.other for row in links}
+    ends = _ends(links)
+    linked = {(row.connection, row.type, row.id) for row in links}
     facts = _facts_of_linked(db)
+    named = [(row.type, row.fact_id) for row in facts if (row.connection, row.type, row.fact_id) not in linked]
+    stated = ends.keys() & set(named)
     writer = FactWriter(db, run_id)
     writer.prepare([(row.type, row.fact_id) for row in facts])
     for row in facts:
         source = Source(row.stream_id, row.external_id, row.record_seq, micros(at), micros(at))
-        if (row.connection, row.type, row.fact_id) in others:
+        if (row.connection, row.type, row.fact_id) in linked:
             writer.withdraw((row.type, row.fact_id), source)
             continue
         body = orjson.loads(row.body)
         moved = {
-            name: others[row.connection, kind, body[name]]
+            name: ends[kind, body[name]]
             for name, kind in _references(row.type)
-            if isinstance(body.get(name), str) and (row.connection, kind, body[name]) in others
+            if isinstance(body.get(name), str)
+            and (kind, body[name]) in ends
+            and ((row.connection, kind, body[name]) in linked or (kind, body[name]) not in stated)
         }
         if moved:
             writer.state(written({**body, **moved}), source)
     return writer.flush()
 
 
-def records_following(db: Connection, other: str) -> dict[int, set[str]]:
-    """Ids, by stream, of the records whose facts name this company."""
+def _ends(links: Sequence[Row[Any]]) -> dict[tuple[str, str], str]:
+    """For every linked company the id that is named in its stead, at the end of the chain."""
+    direct = {(row.type, row.id): row.other for row in links}
+    found = {}
+    for kind, company in direct:
+        seen, end = {company}, direct[kind, company]
+        while end not in seen and (kind, end) in direct:
+            seen.add(end)
+            end = direct[kind, end]
+        found[kind, company] = end
+    return found
+
+
+def records_following(db: Connection, kind: Type, other: str) -> dict[int, set[str]]:
+    """Ids, by stream, of the records whose facts name this company, or the one that it was linked or merged into since."""
+    ends = _ends(db.execute(select(link)).all())
+    merged = surviving(db) if kind == "account" else {}
+    names = {other}
+    while new := {one for name in names for one in (ends.get((kind, name)), merged.get(name)) if one} - names:
+        names |= new
     found: dict[int, set[str]] = {}
-    for row in db.execute(_FACTS.where((tables.fact.c.account == other) | _NAMES_PARTNER)):
-        if any(orjson.loads(row.body).get(name) == other for name, _ in _references(row.type)):
+    for row in db.execute(_FACTS.where(tables.fact.c.account.in_(names) | _NAMES_PARTNER)):
+        if any(orjson.loads(row.body).get(name) in names for name, _ in _references(row.type)):
             found.setdefault(row.stream_id, set()).add(row.external_id)
     return found
 
@@ -151,11 +176,9 @@ def _references(kind: str) -> tuple[tuple[str, str], ...]:
 
 
 def _facts_of_linked(db: Connection) -> list[Any]:
-    """The current facts of linked connections that may name a linked company, and those companies."""
-    f, s = tables.fact.c, tables.stream.c
-    accounts = select(link.c.id).where(link.c.connection == s.connection, link.c.type == "account")
-    linked = s.connection.in_(select(link.c.connection))
-    return list(db.execute(_FACTS.where(linked, f.account.in_(accounts) | _NAMES_PARTNER)))
+    """The current facts that may name a linked company, and those companies."""
+    accounts = select(link.c.id).where(link.c.type == "account")
+    return list(db.execute(_FACTS.where(tables.fact.c.account.in_(accounts) | _NAMES_PARTNER)))
 
 
 def _companies(db: Connection, kind: Type, connection: str) -> tuple[dict[str, Company], dict[str, Company]]:

@@ -71,3 +71,8 @@ def test_customers_of_an_erp_are_tied_to_the_crm_when_a_person_accepts(place: Of
         for option, wrong in (("--link", "account:x=y"), ("--unlink", "account:x"), ("--link", f"{one}=nobody")):
             ran = child.referee(place, "match", "erp", option, wrong)
             assert (ran.code, ran.out) == (2, "") and option in ran.err
+        assert child.referee(place, "match", "erp", "--unlink", one).code in (0, 1)
+        itself = child.referee(place, "match", "erp", "--link", f"{one}={proposed[0]['id']}")
+        assert (itself.code, itself.out) == (2, "") and "itself" in itself.err
+        twice = child.referee(place, "match", "erp", "--link", pair, "--link", pair)
+        assert (twice.code, twice.out) == (2, "") and "more than once" in twice.err

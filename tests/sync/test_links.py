@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,9 @@ from typing import Any
 import pytest
 
 from connectors.base import Record
-from sync.links import Proposal, accept, follow_links, proposals, records_following, unlink
+from sync.links import BY_HAND, Candidate, Proposal, accept, follow_links, proposals, records_following, unlink
 from sync.mapping import Mapping, load_mapping
-from sync.redirects import map_again
+from sync.redirects import follow_redirects, map_again
 from sync.store import Store
 from tests.sync.empty_store import empty_store
 
@@ -42,6 +43,13 @@ objects:
       received_on: {value: "2026-03-01"}
       amount: {value: "10.00"}
       currency: {value: AUD}
+""",
+)
+CONTACTS = load_mapping(
+    "contacts.yaml",
+    """
+system: memory
+objects: [{object: Contact, record: contact, fields: {account: Account, name: Name}}]
 """,
 )
 
@@ -139,11 +147,88 @@ def test_what_is_accepted_is_named_by_the_other_id_and_nothing_else_moves(store:
     assert current(store, "contact")["k2"]["account"] == "A1", "also what comes later"
 
 
+FORMER = load_mapping(
+    "former.yaml",
+    """
+system: memory
+objects: [{object: Firm, record: account, fields: {name: Name, website: Web}}]
+""",
+)
+
+
+def link_by_hand(store: Store, connection: str, pair: dict[str, str]) -> None:
+    with store.transaction() as db:
+        some = [one for one in proposals(db, connection) if one.id in pair]
+        chosen = [replace(one, candidates=(Candidate(pair[one.id], "", BY_HAND, 1.0, ""),)) for one in some]
+        assert accept(db, connection, chosen, by="Mara Lind", at=START) == len(pair)
+
+
+def take_back(store: Store, connection: str, company: str, other: str) -> None:
+    """Unlink an account, as `referee match --unlink` does."""
+    with store.transaction() as db:
+        records = records_following(db, "account", other)
+        assert unlink(db, connection, "account", company)
+    for stream in store.streams(connection):
+        records.setdefault(stream.id, set()).add(company)
+    map_again(store, {"erp": ERP, "crm": CRM, "former": FORMER}, records, at=START, run_id=3)
+    follow(store)
+
+
+@pytest.mark.parametrize("first", ["erp", "crm"])
+def test_a_company_that_is_linked_in_its_turn_leads_on_to_the_last(store: Store, first: str) -> None:
+    """Whichever link comes first, and also for a system that names the company in the middle without a link."""
+    land(store, "former", FORMER, "Firm", f1={"Name": "Harbour Lift Services"})
+    land(store, "erp", ERP, "Person", k3={"Customer": "A1", "Name": "Dee"})
+    pairs = {"erp": {"c1": "A1"}, "crm": {"A1": "f1"}}
+    for connection in (first, *(pairs.keys() - {first})):
+        link_by_hand(store, connection, pairs[connection])
+        follow(store)
+    assert {key: fact["account"] for key, fact in current(store, "contact").items()} == {
+        "k1": "f1",
+        "k3": "f1",
+        "k6": "c6",
+    }
+    assert current(store, "account").keys() & {"A1", "c1", "f1"} == {"f1"}
+    assert follow(store) == 0
+    take_back(store, "crm", "A1", "f1")
+    assert {key: fact["account"] for key, fact in current(store, "contact").items()} == {
+        "k1": "A1",
+        "k3": "A1",
+        "k6": "c6",
+    }
+    assert current(store, "account").keys() & {"A1", "c1", "f1"} == {"A1", "f1"}
+
+
+def test_a_company_of_the_same_id_elsewhere_keeps_what_is_said_of_it_there(store: Store) -> None:
+    link_proposed(store)
+    land(store, "crm", CRM, "Account", c1={"Name": "Another one"})
+    land(store, "crm", CONTACTS, "Contact", k9={"Account": "c1", "Name": "Eve"})
+    follow(store)
+    assert {key: fact["account"] for key, fact in current(store, "contact").items()} == {
+        "k1": "A1",
+        "k6": "c6",
+        "k9": "c1",
+    }
+    assert "c1" in current(store, "account")
+
+
+def test_a_link_is_taken_back_also_when_the_other_company_was_merged_away_since(store: Store) -> None:
+    link_proposed(store)
+    follow(store)
+    gone = [Record("Account", "A1", "2", {"Name": "Harbour Lift Services"}, deleted=True, merged_into="A3")]
+    store.take(store.stream("crm", "Account"), gone, CRM.object("Account").facts, seen_at=START, run_id=2)
+    with store.transaction() as db:
+        assert follow_redirects(db, at=START, run_id=2)
+    assert current(store, "contact")["k1"]["account"] == "A3"
+    take_back(store, "erp", "c1", "A1")
+    assert current(store, "contact")["k1"]["account"] == "c1"
+
+
 def test_a_link_that_is_taken_back_gives_each_its_own_again(store: Store) -> None:
     link_proposed(store)
     follow(store)
     with store.transaction() as db:
-        records = records_following(db, "A1")
+        records = records_following(db, "account", "A1")
         assert unlink(db, "erp", "account", "c1")
         assert not unlink(db, "erp", "account", "c1")
     records.setdefault(store.stream("erp", "Customer").id, set()).add("c1")
