@@ -29,8 +29,8 @@ class Record(msgspec.Struct, frozen=True):
     """One object as the system holds it. A struct, since there is one for every row: a frozen dataclass takes 0.8 µs to make.
 
     ``version`` is the system's change token (a stamp or counter, as text). ``fields`` holds the
-    system's own field names and values; money is text or ``Decimal``, never a float.
-    ``modified_at`` is the system's own change instant in UTC, when it has one: evidence, never rank.
+    system's own field names and values: each field that was asked for, ``None`` where there is nothing, so that one which
+    is missing was not read. Money is text or ``Decimal``, never a float. ``modified_at`` is the system's own change instant in UTC, when it has one: evidence, never rank.
     Of a deleted record ``fields`` are its last values where the system still shows them, else empty.
     """
 

@@ -535,7 +535,7 @@ class ConnectorConformance:
             return
         edit.advance(self.settle_seconds)
         [record] = reader.fetch(self.kind, (clearable,), [self._change(1).key], key_field=self.key_field)
-        assert record.fields.get(clearable) is None
+        assert record.fields[clearable] is None, "an empty field is there as None; one that is missing was not read"
 
     def test_an_update_by_id_never_creates(self, connector: Any, edit: SystemDriver) -> None:
         writer = _writer(connector)

@@ -25,12 +25,14 @@ from sync.mapping_check import unfit
 from sync.object_maps import Mapped as MappedRecord
 from sync.object_maps import ObjectMap
 from sync.raw_rows import Use
+from sync.record_shapes import ANY
 from sync.refusal import Reject
-from sync.related import described
+from sync.related import came_with, described
 from sync.store import Store
-from sync.write_maps import WriteMap
+from sync.write_maps import WriteField, WriteMap
 
-Kind = Literal["vanished", "retyped", "back", "new value", "lost value"]
+Kind = Literal["vanished", "retyped", "read only", "back", "new value", "lost value"]
+_NUMBERS = frozenset({"money", "decimal"})
 MOST_NAMED = 12
 """Values of a picklist that one message names."""
 
@@ -44,11 +46,8 @@ class Change:
     kind: Kind
     found: str
     means: str
-
-    @property
-    def pauses(self) -> bool:
-        """Whether the field is not used until it is as it was, or the mapping says something else."""
-        return self.kind in ("vanished", "retyped")
+    pauses: bool = False
+    """Whether the field is not used until it is as it was, or the mapping says something else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +97,13 @@ def watch(
     seen = described(describer, paths)
     with store.transaction() as db:
         known = _known(db, connection)
-        changes = [change for plan in reads for change in _of_reads(plan, seen[plan.kind], known)]
+        uses = {plan.kind: _uses(plan, reads) for plan in reads}
+        changes = [change for kind, some in uses.items() for change in _of_reads(kind, some, seen[kind], known)]
         changes += [change for part in writes for change in _of_writes(part, seen[part.object], known)]
         changes = list({(change.object, change.field, change.kind): change for change in changes}.values())
         paused = {(change.object, change.field): change for change in changes if change.pauses}
         _remember(db, connection, reads, writes, seen, known)
+        _remember_values(db, connection, uses, writes, seen, known)
         for (kind, name), was in known.items():
             change = paused.get((kind, name))
             because = f"{change.kind}: {change.found}" if change else None
@@ -137,7 +138,7 @@ class PausedMap:
 
     def __init__(self, plan: ObjectMap, paused: Mapping[str, str]) -> None:
         self._plan, self._paused = plan, paused
-        self._needed = {use.path: use.target for use in plan.uses if use.path in paused and use.shape.kind != "any"}
+        self._needed = {use.path: use.target for use in plan.uses if use.path in paused and use.target}
         self.kind, self.hash, self.query_hash = plan.kind, plan.hash, plan.query_hash
         names = tuple(name for name in plan.query.fields if name not in paused)
         self.query = Query(plan.query.kind, names, plan.query.where)
@@ -163,7 +164,7 @@ class PausedMap:
     def _lacks(self, record: Record) -> str | None:
         if record.deleted and not record.fields:
             return None
-        return next((name for name in self._needed if not _has(record.fields, name)), None)
+        return next((name for name in self._needed if not came_with(record.fields, name)), None)
 
     def _waits(self, record: Record, name: str) -> Mapped:
         allowed = (
@@ -207,32 +208,28 @@ def _kept_in(now: Any, before: Any, path: str) -> Any:
     return inner
 
 
-def _has(fields: Mapping[str, Any], path: str) -> bool:
-    """Whether a record came with this field, in each element of a list; a related object that is not there has all of its
-    fields."""
-    head, _, rest = path.partition(".")
-    if path in fields or not rest:
-        return path in fields
-    if head not in fields:
-        return False
-    inner = fields[head] if isinstance(fields[head], list) else [fields[head]]
-    return all(_has(one, rest) for one in inner if isinstance(one, Mapping))
+def _uses(plan: ObjectMap, reads: Sequence[ObjectMap]) -> tuple[Use, ...]:
+    """What the mapping uses of an object: in what is made of it, and in what others look up of it."""
+    looked_up = [one for other in reads for one in other.lookups if one.object == plan.kind]
+    return (*plan.uses, *(Use(one.get, "", ANY, one.place) for one in looked_up))
 
 
-def _of_reads(plan: ObjectMap, seen: Description | None, known: Mapping[tuple[str, str], _Known]) -> Iterator[Change]:
-    for use in plan.uses:
-        was = known.get((plan.kind, use.path))
+def _of_reads(
+    kind: str, uses: Iterable[Use], seen: Description | None, known: Mapping[tuple[str, str], _Known]
+) -> Iterator[Change]:
+    for use in uses:
+        was = known.get((kind, use.path))
         if was is None:
             continue
         now = seen.fields.get(use.path) if seen is not None else None
         if now is None or not now.readable:
             means = "not read: records keep its last value, new ones that need it wait"
-            yield Change(plan.kind, use.path, "vanished", "the connection does not see it any more", means)
+            yield Change(kind, use.path, "vanished", "the connection does not see it any more", means, pauses=True)
         elif now.type != was.type and use.target and unfit(use, now):
             means = f"not read: {use.target} cannot be made of it; records keep its last value, new ones wait"
-            yield Change(plan.kind, use.path, "retyped", f"{now.type}, was {was.type}", means)
+            yield Change(kind, use.path, "retyped", f"{now.type}, was {was.type}", means, pauses=True)
         else:
-            yield from _picked(plan.kind, use, now, was)
+            yield from _picked(kind, use, now, was)
 
 
 def _picked(kind: str, use: Use, now: Field, was: _Known) -> Iterator[Change]:
@@ -259,24 +256,34 @@ def _of_writes(part: WriteMap, seen: Description | None, known: Mapping[tuple[st
             continue
         now = seen.fields.get(target.name) if seen is not None else None
         if now is None:
-            yield Change(
-                part.object,
-                target.name,
-                "vanished",
-                "the connection does not see it any more",
-                "its writes are blocked",
-            )
+            found, means = "the connection does not see it any more", "its writes are blocked"
+            yield Change(part.object, target.name, "vanished", found, means, pauses=True)
             continue
-        given = target.values if target.constant is None else (target.constant,)
-        lost = [str(value) for value in given if str(value) in was.values and str(value) not in now.values]
+        if not (now.updatable or now.creatable):
+            found, means = "the connection may not write it", "its writes are blocked"
+            yield Change(part.object, target.name, "read only", found, means)
+        given = _given(target)
+        if (
+            now.type not in (was.type, "string")
+            and not {now.type, was.type} <= _NUMBERS
+            and not (now.values and given and set(given) <= set(now.values))
+        ):
+            means = "we write it, and what we write may be refused"
+            yield Change(part.object, target.name, "retyped", f"{now.type}, was {was.type}", means)
+        lost = [value for value in given if value in was.values and value not in now.values]
         if lost:
             yield Change(
                 part.object, target.name, "lost value", ", ".join(lost), "we write it, and it is not active any more"
             )
 
 
+def _given(target: WriteField) -> tuple[str, ...]:
+    """The words that the mapping writes into a field; none when what it writes is not known before."""
+    return tuple(map(str, target.values if target.constant is None else (target.constant,)))
+
+
 def _used(reads: Sequence[ObjectMap], writes: Sequence[WriteMap]) -> Iterable[tuple[str, str]]:
-    yield from ((plan.kind, use.path) for plan in reads for use in plan.uses if use.path)
+    yield from ((plan.kind, use.path) for plan in reads for use in _uses(plan, reads) if use.path)
     yield from ((part.object, target.name) for part in writes for target in part.fields)
 
 
@@ -309,6 +316,31 @@ def _remember(
                 for (kind, name), found in new.items()
             ],
         )  # fmt: skip
+
+
+def _remember_values(
+    db: Connection,
+    connection: str,
+    uses: Mapping[str, Iterable[Use]],
+    writes: Sequence[WriteMap],
+    seen: Mapping[str, Description | None],
+    known: Mapping[tuple[str, str], _Known],
+) -> None:
+    """Add picklist values that came later and that the mapping knows by now, so that they are told when they go."""
+    words = [(kind, use.path, use.values) for kind, some in uses.items() for use in some]
+    words += [(part.object, target.name, _given(target)) for part in writes for target in part.fields]
+    more: dict[tuple[str, str], list[str]] = {}
+    for kind, name, meant in words:
+        was, description = known.get((kind, name)), seen[kind]
+        now = description.fields.get(name) if description is not None else None
+        if was is not None and now is not None and now.values:
+            there, before = frozenset(now.values), (*was.values, *more.get((kind, name), ()))
+            if later := [word for word in meant if word in there and word not in before]:
+                more.setdefault((kind, name), []).extend(later)
+    d = described_field
+    for (kind, name), later in more.items():
+        mine = (d.c.connection == connection) & (d.c.object == kind) & (d.c.field == name)
+        db.execute(d.update().where(mine).values(picks=json.dumps([*known[kind, name].values, *later])))
 
 
 def _pause(db: Connection, connection: str, kind: str, name: str, because: str | None, at: datetime) -> None:

@@ -30,6 +30,7 @@ from sync.raw_rows import (
 )
 from sync.record_shapes import ANY, Shape
 from sync.refusal import Refused
+from sync.related import came_with
 from sync.transforms import text
 from sync.yaml_nodes import Node, did_you_mean
 
@@ -148,6 +149,9 @@ def _lookup(node: Node, scope: Scope, target: str) -> Source:
                     identity, f"a {kind} that has been pulled; this record waits for it", "waiting", (kind, identity)
                 )
             return None
+        if not came_with(parent, wanted):
+            allowed = f"a {kind} with its {wanted}, which is not read now; this record waits for it"
+            raise Refused(identity, allowed, "waiting", (kind, identity))
         return inner(parent)
 
     use = (Use(path, target, ANY, keys["field"]),) if path else ()

@@ -167,7 +167,7 @@ def _record(node: Node, scope: Scope) -> tuple[RecordMap, list[Use], list[Lookup
         inner = keys["each"].keys(("list", "as"), ("list", "as"))
         name, path, read = list_at(inner["list"], inner["as"], scope)
         scope, each = scope.inside(name, path), (name, read)
-        uses.append(Use(path, "", Shape("any"), inner["list"]))
+        uses.append(Use(path, "each", Shape("any"), inner["list"]))
     when: Condition | None = None
     if "when" in keys:
         when, used = condition_at(keys["when"], scope)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from typing import Any
 
 from connectors.base import Describer, Description, Field, descriptions
 
@@ -64,6 +65,18 @@ def _targets(description: Description | None, path: str, head: str) -> tuple[str
         return ()
     found = (field.references for field in description.fields.values() if head in (field.relationship, field.name))
     return next((references for references in found if references), ())
+
+
+def came_with(fields: Mapping[str, Any], path: str) -> bool:
+    """Whether a record came with this field, in each element of a list; a related object that is not there has all of its
+    fields."""
+    head, _, rest = path.partition(".")
+    if path in fields or not rest:
+        return path in fields
+    if head not in fields:
+        return False
+    inner = fields[head] if isinstance(fields[head], list) else [fields[head]]
+    return all(came_with(one, rest) for one in inner if isinstance(one, Mapping))
 
 
 def leads_on(seen: Seen, kind: str, path: str) -> bool:

@@ -22,9 +22,7 @@ from sync.pull import PullResult, pull
 from sync.store import Store
 from tests.sync.empty_store import empty_store
 
-MAPPING = load_mapping(
-    "m.yaml",
-    """
+TEXT = """
 system: memory
 objects:
   - object: Customer
@@ -42,15 +40,15 @@ write:
     rows: support
     id: account
     fields: {Status: {value: active}, Note: name}
-""",
-)
+"""
+MAPPING = load_mapping("m.yaml", TEXT)
 
 
 class World:
     """A memory system whose fields an administrator hides, shows and changes, and the store beside it."""
 
     def __init__(self, store: Store) -> None:
-        self.store, self.at = store, datetime(2026, 3, 2, tzinfo=UTC)
+        self.store, self.at, self.mapping = store, datetime(2026, 3, 2, tzinfo=UTC), MAPPING
         fields = {
             "Customer": [Field("Name", "Name", "string"), Field("Site", "Site", "string"),
                          Field("Land", "Land", "picklist", values=("Deutschland", "Australien"))],
@@ -75,6 +73,10 @@ class World:
         fields = {**objects[kind].fields, name: replace(self.whole[kind].fields[name], **how)}
         objects[kind] = replace(objects[kind], fields=fields)
 
+    def add(self, kind: str, name: str) -> None:
+        fields = {**self.whole[kind].fields, name: Field(name, name, "string")}
+        self.whole[kind] = self.system.objects[kind] = replace(self.whole[kind], fields=fields)  # type: ignore[index]
+
     def show(self, kind: str, name: str | None = None) -> None:
         if name is None:
             self.system.objects[kind] = self.whole[kind]  # type: ignore[index]
@@ -83,10 +85,10 @@ class World:
 
     def sync(self) -> PullResult:
         self.at += timedelta(hours=1)
-        self.drift = watch(self.store, "crm", self.reader, MAPPING.objects, MAPPING.writes, at=self.at)
+        self.drift = watch(self.store, "crm", self.reader, self.mapping.objects, self.mapping.writes, at=self.at)
         run = self.store.start_run("pull", "crm", at=self.at)
         return pull(
-            self.store, "crm", self.reader, MAPPING, now=lambda: self.at, run_id=run, paused=self.drift.paused,
+            self.store, "crm", self.reader, self.mapping, now=lambda: self.at, run_id=run, paused=self.drift.paused,
             hidden=self.drift.hidden,
         )  # fmt: skip
 
@@ -198,8 +200,109 @@ def test_a_field_that_we_write_and_that_goes_is_told(world: World) -> None:
     world.hide("Person", "Note")
     world.sync()
     assert world.drift.changes == (
-        Change("Person", "Note", "vanished", "the connection does not see it any more", "its writes are blocked"),
+        Change("Person", "Note", "vanished", "the connection does not see it any more", "its writes are blocked", True),
     )
+
+
+ELSEWHERE = load_mapping(
+    "m.yaml",
+    """
+system: memory
+objects:
+  - object: Customer
+  - object: Person
+    record: contact
+    id: "P-{Code}"
+    when: {field: Status, not: gone}
+    fields:
+      account: Customer
+      name: {template: "{First} {Name}"}
+      email: {lookup: {field: Customer, object: Customer, get: Mail}}
+      title: {cel: "Note == null ? 'none' : upper(Note)"}
+""",
+)
+
+
+@pytest.mark.parametrize("name", ["Code", "Status", "First", "Note", "Customer"])
+def test_a_new_record_waits_for_a_hidden_field_wherever_the_mapping_uses_it(world: World, name: str) -> None:
+    """In a condition, an id, a template, an expression, a look-up: without it, something else would be made of the record."""
+    for more in ("Code", "First"):
+        world.add("Person", more)
+    world.add("Customer", "Mail")
+    world.mapping = ELSEWHERE
+    firm = world.customer("Harbour", Mail="office@harbour.example")
+    person = {"Customer": firm, "Name": "Lee", "First": "Ann", "Status": "active", "Note": "boss"}
+    world.system.create("Person", {**person, "Code": "1"})
+    assert world.sync().state == "ok" and world.drift.changes == ()
+    world.hide("Person", name)
+    new = world.system.create("Person", {**person, "Code": "2"})
+    world.system.create("Person", {**person, "Code": "3", "Status": "gone"})
+    world.sync()
+    assert {"P-1"} == world.facts("contact").keys()
+    held = {one.external_id: one for one in world.store.quarantine("crm")}
+    assert new in held and held[new].code == "missing" and f"{name}, as it was" in held[new].allowed
+    world.show("Person", name)
+    assert world.sync().state == "ok"
+    assert {"P-1", "P-2"} == world.facts("contact").keys() and world.store.quarantine("crm") == []
+
+
+def test_a_hidden_field_that_others_look_up_stops_neither_its_object_nor_what_was_looked_up_before(
+    world: World,
+) -> None:
+    for more in ("Code", "First"):
+        world.add("Person", more)
+    world.add("Customer", "Mail")
+    world.mapping = ELSEWHERE
+    old = world.customer("Harbour", Mail="office@harbour.example")
+    person = {"Name": "Lee", "First": "Ann", "Status": "active", "Note": "boss"}
+    known = world.system.create("Person", {**person, "Customer": old, "Code": "1"})
+    world.sync()
+    world.hide("Customer", "Mail")
+    new = world.customer("Northline", Mail="office@northline.example")
+    world.edit(known, Note="chief")
+    waiting = world.system.create("Person", {**person, "Customer": new, "Code": "2"})
+    result = world.sync()
+    assert world.kinds() == {("Customer", "Mail", "vanished")}
+    assert [stream.state for stream in result.streams if stream.kind == "Customer"] == ["ok"]
+    found = world.facts("contact")
+    assert (found["P-1"]["title"], found["P-1"]["email"]) == ("CHIEF", "office@harbour.example")
+    (held,) = world.store.quarantine("crm")
+    assert (held.external_id, held.code) == (waiting, "waiting") and "Customer with its Mail" in held.allowed
+    world.show("Customer", "Mail")
+    assert world.sync().state == "ok"
+    assert world.facts("contact")["P-2"]["email"] == "office@northline.example"
+
+
+def test_a_picklist_value_that_came_later_and_is_translated_is_told_when_it_goes(world: World) -> None:
+    world.customer("Harbour")
+    world.sync()
+    world.change("Customer", "Land", values=("Deutschland", "Australien", "Neuseeland"))
+    world.sync()
+    assert world.kinds() == {("Customer", "Land", "new value")}
+    before = MAPPING.objects[0].place.file
+    world.mapping = load_mapping(before, TEXT.replace("Australien: AU", "Australien: AU, Neuseeland: NZ"))
+    world.sync()
+    assert world.drift.changes == ()
+    world.show("Customer", "Land")
+    world.sync()
+    assert [(change.kind, change.found) for change in world.drift.changes] == [("lost value", "Neuseeland")]
+
+
+def test_a_field_that_we_write_and_that_becomes_read_only_or_another_type_is_told(world: World) -> None:
+    world.sync()
+    world.change("Person", "Note", creatable=False, updatable=False)
+    world.change("Person", "Status", type="boolean", values=())
+    world.sync()
+    assert {(change.field, change.kind, change.means) for change in world.drift.changes} == {
+        ("Note", "read only", "its writes are blocked"),
+        ("Status", "retyped", "we write it, and what we write may be refused"),
+        ("Status", "lost value", "we write it, and it is not active any more"),
+    }
+    assert world.drift.paused == {}, "nothing that is read stops for it"
+    world.show("Person", "Note")
+    world.change("Person", "Status", type="string", values=())
+    world.sync()
+    assert {change.kind for change in world.drift.changes} <= {"lost value"}, "text takes whatever we write"
 
 
 def test_a_hidden_object_is_left_out_and_read_whole_when_it_is_back(world: World) -> None:
