@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from importlib.resources import files
 from importlib.resources.abc import Traversable
+from keyword import iskeyword
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,9 @@ def write_connector(name: str, folder: Path) -> list[Path]:
 
     Raises: ``UserError`` for a name that cannot be one or is taken, and when the package is there already.
     """
-    if not _NAME.fullmatch(name):
+    if not _NAME.fullmatch(name) or iskeyword(name) or iskeyword(name.capitalize()):
         raise UserError(
-            f"connector new: found {name!r}; allowed: 2 to 30 small letters and digits, a letter first, such as harbour"
+            f"connector new: found {name!r}; allowed: 2 to 30 small letters and digits, a letter first, and no word of Python's, such as harbour"
         )
     owner = owners().get(name)
     if owner is not None:

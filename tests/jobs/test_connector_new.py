@@ -34,7 +34,7 @@ def test_the_connector_of_the_page_has_less_than_120_lines() -> None:
     assert len(lines) < 120
 
 
-@pytest.mark.parametrize("name", ["Acme", "a", "9lives", "two words", "../up", "x" * 31])
+@pytest.mark.parametrize("name", ["Acme", "a", "9lives", "two words", "../up", "x" * 31, "class", "none"])
 def test_a_name_that_cannot_be_one_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(UserError, match="small letters and digits"):
         write_connector(name, tmp_path)
