@@ -176,17 +176,19 @@ def _store(settings: Settings) -> tuple[dict[str, Any], datetime | None]:
     """Whether the store answers and has this version's tables; and when its last run was."""
     from alembic.migration import MigrationContext
     from alembic.script import ScriptDirectory
-    from sqlalchemy.engine import make_url
     from sqlalchemy.exc import SQLAlchemyError
 
     from sync.errors import SyncError
     from sync.migrate import FOLDER
-    from sync.store import Store
+    from sync.store import Store, address_of, shown
 
     wanted = ScriptDirectory(str(FOLDER))
     head, allowed = wanted.get_current_head(), f"tables {wanted.get_current_head()}"
-    url = make_url(settings.store_url)
-    check = f"store {url.render_as_string(hide_password=True)}"
+    try:
+        url = address_of(settings.store_url)
+    except SyncError as error:
+        return _row("store", False, str(error), allowed, "mend `store` in the settings"), None
+    check = f"store {shown(url)}"
     if url.get_backend_name() == "sqlite" and not Path(url.database or "").exists():
         return _row(check, True, "not there", allowed, "the first command that needs it makes it"), None
     try:

@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 from sqlalchemy import Connection, Engine, create_engine, event, select
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError
 
 from connectors.base import Page, Record
@@ -45,6 +45,19 @@ class StoreUnavailable(SyncError):
     """The database is locked, full, read-only or gone. Nothing of the transaction was kept; run again."""
 
 
+def address_of(url: str) -> URL:
+    """A store's address, taken apart. Raises: ``SyncError`` for what is none; the text itself may hold a password."""
+    try:
+        return make_url(url)
+    except (ArgumentError, ValueError):  # the latter for a port that is no number
+        raise SyncError(f"store: found an address that cannot be read; allowed: {_ADDRESSES}") from None
+
+
+def shown(address: URL) -> str:
+    """An address as it may stand in a message: without password, and without what follows ``?``, which may hold one too."""
+    return address.set(query={}).render_as_string(hide_password=True)
+
+
 class Store:
     """The database of the service; safe to share between threads, and between processes by opening it in each."""
 
@@ -58,10 +71,7 @@ class Store:
 
         Raises: ``SyncError`` for another kind of database.
         """
-        try:
-            address = make_url(url)
-        except ArgumentError:
-            raise SyncError(f"store: found an address that cannot be read; allowed: {_ADDRESSES}") from None
+        address = address_of(url)
         if address.get_backend_name() == "postgresql":
             try:
                 return cls(create_engine(address.set(drivername="postgresql+psycopg"), hide_parameters=True))
@@ -70,7 +80,7 @@ class Store:
                     f"store: PostgreSQL needs the package psycopg ({error}); install referee[postgres]"
                 ) from None
         if address.get_backend_name() != "sqlite" or address.database in (None, "", ":memory:"):
-            raise SyncError(f"store: found {address.render_as_string(hide_password=True)!r}; allowed: {_ADDRESSES}")
+            raise SyncError(f"store: found {shown(address)!r}; allowed: {_ADDRESSES}")
         given = {"timeout": WAIT_SECONDS, "cached_statements": 256}
         engine = create_engine(address, connect_args=given, hide_parameters=True)
         event.listen(engine, "connect", _set_up_sqlite)
@@ -92,7 +102,7 @@ class Store:
             upgrade(self.engine)
         except DatabaseError as error:
             raise StoreUnavailable(
-                f"store {self.engine.url.render_as_string(hide_password=True)}: found {' '.join(str(error.orig).split())}; "
+                f"store {shown(self.engine.url)}: found {' '.join(str(error.orig).split())}; "
                 "allowed: a database of ours or an empty one, which can be reached and written to"
             ) from error
 
@@ -120,7 +130,7 @@ class Store:
                     yield connection
         except OperationalError as error:
             raise StoreUnavailable(
-                f"store {self.engine.url.render_as_string(hide_password=True)}: found {error.orig}; "
+                f"store {shown(self.engine.url)}: found {error.orig}; "
                 "nothing of this step was kept; free the database (space, other programs) and run again"
             ) from error
 

@@ -22,7 +22,7 @@ from ruamel.yaml import YAML
 from connectors.hubspot.simulator import HubSpotSimulator
 from connectors.simulation import Faults, SimRequest
 from jobs.logs import MASK, Masking, set_up_logs
-from tests.jobs.sync_world import Killable, Ran, killable
+from tests.jobs.sync_world import Killable, Ran, killable, office, writes
 
 KEY = Fernet.generate_key().decode()
 IN_SETTINGS = "canary-in-the-settings-file"
@@ -189,3 +189,53 @@ def test_an_exception_is_logged_without_the_secret_in_its_text(style: str, capsy
         structlog.reset_defaults()
     said = capsys.readouterr().err
     assert "ValueError" in said and "job_failed" in said and "s3cret-value" not in said
+
+
+def test_systems_that_repeat_our_secrets_make_nobody_print_log_or_keep_them(tmp_path: Path) -> None:
+    """Salesforce by client secret and NetSuite by signed tokens, in all that is printed, in the database and in its backup."""
+    with office(tmp_path) as place, killable() as child:
+        world = place.world
+        settings = YAML().load(place.config.read_text("utf-8"))
+        settings["log"] = {"level": "debug", "format": "json"}
+        with place.config.open("w", encoding="utf-8") as out:
+            YAML().dump(settings, out)
+        crm, erp = (settings["connections"][name]["settings"] for name in ("crm", "erp"))
+        canaries = {crm["client_secret"], *erp["private_key"].splitlines()[1:3]}
+
+        def overhears(request: SimRequest) -> bool:
+            canaries.update(word for word in request.headers.get("Authorization", "").split() if len(word) > 20)
+            canaries.update(text for key in ("client_assertion", "assertion") for text in request.form().get(key, ()))
+            return False
+
+        for system in (world.crm, world.erp):
+            system.faults.add(Faults.status(500, match=overhears))
+        place.morning(24)
+        said: dict[str, str] = {}
+
+        def ran(*arguments: str) -> None:
+            one = child.referee(place, *arguments)
+            said[f"{len(said)} {arguments[0]} out"], said[f"{len(said)} {arguments[0]} err"] = one.out, one.err
+            place.later(hours=1)
+
+        ran("sync", "--json", "--allow", "Mara Lind")
+        heard = tuple(sorted(canaries))
+        assert len(heard) >= 5, "two sessions, two secrets and a signed assertion at least"
+        repeated = json.dumps([{"errorCode": "OOPS", "message": " ".join(heard), "fields": list(heard)}]).encode()
+        for status, command in ((400, "sync"), (401, "check"), (403, "reconcile")):
+            for system in (world.crm, world.erp):
+                system.faults.add(Faults.status(status, body=repeated))
+            ran(command)
+            for system in (world.crm, world.erp):
+                system.faults.clear()
+        world.crm.faults.add(Faults.status(400, body=repeated, match=writes))
+        place.morning(40)
+        for arguments in (("sync",), ("dead-letters", "list", "--json"), ("status", "--json")):
+            ran(*arguments)
+        lead = f"crm:Lead:{world.ids['lead Harbour by Northline']}"
+        ran("trace", lead, "--json")
+        assert found(said, heard) == []
+        assert any(lead in text for text in said.values()), "so that the commands are seen to have told something"
+        with sqlite3.connect(tmp_path / "referee.db") as database, sqlite3.connect(tmp_path / "backup.db") as backup:
+            database.backup(backup)
+        kept = {path.name: path.read_bytes().decode("latin-1") for path in tmp_path.glob("*.db*")}
+        assert "backup.db" in kept and found(kept, heard) == []

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from jobs.config import load_settings
+from jobs.doctor import examine
 from jobs.installation import installation
 from jobs.problems import UserError
 from sync.errors import SyncError
@@ -89,6 +90,8 @@ def test_an_output_that_is_full_is_told_in_a_line() -> None:
         ("sqlite:///referee.yaml", NO_DATABASE),
         ("postgresql://ann:secret-word@127.0.0.1:9/x", NO_DATABASE),
         ("mysql://ann:secret-word@127.0.0.1/x", r"allowed: sqlite:///PATH or postgresql://"),
+        ("postgresql://127.0.0.1:9/x?user=ann&password=secret-word", NO_DATABASE),
+        ("postgresql://ann:secret-word@127.0.0.1:port/x", r"cannot be read; allowed: sqlite:///PATH or postgresql://"),
         ("secret-word", r"cannot be read; allowed: sqlite:///PATH or postgresql://"),
     ],
 )
@@ -98,6 +101,7 @@ def test_a_store_that_cannot_be_opened_is_told_without_its_password(store: str, 
     with pytest.raises(SyncError, match=told) as error, installation(path):
         pass
     assert "secret-word" not in str(error.value)
+    assert "secret-word" not in str(examine(path))
 
 
 def test_a_read_only_store_is_no_traceback(tmp_path: Path) -> None:
