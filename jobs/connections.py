@@ -68,15 +68,16 @@ def open_connection(
     sleep: Callable[[float], None] = time.sleep,
     *,
     mapping: Mapping | None = None,
+    budget: ApiBudget | None = None,
 ) -> Open:
-    """Open one connection, with its own mapping unless another is given.
+    """Open one connection, with its own mapping and a budget of its own unless others are given.
 
     Raises: ``UserError`` for its settings, ``SyncError`` for its mapping.
     """
     chosen = settings.connections[name]
     plugin = load(chosen.system)
     config = connector_config(settings, name, plugin)
-    budget = ApiBudget(store, name, now=clock, sleep=sleep, share=chosen.quota_share, slots=chosen.concurrency)
+    budget = budget or budget_of(chosen, name, store, clock, sleep)
     more = {}
     if plugin.keeps_refresh_tokens(config):
         more["refresh_tokens"] = KeptTokens(
@@ -85,6 +86,13 @@ def open_connection(
         )  # fmt: skip
     connector = plugin.connect(config, budget=budget, clock=clock, sleep=sleep, **more)
     return Open(name, chosen, plugin, connector, mapping or mapping_of(settings, name, plugin), budget)
+
+
+def budget_of(
+    chosen: ConnectionSettings, name: str, store: Store, clock: Clock, sleep: Callable[[float], None]
+) -> ApiBudget:
+    """The budget of a connection, as its settings want it."""
+    return ApiBudget(store, name, now=clock, sleep=sleep, share=chosen.quota_share, slots=chosen.concurrency)
 
 
 def seals_of(settings: Settings) -> Seals:

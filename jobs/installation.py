@@ -6,16 +6,18 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jobs.clock import Clock, wall_clock
 from jobs.config import Settings, load_settings
-from jobs.connections import Open, open_connection
+from jobs.connections import Open, budget_of, open_connection
 from jobs.logs import set_up_logs
 from jobs.problems import UserError
 from rules.program import SHIPPED, Program, load_program
+from sync.budgets import ApiBudget
+from sync.mapping import Mapping
 from sync.pull import Progress
 from sync.store import Store
 
@@ -34,6 +36,8 @@ class Installation:
     programs: list[Program]
     clock: Clock
     sleep: Callable[[float], None]
+    budgets: dict[tuple[str, float, int | None], ApiBudget] = field(default_factory=dict)
+    """One for each connection, however often it is opened: what one run reserved and did not use, the next one has."""
 
     def open(self, names: Sequence[str] | None = None) -> list[Open]:
         """Open connections (all, or these). Raises: ``UserError`` for a name that is not in the settings."""
@@ -41,7 +45,17 @@ class Installation:
         for name in names or ():
             if name not in known:
                 raise UserError(f"--connection: found {name!r}; allowed: {', '.join(known)}")
-        return [open_connection(self.settings, name, self.store, self.clock, self.sleep) for name in names or known]
+        return [self.connection(name) for name in names or known]
+
+    def connection(self, name: str, mapping: Mapping | None = None) -> Open:
+        """Open one connection of the settings, with its own mapping unless another is given."""
+        chosen = self.settings.connections[name]
+        key = name, chosen.quota_share, chosen.concurrency
+        if key not in self.budgets:
+            self.budgets[key] = budget_of(chosen, name, self.store, self.clock, self.sleep)
+        return open_connection(
+            self.settings, name, self.store, self.clock, self.sleep, mapping=mapping, budget=self.budgets[key]
+        )
 
     def writing(self, names: Sequence[str] | None = None) -> list[Open]:
         """The connections that something is written to."""
@@ -100,6 +114,9 @@ def installation(
     store = Store.open(settings.store_url)
     try:
         store.migrate()
-        yield Installation(settings, store, programs, clock, sleep)
+        here = Installation(settings, store, programs, clock, sleep)
+        yield here
+        for budget in here.budgets.values():
+            budget.give_back()
     finally:
         store.close()

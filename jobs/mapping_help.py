@@ -15,7 +15,7 @@ from rich.markup import escape
 
 from connectors.base import Describer, Reader, Record
 from connectors.registry import load
-from jobs.connections import Open, open_connection
+from jobs.connections import Open
 from jobs.installation import Installation, known_connection
 from jobs.problems import UserError
 from jobs.show import console, table
@@ -57,7 +57,7 @@ def _describer(here: Installation, name: str) -> tuple[Describer, str]:
     """The connection's describer; its mapping is not read, since there may be none yet."""
     known_connection(here, name)
     plugin = load(here.settings.connections[name].system)
-    connector = open_connection(here.settings, name, here.store, here.clock, here.sleep, mapping=_NOTHING).connector
+    connector = here.connection(name, _NOTHING).connector
     if not isinstance(connector, Describer):
         raise UserError(
             f"mapping suggest: {plugin.name} does not describe itself; write the mapping by docs/mapping.md"

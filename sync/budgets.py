@@ -1,7 +1,8 @@
 """The API budget of a connection, shared by every process that works on the store.
 
 Calls are reserved in blocks, so that a call does not cost a transaction: at most one block per process is lost when
-it dies. Neither our calls nor, by our doing, those of everybody go past our share of what the system allows in a window:
+it dies. In a new window they are reserved one by one until a system that counts has told its count: days need not begin there
+where they begin here, and some have no beginning. Neither our calls nor, by our doing, those of everybody go past our share of what the system allows in a window:
 the rest is for others. Within it, some can be kept for what comes later in the same window (:meth:`ApiBudget.keeping`).
 """
 
@@ -80,8 +81,8 @@ class ApiBudget:
         """
         with self._lock:
             now = self._now()
-            if self._reserved_until is None or now >= self._reserved_until:
-                self._reserved = 0
+            if self._reserved_until is not None and now >= self._reserved_until:
+                self._reserved, self._observed = 0, (None, self._observed[1])
             if self._reserved < calls:
                 self._reserve(calls, now)
             self._reserved -= calls
@@ -91,9 +92,23 @@ class ApiBudget:
         with self._lock:
             self._observed = (used, allowed)
             if self._unlimited and allowed is not None:
+                assert self._reserved_until is not None
+                start = micros(self._reserved_until - self._window)
                 with self._store.transaction(durable=False) as connection:
-                    run_each(connection, _GIVE_BACK, [(self._reserved, self._connection)])
+                    run_each(connection, _GIVE_BACK, [(self._reserved, self._reserved, self._connection, start)])
                 self._reserved, self._unlimited = 0, False
+
+    def give_back(self) -> None:
+        """Give back what was reserved and is not used, and store what the system last said: for when a process ends."""
+        with self._lock:
+            left, (used, allowed) = self._reserved, self._observed
+            if self._reserved_until is not None and (left or used is not None):
+                start = micros(self._reserved_until - self._window)
+                with self._store.transaction(durable=False) as connection:
+                    run_each(connection, _GIVE_BACK, [(left, left, self._connection, start)])
+                    if used is not None:
+                        run_each(connection, _TOLD, [(used, allowed, self._connection, start)])
+            self._reserved, self._observed = 0, (None, None)
 
     @contextmanager
     def keeping(self, part: float) -> Iterator[None]:
@@ -143,7 +158,8 @@ class ApiBudget:
             allowed = stored_allowed if allowed is None else allowed
             limit = allowed if allowed is not None else self._allowed
             ends = instant(start) + self._window
-            wanted = self._affordable(calls, spent, used, limit)
+            untold = used is None and allowed is not None
+            wanted = self._affordable(calls, spent, used, limit, calls if untold else max(calls, self._block))
             spent += wanted or 0
             used = None if used is None else used + (wanted or 0)  # until the system says again
             run_each(connection, _SPEND, [(start, spent, used, allowed, self._connection)])
@@ -159,9 +175,8 @@ class ApiBudget:
         self._reserved += wanted
         self._reserved_until = ends
 
-    def _affordable(self, calls: int, spent: int, used: int | None, limit: int | None) -> int | None:
+    def _affordable(self, calls: int, spent: int, used: int | None, limit: int | None, block: int) -> int | None:
         """How many calls to reserve: a block where there is room for one; ``None`` when not even these calls fit."""
-        block = max(calls, self._block)
         if limit is None:
             return block
         left = self._ours(limit) - max(spent, used or 0)
@@ -200,7 +215,8 @@ _ENSURE = (
     "INSERT INTO api_budget (connection, window_start, spent) VALUES (?, ?, 0) ON CONFLICT (connection) DO NOTHING"
 )
 _SPEND = "UPDATE api_budget SET window_start = ?, spent = ?, used = ?, allowed = ? WHERE connection = ?"
-_GIVE_BACK = "UPDATE api_budget SET spent = spent - ? WHERE connection = ?"
+_GIVE_BACK = "UPDATE api_budget SET spent = spent - ?, used = used - ? WHERE connection = ? AND window_start = ?"
+_TOLD = "UPDATE api_budget SET used = ?, allowed = COALESCE(?, allowed) WHERE connection = ? AND window_start = ?"
 _SLOT = "INSERT INTO api_slot (connection, number, token, expires_at) VALUES (?, ?, 0, 0) ON CONFLICT (connection, number) DO NOTHING"
 _FREE = (
     "SELECT number, token FROM api_slot WHERE connection = ? AND number < ? AND expires_at <= ? ORDER BY number LIMIT 1"

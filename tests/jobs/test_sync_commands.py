@@ -9,8 +9,12 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from jobs.connections import budget_of
 from jobs.show import show_plan
 from tests.jobs.sync_world import Killable, Office, Ran, killable, office
+
+LOGINS = 5
+"""One of each command; Salesforce does not count them."""
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +74,11 @@ def test_a_plan_is_made_looked_at_and_carried_out(place: Office, child: Killable
     assert (ran.code, place.journals()) == (0, written)
     ran = child.referee(place, "plan")
     assert "nothing to write" in ran.out
+    spending = budget_of(
+        place.here.settings.connections["crm"], "crm", place.here.store, place.world.now, print
+    ).spending()
+    assert spending.used == place.world.crm.requests_used
+    assert 0 <= spending.spent - place.world.crm.requests_used <= LOGINS, "calls that no command used are given back"
 
 
 def test_a_system_that_nothing_is_written_to_gets_a_line_and_no_table() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from itertools import count
 
@@ -62,6 +63,7 @@ def test_what_others_used_counts_and_a_new_window_starts_over(store: Store) -> N
     budget.take()
     budget.observed(used=985, allowed=1000)
     assert spend(budget) <= 9 + 15
+    budget.observed(used=1000, allowed=1000)
     clock.at += timedelta(hours=23)
     with pytest.raises(QuotaSpent) as caught:
         budget.take()
@@ -70,7 +72,51 @@ def test_what_others_used_counts_and_a_new_window_starts_over(store: Store) -> N
     budget.take()
     assert budget.spending().spent == 1
     other = ApiBudget(store, "crm", now=clock.now, sleep=clock.sleep)
-    assert other.spending().spent == 10, "what another process has reserved cannot be had"
+    assert other.spending().spent == 1, "one by one until the system has told its count"
+    budget.observed(used=40, allowed=1000)
+    budget.take()
+    assert other.spending().spent == 11, "what another process has reserved cannot be had"
+
+
+def test_a_day_that_begins_nowhere_is_not_overspent_when_ours_begins_anew(store: Store) -> None:
+    """Salesforce counts the last 24 hours: when our window ends, calls of its last hour still count there."""
+    clock, made = Clock(), [datetime(2025, 12, 31, 1, tzinfo=UTC)]
+    budget = ApiBudget(store, "crm", now=clock.now, sleep=clock.sleep, share=0.5)
+    most = 0
+    for hours in (0, 23, 1, 1, 22, 2):
+        clock.at += timedelta(hours=hours)
+        with suppress(QuotaSpent):
+            for _ in range(200):
+                budget.take()
+                made.append(clock.at)
+                used = sum(at > clock.at - timedelta(days=1) for at in made)
+                budget.observed(used, 100)
+                most = max(most, used)
+            pytest.fail("nothing was refused")
+    assert most <= 51, "one call in a new window asks how it stands"
+
+
+def test_a_process_that_ends_gives_back_what_it_did_not_use(store: Store) -> None:
+    clock, used = Clock(), 0
+    for _ in range(30):
+        budget = ApiBudget(store, "crm", now=clock.now, sleep=clock.sleep, share=0.5)
+        with suppress(QuotaSpent):
+            for _ in range(7):
+                budget.take()
+                used += 1
+                budget.observed(used, 100)
+        budget.give_back()
+        spending = budget.spending()
+        assert (spending.spent, spending.used) == (used, used)
+        budget.give_back()
+        assert budget.spending() == spending
+    assert used == 50
+    early, late = (ApiBudget(store, "erp", now=clock.now, sleep=clock.sleep) for _ in range(2))
+    early.take()
+    clock.at += timedelta(days=1)
+    late.take()
+    early.give_back()
+    assert late.spending().spent == 1, "what was reserved in a window that is over is no part of the next one"
 
 
 def test_a_small_limit_counts_as_soon_as_the_system_has_said_it(store: Store) -> None:
