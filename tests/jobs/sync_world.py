@@ -54,7 +54,7 @@ class Office:
 
     def sync(self, **options: Any) -> Synced:
         """One sync of every connection, opened anew as each command does."""
-        return sync(self.here.store, self.here.programs, self.here.open(), self.world.now, **options)
+        return sync(self.here.store, self.here.programs, self.here.open(), self.here.clock, **options)
 
     def morning(self, day: int) -> None:
         """Let people do what the story says, up to and including this day, and half an hour pass."""
