@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import itertools
 from collections.abc import Mapping as Map
 from collections.abc import Sequence
 from pathlib import Path
@@ -135,14 +136,24 @@ def roll_back(here: Installation, name: str, to: str | None) -> dict[str, Any]:
             )
         to = earlier.hash
     wanted = _version(here, name, known, to)
-    kept = path.with_name(path.name + ".replaced")
     try:
-        if path.exists():
-            kept.write_bytes(path.read_bytes())
+        kept = _kept_beside(path)
         path.write_text(wanted.text, "utf-8")
     except OSError as error:
         raise UserError(f"{path}: cannot be written: {error.strerror}") from None
     return {"connection": name, "file": str(path), "from": now, "to": wanted.hash, "kept": str(kept)}
+
+
+def _kept_beside(path: Path) -> Path:
+    """Keep what a file says beside it, under a name that holds nothing else: an edit that no run used is nowhere else."""
+    said = path.read_bytes() if path.exists() else b""
+    for number in itertools.count(1):
+        kept = path.with_name(f"{path.name}.replaced{'' if number == 1 else f'-{number}'}")
+        if not kept.exists():
+            kept.write_bytes(said)
+        if kept.read_bytes() == said:
+            break
+    return kept
 
 
 def show_rollback(found: Map[str, Any]) -> None:

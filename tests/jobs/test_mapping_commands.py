@@ -164,6 +164,15 @@ def test_a_mapping_that_cannot_be_read_any_more_can_still_be_rolled_back(place: 
     assert (place / "lists.yaml").read_text("utf-8") == MAPPING
 
 
+def test_edits_that_no_run_has_used_are_all_kept_when_an_earlier_version_is_put_back(place: Path) -> None:
+    referee("sync")
+    for edit in ("# one\nobjects: [", "# two\nobjects: [", "# one\nobjects: ["):
+        (place / "lists.yaml").write_text(edit, "utf-8")
+        assert referee("mapping", "rollback", "lists").exit_code == 0
+    kept = {path.name: path.read_text("utf-8") for path in place.glob("lists.yaml.*")}
+    assert kept == {"lists.yaml.replaced": "# one\nobjects: [", "lists.yaml.replaced-2": "# two\nobjects: ["}
+
+
 def test_a_shipped_mapping_is_not_written_over(place: Path) -> None:
     (place / "referee.yaml").write_text(SETTINGS.replace("    mapping: lists.yaml\n", ""), "utf-8")
     before = load("files").mapping
