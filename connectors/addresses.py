@@ -19,6 +19,9 @@ from urllib3.util import Url, parse_url
 
 from connectors.errors import NeedsOperator
 
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_GLOBAL = ipaddress.ip_network("2000::/3")
+_EXAMPLES = ipaddress.ip_network("3fff::/20")
 Ip = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
@@ -30,7 +33,8 @@ def checked_base_url(base_url: str, *, system: str, allow_loopback: bool) -> Url
     url = parsed(base_url, system=system)
     host = url.host or ""
     ip = literal_ip(host)
-    loopback = host == "localhost" or host.endswith(".localhost") or (ip is not None and ip.is_loopback)
+    name = host.rstrip(".")
+    loopback = name == "localhost" or name.endswith(".localhost") or (ip is not None and ip.is_loopback)
     if url.auth is not None:
         raise NeedsOperator(
             f"{system}: the address holds a user part ({host}); put credentials into their own settings"
@@ -77,12 +81,19 @@ def literal_ip(host: str) -> Ip | None:
 
 
 def is_public(ip: Ip) -> bool:
-    """Whether an address is on the open internet, also when it wraps an IPv4 address (mapped, 6to4, NAT64)."""
+    """Whether an address is on the open internet, also when it wraps an IPv4 address (mapped, 6to4, NAT64).
+
+    Of IPv6 that is 2000::/3 only (IANA: global unicast). Everything else leads inside or nowhere, also what Python's own
+    table takes for global: site-local (fec0::/10), NAT64 of one network (64:ff9b:1::/48), IPv4 in other wrappings.
+    """
     if isinstance(ip, ipaddress.IPv6Address):
-        nat64 = ipaddress.ip_network("64:ff9b::/96")
-        inner = ip.ipv4_mapped or ip.sixtofour or (ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF) if ip in nat64 else None)
+        inner = (
+            ip.ipv4_mapped or ip.sixtofour or (ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF) if ip in _NAT64 else None)
+        )
         if inner is not None:
             return is_public(inner)
+        if ip not in _GLOBAL or ip in _EXAMPLES:
+            return False
     return ip.is_global and not ip.is_multicast
 
 

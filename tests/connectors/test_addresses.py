@@ -46,6 +46,10 @@ def spellings(ip: ipaddress.IPv4Address) -> list[str]:
         f"[::ffff:{ip}]",
         f"[64:ff9b::{parts[0]:02x}{parts[1]:02x}:{parts[2]:02x}{parts[3]:02x}]",
         f"[2002:{parts[0]:02x}{parts[1]:02x}:{parts[2]:02x}{parts[3]:02x}::1]",
+        *(
+            f"[{wrap}{parts[0]:02x}{parts[1]:02x}:{parts[2]:02x}{parts[3]:02x}]"
+            for wrap in ("::", "::ffff:0:", "64:ff9b:1::")
+        ),
     ]
 
 
@@ -56,7 +60,21 @@ def test_private_addresses_are_refused_in_every_spelling(ip: ipaddress.IPv4Addre
         Http(f"https://{host}", system="acme")
 
 
-@pytest.mark.parametrize("host", ["[::1]", "[fe80::1]", "[fc00::1]", "[::]", "[ff02::1]", "localhost", "a.localhost"])
+@pytest.mark.parametrize(
+    "host",
+    [
+        "[::1]",
+        "[fe80::1]",
+        "[fc00::1]",
+        "[fec0::1]",
+        "[::]",
+        "[ff02::1]",
+        "[3fff::1]",
+        "localhost",
+        "a.localhost",
+        "localhost.",
+    ],
+)
 def test_other_inner_hosts_are_refused(host: str) -> None:
     with pytest.raises(NeedsOperator, match="not a public address"):
         Http(f"https://{host}", system="acme")
@@ -89,7 +107,7 @@ def test_public_addresses_and_loopback_simulators_are_let_through() -> None:
         checked_base_url(url, system="acme", allow_loopback=True)
     with pytest.raises(NeedsOperator):
         checked_base_url("http://10.0.0.1", system="acme", allow_loopback=True)
-    assert is_public(ipaddress.ip_address("2606:4700::1"))
+    assert is_public(ipaddress.ip_address("2606:4700::1")) and is_public(ipaddress.ip_address("64:ff9b::808:808"))
 
 
 @pytest.mark.parametrize(
