@@ -36,7 +36,7 @@ from connectors.budgets import Budget, LocalBudget, NoBudget
 from connectors.calls import note
 from connectors.errors import AnswerLost, ConnectorError, NeedsOperator, RecordRejected, RetryLater, WindowTooLarge
 from connectors.halving import may_ask_less
-from connectors.logins import Authenticator, BearerTokens
+from connectors.logins import Authenticator, BearerTokens, TimedTokens
 from connectors.retries import (
     DEFAULT_POLICY,
     Again,
@@ -70,6 +70,7 @@ __all__ = [
     "Reauthenticate",
     "Retry",
     "RetryPolicy",
+    "TimedTokens",
     "decide_by_status",
 ]
 

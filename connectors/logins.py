@@ -5,7 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from datetime import datetime, timedelta
 from typing import Protocol
+
+RENEW_BEFORE = timedelta(seconds=60)
+"""How long before its end a token is renewed; one that lives for less than two minutes, at half of its life."""
 
 
 class Authenticator(Protocol):
@@ -24,25 +28,49 @@ class Authenticator(Protocol):
 
 
 class BearerTokens:
-    """An :class:`Authenticator` for bearer tokens: ``fetch`` logs in, once however many workers ask at a time."""
+    """An :class:`Authenticator` for bearer tokens: ``fetch`` logs in, once however many workers ask at a time.
 
-    def __init__(self, fetch: Callable[[], str]) -> None:
-        self._fetch = fetch
+    ``scheme``: the word before the token, where a system has another one.
+    """
+
+    def __init__(self, fetch: Callable[[], str], *, scheme: str = "Bearer") -> None:
+        self._fetch, self._scheme = fetch, scheme
         self._lock = threading.Lock()
         self._token: str | None = None
 
     def headers(self, method: str, url: str) -> Mapping[str, str]:
-        """The present token, fetched when there is none yet."""
+        """The present token, fetched when there is none. Raises: what ``fetch`` raises."""
         with self._lock:
-            if self._token is None:
+            if self._token is None or self._is_over():
                 self._token = self._fetch()
-            return {"Authorization": f"Bearer {self._token}"}
+            return {"Authorization": f"{self._scheme} {self._token}"}
 
     def refresh(self, rejected: Mapping[str, str]) -> None:
-        """Forget the token when it is the rejected one; the next attempt fetches another."""
+        """Forget the rejected token, unless another worker has already renewed it; the next attempt fetches another."""
         with self._lock:
-            if rejected.get("Authorization") == f"Bearer {self._token}":
+            if rejected.get("Authorization") == f"{self._scheme} {self._token}":
                 self._token = None
+
+    def _is_over(self) -> bool:
+        """Whether the present token has come to its end."""
+        return False
+
+
+class TimedTokens(BearerTokens):
+    """Bearer tokens that end: ``fetch`` gives one and how long it lives; it is renewed a minute before that is over."""
+
+    def __init__(self, fetch: Callable[[], tuple[str, timedelta]], clock: Callable[[], datetime]) -> None:
+        super().__init__(self._timed)
+        self._fetch_timed, self._clock = fetch, clock
+        self._ends: datetime | None = None
+
+    def _timed(self) -> str:
+        token, life = self._fetch_timed()
+        self._ends = self._clock() + life - min(RENEW_BEFORE, life / 2)
+        return token
+
+    def _is_over(self) -> bool:
+        return self._ends is None or self._clock() >= self._ends
 
 
 class RefreshToken(Protocol):

@@ -6,7 +6,6 @@ it is about to end; an answer of 401 alone does not mean that it has.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
@@ -17,11 +16,10 @@ from connectors.errors import NeedsOperator
 from connectors.http import Authenticator, Http
 from connectors.hubspot.config import HubSpotConfig
 from connectors.hubspot.paths import Paths
-from connectors.logins import RefreshToken, RefreshTokens, RefreshTokensInMemory
+from connectors.logins import RefreshToken, RefreshTokens, RefreshTokensInMemory, TimedTokens
 
 log = structlog.get_logger(__name__)
 
-RENEW_BEFORE = timedelta(seconds=60)
 SHORTEST_LIFE = timedelta(seconds=1800)
 """Assumed when an answer does not say."""
 
@@ -46,37 +44,24 @@ class StaticToken:
         )
 
 
-class RefreshedTokens:
-    """OAuth access tokens: fetched once for all workers, renewed a minute before they end.
+class RefreshedTokens(TimedTokens):
+    """OAuth access tokens. Raises, at a login: ``NeedsOperator`` when HubSpot refuses the refresh token.
 
     HubSpot gives the same refresh token back. Should it give another one, that is kept in ``kept`` before the access
     token that came with it is used; one process at a time exchanges it.
     """
 
     def __init__(self, config: HubSpotConfig, login: Http, clock: Callable[[], datetime], kept: RefreshTokens) -> None:
+        super().__init__(self._renewed, clock)
         self._config = config
         self._login = login
-        self._clock = clock
         self._kept = kept
-        self._lock = threading.Lock()
-        self._token: str | None = None
-        self._ends: datetime | None = None
 
-    def headers(self, method: str, url: str) -> Mapping[str, str]:
-        """The present token. Raises: ``NeedsOperator`` when HubSpot refuses the refresh token."""
-        with self._lock:
-            if self._token is None or self._ends is None or self._clock() >= self._ends:
-                with self._kept.exchanging(_plain(self._config.refresh_token)) as held:
-                    self._token, self._ends = self._exchanged(held)
-            return {"Authorization": f"Bearer {self._token}"}
+    def _renewed(self) -> tuple[str, timedelta]:
+        with self._kept.exchanging(_plain(self._config.refresh_token)) as held:
+            return self._exchanged(held)
 
-    def refresh(self, rejected: Mapping[str, str]) -> None:
-        """Forget the rejected token, unless another worker has already renewed it."""
-        with self._lock:
-            if rejected.get("Authorization") == f"Bearer {self._token}":
-                self._token = None
-
-    def _exchanged(self, held: RefreshToken) -> tuple[str, datetime]:
+    def _exchanged(self, held: RefreshToken) -> tuple[str, timedelta]:
         form = {
             "grant_type": "refresh_token",
             "client_id": self._config.client_id or "",
@@ -91,8 +76,7 @@ class RefreshedTokens:
         if isinstance(fresh, str) and fresh and fresh != held.value:
             held.replace(fresh)
             log.info("refresh_token_rotated", system="hubspot")
-        life = timedelta(seconds=int(body.get("expires_in") or SHORTEST_LIFE.total_seconds()))
-        return token, self._clock() + life - min(RENEW_BEFORE, life / 2)
+        return token, timedelta(seconds=int(body.get("expires_in") or SHORTEST_LIFE.total_seconds()))
 
 
 def authenticator(

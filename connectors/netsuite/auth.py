@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,13 +12,13 @@ from pydantic import SecretStr
 
 from connectors.errors import NeedsOperator
 from connectors.http import Answer, Authenticator, Http
+from connectors.logins import TimedTokens
 from connectors.netsuite.config import NetSuiteConfig
 
 TOKEN_PATH = "/services/rest/auth/oauth2/v1/token"
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 ASSERTION_LIFE = timedelta(minutes=5)
 """NetSuite allows up to an hour; ours is used at once."""
-RENEW_BEFORE = timedelta(seconds=60)
 _SKEW_WORTH_ANOTHER_TRY = timedelta(seconds=30)
 
 
@@ -66,31 +65,15 @@ class SignedRequests:
         """Nothing to renew: the next attempt is signed anew anyway."""
 
 
-class CertificateTokens:
-    """Machine-to-machine tokens: fetched once for all workers, renewed a minute before they end."""
+class CertificateTokens(TimedTokens):
+    """Machine-to-machine tokens. Raises, at a login: ``NeedsOperator`` when NetSuite refuses the certificate."""
 
     def __init__(self, config: NetSuiteConfig, login: Http, clock: ServerClock) -> None:
+        super().__init__(self._fetched, clock)
         self._config = config
         self._login = login
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._token: str | None = None
-        self._ends: datetime | None = None
 
-    def headers(self, method: str, url: str) -> Mapping[str, str]:
-        """The present token. Raises: ``NeedsOperator`` when NetSuite refuses the certificate."""
-        with self._lock:
-            if self._token is None or self._ends is None or self._clock() >= self._ends:
-                self._token, self._ends = self._fetched()
-            return {"Authorization": f"Bearer {self._token}"}
-
-    def refresh(self, rejected: Mapping[str, str]) -> None:
-        """Forget the rejected token, unless another worker has already renewed it."""
-        with self._lock:
-            if rejected.get("Authorization") == f"Bearer {self._token}":
-                self._token = None
-
-    def _fetched(self) -> tuple[str, datetime]:
+    def _fetched(self) -> tuple[str, timedelta]:
         assumed = self._clock()
         try:
             answer = self._ask(assumed)
@@ -103,8 +86,7 @@ class CertificateTokens:
         token = body.get("access_token") if isinstance(body, dict) else None
         if not isinstance(token, str) or not token:
             raise NeedsOperator("netsuite: the login answered without a token; check the integration record")
-        lifetime = timedelta(seconds=int(body.get("expires_in", 3600)))
-        return token, self._clock() + lifetime - min(RENEW_BEFORE, lifetime / 2)
+        return token, timedelta(seconds=int(body.get("expires_in", 3600)))
 
     def _ask(self, now: datetime) -> Answer:
         form = {

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import base64
-import threading
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
 from connectors.errors import NeedsOperator
-from connectors.http import Answer, Authenticator, Http
+from connectors.http import Answer, Authenticator, BearerTokens, Http
 from connectors.tryton.config import TrytonConfig
 from connectors.tryton.errors import Fault, raise_for, result_of
 from connectors.tryton.values import typed
@@ -19,38 +18,14 @@ Rows = list[dict[str, Any]]
 LANGUAGE = "en"
 
 
-class Sessions:
-    """An :class:`~connectors.http.Authenticator`: one session for all workers, renewed when it has ended."""
-
-    def __init__(self, config: TrytonConfig, login: Http) -> None:
-        self._config = config
-        self._login = login
-        self._lock = threading.Lock()
-        self._header: str | None = None
-
-    def headers(self, method: str, url: str) -> Mapping[str, str]:
-        """The present session. Raises: ``NeedsOperator`` when the password is refused."""
-        with self._lock:
-            if self._header is None:
-                self._header = self._opened()
-            return {"Authorization": self._header}
-
-    def refresh(self, rejected: Mapping[str, str]) -> None:
-        """Forget the rejected session, unless another worker has already renewed it."""
-        with self._lock:
-            if rejected.get("Authorization") == self._header:
-                self._header = None
-
-    def _opened(self) -> str:
-        config = self._config
-        secret = {"password": config.password.get_secret_value()}
-        body = _body("common.db.login", (config.user, secret, LANGUAGE))
-        answer = result_of(_post(self._login, path_of(config), body, "common.db.login", idempotent=True))
-        if not isinstance(answer, list) or len(answer) < 2:
-            raise NeedsOperator(
-                "tryton: the login answered without a session; is url a Tryton server of series 7 or 8?"
-            )
-        return "Session " + _base64(f"{config.user}:{answer[0]}:{answer[1]}")
+def open_session(config: TrytonConfig, login: Http) -> str:
+    """Log in by the password; the session, as it goes with each request. Raises: ``NeedsOperator`` when it is refused."""
+    secret = {"password": config.password.get_secret_value()}
+    body = _body("common.db.login", (config.user, secret, LANGUAGE))
+    answer = result_of(_post(login, path_of(config), body, "common.db.login", idempotent=True))
+    if not isinstance(answer, list) or len(answer) < 2:
+        raise NeedsOperator("tryton: the login answered without a session; is url a Tryton server of series 7 or 8?")
+    return _base64(f"{config.user}:{answer[0]}:{answer[1]}")
 
 
 class Passwords:
@@ -161,7 +136,9 @@ def _post(http: Http, path: str, body: Mapping[str, Any], name: str, *, idempote
 
 def authenticator(config: TrytonConfig, login: Http) -> Authenticator:
     """What logs the requests of this connection in."""
-    return Passwords(config) if config.auth == "basic" else Sessions(config, login)
+    if config.auth == "basic":
+        return Passwords(config)
+    return BearerTokens(lambda: open_session(config, login), scheme="Session")
 
 
 def path_of(config: TrytonConfig) -> str:
