@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import math
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 from functools import cache
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from connectors.universe_words import (
     ACCENTS,
@@ -102,6 +103,57 @@ def companies(seed: int, count: int, start: int = 0) -> Iterator[Company]:
 def company(seed: int, index: int) -> Company:
     """The company with this index."""
     return next(companies(seed, 1, index))
+
+
+PROGRAM = "next-technik"
+"""The program of the referrals in a simulated CRM."""
+TO_SIGN = timedelta(days=30)
+"""From the receipt of a referral to a contract; on the same day, the contract could be the earlier one in some zones."""
+_STEP = timedelta(minutes=1)
+
+
+class Stamping(Protocol):
+    """Whatever stamps new records with ``now()``."""
+
+    now: Callable[[], datetime]
+
+
+class Refer(Protocol):
+    """Adds what a partner refers; returns the record of the company that it became when it was won."""
+
+    def __call__(self, company: Company, partner: str, at: datetime, *, won: bool) -> str | None: ...
+
+
+def populate(
+    system: Stamping,
+    seed: int,
+    count: int,
+    *,
+    partner: Callable[[Company, datetime], str],
+    other: Callable[[Company], str],
+    referral: Refer,
+) -> dict[int, str]:
+    """Fill a simulated CRM; returns the record of each company that has one, by its index.
+
+    Of every twenty companies one is a partner, which refers the next nine; every fifth of these is won. Records are stamped
+    minutes apart, ending now, so that windows have something to cut.
+    """
+    records: dict[int, str] = {}
+    clock, first = system.now, system.now() - count * _STEP
+    latest = ""
+    try:
+        for place, one in enumerate(companies(seed, count)):
+            at = first + place * _STEP
+            system.now = lambda at=at: at  # type: ignore[misc]
+            if place % 20 == 0:
+                latest = records[one.index] = partner(one, at)
+            elif place % 20 >= 10:
+                records[one.index] = other(one)
+            elif (record := referral(one, latest, at, won=place % 5 == 1)) is not None:
+                records[one.index] = record
+    finally:
+        system.now = clock
+    return records
 
 
 def _spread(seed: int) -> tuple[int, int]:

@@ -9,6 +9,9 @@ def _words(text: str) -> tuple[str, ...]:
     return tuple(text.split())
 
 
+PROGRAMS = ("next-technik", "one-network", "code-ninety", "technology-consultant", "optimetriks")
+CURRENCIES = ("AED", "AUD", "CAD", "CHF", "EUR", "GBP", "INR", "JPY", "NZD", "PKR", "SAR", "SGD", "USD", "ZAR")
+"""What picklists of simulated systems offer."""
 INDUSTRIES: tuple[str, ...] = (
     "construction",
     "energy",

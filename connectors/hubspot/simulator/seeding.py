@@ -1,43 +1,30 @@
 """Fills the simulated portal with an invented world: partners and their enrollments, companies, contacts, referrals.
 
-Of every twenty companies one is a partner and nine are referred; every fifth referral is won (deal and ticket).
-Records are stamped minutes apart, ending now, so that windows have something to cut.
+A referral that is won has a deal and a ticket.
 """
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
-from connectors.universe import Company, companies
+from connectors.universe import PROGRAM, TO_SIGN, Company, populate
 
 if TYPE_CHECKING:
     from connectors.hubspot.simulator.server import HubSpotSimulator
 
-PROGRAM = "next-technik"
-_STEP = timedelta(minutes=1)
-_TO_SIGN = timedelta(days=30)
-"""From the receipt of a referral to a contract; on the same day, the contract could be the earlier one in some zones."""
-
 
 def fill(portal: HubSpotSimulator, seed: int, count: int) -> dict[int, str]:
     """Add ``count`` companies and what belongs to them; returns the record of each company that has one, by its index."""
-    records: dict[int, str] = {}
-    clock, first = portal.now, portal.now() - count * _STEP
-    partner = ""
-    try:
-        for place, company in enumerate(companies(seed, count)):
-            at = first + place * _STEP
-            portal.now = lambda at=at: at  # type: ignore[misc]
-            if place % 20 == 0:
-                partner = records[company.index] = _partner(portal, company, at)
-            elif place % 20 >= 10:
-                records[company.index] = _company(portal, company)
-            elif (record := _referral(portal, company, partner, at, won=place % 5 == 1)) is not None:
-                records[company.index] = record
-    finally:
-        portal.now = clock
-    return records
+    return populate(
+        portal,
+        seed,
+        count,
+        partner=partial(_partner, portal),
+        other=partial(_company, portal),
+        referral=partial(_referral, portal),
+    )
 
 
 def _company(portal: HubSpotSimulator, company: Company, **more: object) -> str:
@@ -62,7 +49,7 @@ def _partner(portal: HubSpotSimulator, company: Company, at: datetime) -> str:
         "program_enrollment",
         {
             "enrollment_name": company.name, "partner_company": partner, "program": PROGRAM, "role": "referral",
-            "standing": "good", "starts_on": (at - 12 * _TO_SIGN).date().isoformat(), "rate": "0.1",
+            "standing": "good", "starts_on": (at - 12 * TO_SIGN).date().isoformat(), "rate": "0.1",
         },
         company=partner,
     )  # fmt: skip
@@ -77,7 +64,7 @@ def _referral(portal: HubSpotSimulator, company: Company, partner: str, at: date
         "referral",
         {
             "company": company.name, "partner_company": partner, "program": PROGRAM, "channel": "portal",
-            "submitted_at": (at - _TO_SIGN).isoformat(), "website": company.website, "country": company.country,
+            "submitted_at": (at - TO_SIGN).isoformat(), "website": company.website, "country": company.country,
             "contact_name": person.name, "contact_title": person.title, "contact_email": person.email,
             "contact_phone": person.phone, "field_technicians": company.employees % 90 + 5,
             "industry": company.industry, "account_company": record,

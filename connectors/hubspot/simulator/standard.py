@@ -20,12 +20,8 @@ from connectors.hubspot.simulator.schema import (
     sync_key,
     text,
 )
+from connectors.universe_words import CURRENCIES, INDUSTRIES, PROGRAMS
 
-PROGRAMS = ("next-technik", "one-network", "code-ninety", "technology-consultant", "optimetriks")
-INDUSTRIES = (
-    "construction", "energy", "facilities", "healthcare", "manufacturing", "telecommunications", "utilities", "other",
-)  # fmt: skip
-CURRENCIES = ("AED", "AUD", "CAD", "CHF", "EUR", "GBP", "INR", "JPY", "NZD", "PKR", "SAR", "SGD", "USD", "ZAR")
 STAGES = ("appointmentscheduled", "qualifiedtobuy", "contractsent", "closedwon", "closedlost")
 STATES = (
     "incomplete", "inadmissible", "submitted", "in_review", "conflict", "returned", "rejected", "superseded", "active",

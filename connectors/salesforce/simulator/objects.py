@@ -21,12 +21,8 @@ from connectors.salesforce.simulator.schema import (
     sync_key,
     text,
 )
+from connectors.universe_words import CURRENCIES, INDUSTRIES, PROGRAMS
 
-PROGRAMS = ("next-technik", "one-network", "code-ninety", "technology-consultant", "optimetriks")
-INDUSTRIES = (
-    "construction", "energy", "facilities", "healthcare", "manufacturing", "telecommunications", "utilities", "other",
-)  # fmt: skip
-CURRENCIES = ("AED", "AUD", "CAD", "CHF", "EUR", "GBP", "INR", "JPY", "NZD", "PKR", "SAR", "SGD", "USD", "ZAR")
 CLOSED_WON, CLOSED_LOST = "Closed Won", "Closed Lost"
 STAGES = (
     "Prospecting", "Qualification", "Needs Analysis", "Value Proposition", "Id. Decision Makers",

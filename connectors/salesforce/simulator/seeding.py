@@ -1,42 +1,30 @@
 """Fills the simulated org with an invented world: partners and their enrollments, accounts, contacts, referred leads.
 
-Of every twenty companies one is a partner and nine are referred; every fifth referral is won (opportunity,
-contract, and a case). Rows are stamped minutes apart, ending now, so that windows have something to cut.
+A lead that is won has an opportunity, a contract and a case.
 """
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
+from functools import partial
 
 from connectors.salesforce.simulator.objects import CLOSED_WON
 from connectors.salesforce.simulator.rows import Rows
-from connectors.universe import Company, companies
+from connectors.universe import PROGRAM, TO_SIGN, Company, populate
 
-PROGRAM = "next-technik"
 _INDUSTRY = {"facilities": "Other", "other": "Other"}
-_STEP = timedelta(minutes=1)
-_TO_SIGN = timedelta(days=30)
-"""From the receipt of a referral to a contract; on the same day, the contract could be the earlier one in some zones."""
 
 
 def fill(rows: Rows, seed: int, count: int) -> dict[int, str]:
     """Add ``count`` companies and what belongs to them; returns the account of each company that has one, by its index."""
-    accounts: dict[int, str] = {}
-    clock, first = rows.now, rows.now() - count * _STEP
-    partner = ""
-    try:
-        for place, company in enumerate(companies(seed, count)):
-            at = first + place * _STEP
-            rows.now = lambda at=at: at  # type: ignore[misc]
-            if place % 20 == 0:
-                partner = accounts[company.index] = _partner(rows, company, at)
-            elif place % 20 >= 10:
-                accounts[company.index] = _account(rows, company)
-            elif (account := _referral(rows, company, partner, at, won=place % 5 == 1)) is not None:
-                accounts[company.index] = account
-    finally:
-        rows.now = clock
-    return accounts
+    return populate(
+        rows,
+        seed,
+        count,
+        partner=partial(_partner, rows),
+        other=partial(_account, rows),
+        referral=partial(_referral, rows),
+    )
 
 
 def _account(rows: Rows, company: Company, **more: object) -> str:
@@ -63,7 +51,7 @@ def _partner(rows: Rows, company: Company, at: datetime) -> str:
         "Program_Enrollment__c",
         {
             "Partner__c": partner, "Program__c": PROGRAM, "Role__c": "referral", "Standing__c": "good",
-            "Starts_On__c": at.date() - 12 * _TO_SIGN, "Rate__c": "0.1",
+            "Starts_On__c": at.date() - 12 * TO_SIGN, "Rate__c": "0.1",
         },
         delay=False,
     )  # fmt: skip
@@ -81,7 +69,7 @@ def _referral(rows: Rows, company: Company, partner: str, at: datetime, *, won: 
             "Email": person.email, "Phone": person.phone, "Website": company.website, "City": company.city,
             "Country": company.country, "CountryCode": company.country, "LeadSource": "Partner Referral",
             "Referral_Partner__c": partner, "Referral_Program__c": PROGRAM, "Referral_Channel__c": "portal",
-            "Referral_Submitted_At__c": at - _TO_SIGN, "Field_Technicians__c": company.employees % 90 + 5,
+            "Referral_Submitted_At__c": at - TO_SIGN, "Field_Technicians__c": company.employees % 90 + 5,
             "Referral_Industry__c": company.industry,
         },
         delay=False,
