@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.jobs.stored_days import Shelf
-from tests.jobs.sync_world import Office, office
+from tests.jobs.sync_world import Killable, Office, killable, office
 
 
 @pytest.fixture
@@ -17,6 +17,13 @@ def place(tmp_path: Path) -> Iterator[Office]:
     with office(tmp_path / "office") as made:
         made.morning(1)
         assert not made.sync().failed
+        yield made
+
+
+@pytest.fixture(scope="module")
+def child() -> Iterator[Killable]:
+    """Processes that run commands, or die in a sync, on an office."""
+    with killable() as made:
         yield made
 
 

@@ -7,13 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.jobs.sync_world import Killable, Office, killable, office
-
-
-@pytest.fixture(scope="module")
-def child() -> Iterator[Killable]:
-    with killable() as made:
-        yield made
+from tests.jobs.sync_world import Killable, Office, office
 
 
 @pytest.fixture

@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import signal
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from connectors.simulation import Fault, SimRequest
-from tests.jobs.sync_world import Killable, Office, differences, killable, office
+from tests.jobs.sync_world import Killable, Office, differences, office
 
 BY_JOBS = {"bulk_read_rows": 0, "bulk_write_rows": 0}
 DAYS = (1, 20, 24, 31, 48)
@@ -27,12 +26,6 @@ def small(place: Office) -> Office:
     """Pages and parts so small that a few records take several."""
     place.world.crm.pages.shrink_to, place.world.crm.jobs.largest_part = 2, 3
     return place
-
-
-@pytest.fixture(scope="module")
-def child() -> Iterator[Killable]:
-    with killable() as made:
-        yield made
 
 
 def lanes(place: Office) -> Counter[str]:

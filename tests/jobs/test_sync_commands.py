@@ -11,16 +11,10 @@ from rich.console import Console
 
 from jobs.connections import budget_of
 from jobs.show import show_plan
-from tests.jobs.sync_world import Killable, Office, Ran, killable, office
+from tests.jobs.sync_world import Killable, Office, Ran, office
 
 LOGINS = 5
 """One of each command; Salesforce does not count them."""
-
-
-@pytest.fixture(scope="module")
-def child() -> Iterator[Killable]:
-    with killable() as made:
-        yield made
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import random
 import signal
 import time
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from sqlalchemy import event
 
 from connectors.simulation import Fault, SimRequest
 from jobs.ledger import verify
-from tests.jobs.sync_world import Killable, Office, differences, killable, office, writes
+from tests.jobs.sync_world import Killable, Office, differences, office, writes
 
 POINTS = (
     "after_fetch", "after_stage", "after_commit", "after_stream", "before_complete", "after_settle", "after_enqueue",
@@ -76,12 +75,6 @@ def kill(way: str, child: Killable, place: Office, watched: Watched, chance: ran
             return killed
     most = 2 if way in WRITING else max(watched.passed[way], 1)
     return child.run(place, way, chance.randint(1, most))
-
-
-@pytest.fixture(scope="module")
-def child() -> Iterator[Killable]:
-    with killable() as made:
-        yield made
 
 
 @pytest.mark.slow

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,12 +9,6 @@ import pytest
 from jobs.leasing import SECONDS
 from sync.leases import LeaseLost
 from tests.jobs.sync_world import Killable, Ran, killable, office
-
-
-@pytest.fixture(scope="module")
-def child() -> Iterator[Killable]:
-    with killable() as made:
-        yield made
 
 
 def test_a_second_run_is_told_that_the_connection_is_taken_and_a_dead_holder_is_replaced_at_once(
