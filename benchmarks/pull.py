@@ -274,20 +274,9 @@ def postgresql(url: str) -> dict[str, float]:
 
 def simple_salesforce(url: str) -> dict[str, float]:
     """simple-salesforce's query_all_iter, nothing kept."""
-    import requests
-    from requests.adapters import HTTPAdapter
-    from simple_salesforce import Salesforce
+    from plain_client import simple_salesforce_client
 
-    class Plain(HTTPAdapter):
-        """Speaks http where the library writes https."""
-
-        def send(self, request: requests.PreparedRequest, **more: Any) -> requests.Response:
-            request.url = "http" + str(request.url).removeprefix("https")
-            return super().send(request, **more)
-
-    session = requests.Session()
-    session.mount("https://", Plain())
-    client = Salesforce(instance=urlsplit(url).netloc, session_id="bench", version="62.0", session=session)
+    client = simple_salesforce_client(url)
     figures: dict[str, float] = {}
     with measured(figures):
         figures["records"] = sum(1 for _ in client.query_all_iter("SELECT Id FROM Lead"))

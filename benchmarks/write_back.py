@@ -24,7 +24,8 @@ from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+
+from plain_client import simple_salesforce_client
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -230,7 +231,7 @@ def _connected(url: str, *, by_jobs: bool = False) -> Any:
 
 def collections(url: str, records: int) -> Taken:
     """simple-salesforce, collections of 200."""
-    client = _client(url)
+    client = simple_salesforce_client(url)
     begin = _now()
     for start in range(0, records, CALLS):
         rows = [
@@ -246,27 +247,11 @@ def collections(url: str, records: int) -> Taken:
 
 def one_by_one(url: str, records: int) -> Taken:
     """simple-salesforce, one upsert a record."""
-    kind = getattr(_client(url), OBJECT)
+    kind = getattr(simple_salesforce_client(url), OBJECT)
     begin = _now()
     for n in range(records):
         kind.upsert(f"{KEY}/{key_of(n)}", commission(n))
     return _since(begin)
-
-
-def _client(url: str) -> Any:
-    """Speaks http where the library writes https."""
-    import requests
-    from requests.adapters import HTTPAdapter
-    from simple_salesforce import Salesforce
-
-    class Plain(HTTPAdapter):
-        def send(self, request: requests.PreparedRequest, **more: Any) -> requests.Response:
-            request.url = "http" + str(request.url).removeprefix("https")
-            return super().send(request, **more)
-
-    session = requests.Session()
-    session.mount("https://", Plain())
-    return Salesforce(instance=urlsplit(url).netloc, session_id="bench", version="62.0", session=session)
 
 
 def drt(url: str, records: int) -> Taken:
