@@ -27,11 +27,6 @@ class Batch:
     places: tuple[int, ...]
     single: bool = False
 
-    def halves(self) -> tuple[Batch, Batch]:
-        """Two smaller batches, to find the one record for which a system refuses a whole call."""
-        middle = len(self.places) // 2
-        return replace(self, places=self.places[:middle]), replace(self, places=self.places[middle:])
-
     def parts(self, size: int) -> Iterator[Batch]:
         """Batches of at most so many changes each."""
         for start in range(0, len(self.places), size):
@@ -100,6 +95,27 @@ def write_in_order(
 def failed(change: Change, state: Literal["rejected", "retry", "unknown"], error: ConnectorError) -> Written:
     """The result of a change that met an error."""
     return Written(change.key, state, code=error.code or type(error).__name__, message=str(error))
+
+
+def without(
+    batch: Batch, guilty: Sequence[int], changes: Sequence[Change], results: dict[int, Written], error: ConnectorError
+) -> Batch:
+    """The batch without the changes for which a system refused it whole; these are rejected. It may be empty."""
+    for place in guilty:
+        results[place] = failed(changes[place], "rejected", error)
+    return replace(batch, places=tuple(place for place in batch.places if place not in guilty))
+
+
+def halves(
+    batch: Batch, changes: Sequence[Change], results: dict[int, Written], error: ConnectorError
+) -> tuple[Batch, ...]:
+    """Two smaller batches, to find the one change for which a system refused a whole call; none when it is found: then it
+    is rejected."""
+    if len(batch.places) == 1:
+        without(batch, batch.places, changes, results, error)
+        return ()
+    middle = len(batch.places) // 2
+    return replace(batch, places=batch.places[:middle]), replace(batch, places=batch.places[middle:])
 
 
 def _still_to_send(batch: Batch, changes: Sequence[Change], results: dict[int, Written]) -> Batch:

@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 
 from connectors.base import Change, Written
-from connectors.batches import Batch, batches, failed, write_in_order
+from connectors.batches import Batch, batches, failed, halves, without, write_in_order
 from connectors.errors import AnswerLost, ConnectorError, RecordRejected
 from connectors.http import Http
 from connectors.hubspot.config import HubSpotConfig
@@ -112,20 +112,15 @@ class HubSpotWriter:
         if not guilty:
             self._split(error, batch, changes, results)
             return
-        for place in guilty:
-            results[place] = failed(changes[place], "rejected", error)
-        others = tuple(place for place in batch.places if place not in guilty)
-        if others:
-            self._apply(replace(batch, places=others), changes, results, again=True)
+        others = without(batch, guilty, changes, results, error)
+        if others.places:
+            self._apply(others, changes, results, again=True)
 
     def _split(
         self, error: RecordRejected, batch: Batch, changes: Sequence[Change], results: dict[int, Written]
     ) -> None:
         """Find the record for which the whole batch was refused by sending halves."""
-        if len(batch.places) == 1:
-            results[batch.places[0]] = failed(changes[batch.places[0]], "rejected", error)
-            return
-        for half in batch.halves():
+        for half in halves(batch, changes, results, error):
             self._apply(half, changes, results, again=True)
 
     # -- associations

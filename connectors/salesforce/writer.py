@@ -18,7 +18,7 @@ from urllib.parse import quote
 import orjson
 
 from connectors.base import Change, Written, no_job_started
-from connectors.batches import Batch, batches, failed, write_in_order
+from connectors.batches import Batch, batches, failed, halves, without, write_in_order
 from connectors.calls import noted
 from connectors.errors import AnswerLost, ConnectorError, RecordRejected, VersionConflict
 from connectors.http import Http
@@ -164,11 +164,9 @@ class SalesforceWriter:
         guilty = [place for place in batch.places if error.column in changes[place].fields]
         if not guilty:
             raise error
-        for place in guilty:
-            results[place] = failed(changes[place], "rejected", error)
-        others = tuple(place for place in batch.places if place not in guilty)
-        if others:
-            self._apply(replace(batch, places=others), changes, results, again=True)
+        others = without(batch, guilty, changes, results, error)
+        if others.places:
+            self._apply(others, changes, results, again=True)
 
     def _split(
         self, error: ConnectorError, batch: Batch, changes: Sequence[Change], results: dict[int, Written]
@@ -176,10 +174,7 @@ class SalesforceWriter:
         """Find the record for which the whole request was refused by sending halves."""
         if isinstance(error, NotVisible) and not batch.single:
             raise error  # the object or its key field is missing: no half will do better
-        if len(batch.places) == 1:
-            results[batch.places[0]] = failed(changes[batch.places[0]], "rejected", error)
-            return
-        for half in batch.halves():
+        for half in halves(batch, changes, results, error):
             self._apply(half, changes, results, again=True)
 
     def _collection(self, batch: Batch, few: Sequence[Change]) -> list[dict[str, Any]]:
