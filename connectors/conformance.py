@@ -145,6 +145,8 @@ HOSTILE = {
 
 
 _SECRET = re.compile(r"(?:^|_)(?:secret|password|token|private_key)$")
+_MOST_LOST = 20
+"""Answers lost in a row, more than any connector tries again by itself."""
 _MOST_LOGIN_CALLS = 6
 """Calls after which a refused login must be a person's business: it is never tried in a loop."""
 
@@ -460,6 +462,30 @@ class ConnectorConformance:
         assert first.state in ("done", "unknown"), f"an answer was lost, and the write says {first.state}"
         [second] = writer.write([change])
         assert second.state == "done"
+        assert edit.count(self.kind, self.key_field, change.key) == 1
+
+    def test_an_answer_that_stays_lost_is_unknown_until_the_record_is_seen(
+        self, connector: Any, edit: SystemDriver
+    ) -> None:
+        writer = _writer(connector)
+        writer.write([self._change(0)])
+        change = self._change(1)
+        for _ in range(_MOST_LOST):
+            _calls(edit).lose_next_answer()
+        states: list[str] = []
+        while "done" not in states and len(states) <= _MOST_LOST:
+            try:
+                [result] = writer.write([change])
+            except RetryLater:
+                states.append("retry")
+                continue
+            states.append(result.state)
+            assert result.state in ("done", "unknown"), f"its answer was lost, and the write says {states}"
+        assert states[-1] == "done", f"the write never came through: {states}"
+        edit.advance(self.settle_seconds)
+        key = (self.kind, (self.key_field,), [change.key])
+        [record] = _reader(connector).fetch(*key, key_field=self.key_field)
+        assert result.external_id == record.external_id, "it was called done without an answer"
         assert edit.count(self.kind, self.key_field, change.key) == 1
 
     def test_a_refused_call_is_not_called_done(self, connector: Any, edit: SystemDriver) -> None:
