@@ -8,11 +8,11 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from jobs.installation import Installation
+from jobs.mapping_again import map_records_again
 from jobs.problems import UserError
 from jobs.show import console, table
 from jobs.sync import follow_merges, settle_stored
 from sync.links import BY_HAND, TYPED, Candidate, Proposal, accept, proposals, records_following, unlink
-from sync.redirects import map_again
 
 
 def match_connection(
@@ -40,7 +40,7 @@ def match_connection(
         raise UserError(f"--link: found {':'.join(twice[0])} more than once; allowed: each company once")
     chosen += [one for one in known if accept and one.state == "proposed" and (one.type, one.id) not in _named(chosen)]
     if back:
-        _take_back(here, name, back)
+        _take_back(here, name, back, by)
     if chosen:
         _link(here, name, chosen, by)
     if back or chosen:
@@ -56,8 +56,8 @@ def _link(here: Installation, name: str, chosen: Sequence[Proposal], by: str) ->
         accept(db, name, chosen, by=by, at=here.clock())
 
 
-def _take_back(here: Installation, name: str, back: Sequence[Proposal]) -> None:
-    mappings = {each.name: each.mapping for each in here.open()}
+def _take_back(here: Installation, name: str, back: Sequence[Proposal], by: str) -> None:
+    """Unlink, and make the facts that had followed anew; as a person says so, no brake holds them."""
     with here.store.transaction() as db:
         records: dict[int, set[str]] = {}
         for one in back:
@@ -66,7 +66,7 @@ def _take_back(here: Installation, name: str, back: Sequence[Proposal]) -> None:
             unlink(db, name, one.type, one.id)
     for stream in here.store.streams(name):
         records.setdefault(stream.id, set()).update(one.id for one in back)
-    map_again(here.store, mappings, records, at=here.clock(), run_id=0)
+    map_records_again(here.store, here.open(), records, here.clock, allow=by)
 
 
 def _named(chosen: Sequence[Proposal]) -> set[tuple[str, str]]:

@@ -60,7 +60,7 @@ def reconcile_connections(
         finally:
             here.store.release(lease)
     if repaired:
-        follow_merges(here.store, here.open(), here.clock)
+        follow_merges(here.store, here.open(), here.clock, allow=allow)
         settle_stored(here.store, here.programs, here.clock())
     return found
 

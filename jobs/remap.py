@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any
 
 from rich.markup import escape
 
 from jobs.installation import Installation
+from jobs.mapping_again import counts_of, finish_remap
 from jobs.mapping_history import mapping_for
 from jobs.problems import UserError
 from jobs.show import console, table
@@ -30,20 +30,12 @@ def remap_connections(
         with here.store.transaction() as db:
             mapping_versions.use(db, each.name, each.mapping, run, here.clock())
         done = remap(here.store, each.name, each.mapping, now=here.clock, run_id=run, limits=each.brakes, allow=allow)
-        counts = {
-            kind: {**asdict(one.replayed), "emptied": one.emptied, "allowed_by": one.allowed_by}
-            for kind, one in done.items()
-        }
-        held = {kind: one.why for kind, one in done.items() if one.refused}
-        state: runs.State = "failed" if held else "ok"
-        if any(one.replayed.quarantined for one in done.values()) and not held:
-            state = "partial"
-        here.store.finish_run(run, state, counts, at=here.clock(), note="; ".join(map(str, held.values())) or None)
+        held = finish_remap(here.store, run, done, here.clock)
         missing = unread(here.store, each.name, each.mapping)
         found.append(
             {
                 "connection": each.name,
-                "objects": counts,
+                "objects": {kind: counts_of(one) for kind, one in done.items()},
                 "refused": held,
                 "unread": {kind: list(n) for kind, n in missing.items()},
             }

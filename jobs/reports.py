@@ -108,6 +108,8 @@ def show_sync(result: Synced, *, plan_only: bool = False) -> None:
     for name, pulled in result.pulled.items():
         for reason in pulled.refused:
             out.print(f"[red]refused:[/] {name}: {escape(reason)}")
+    for reason in result.unmerged:
+        out.print(f"[red]refused:[/] {escape(reason)}")
     for name in result.busy:
         out.print(f"[yellow]{name}: another run holds this connection; nothing was done with it[/]")
     for reason in result.failed:

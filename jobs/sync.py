@@ -6,7 +6,7 @@ journaled before they are tried. One run at a time a connection, by a lease that
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ from jobs.clock import Clock
 from jobs.connections import Open
 from jobs.hinted import follow_hints
 from jobs.leasing import SECONDS, take
+from jobs.mapping_again import map_records_again
 from jobs.report.dashboard import lead_rows
 from jobs.stored import STORED, Brought, StoredRows, bring_up_to_date
 from jobs.stored_pictures import stored_pictures
@@ -51,6 +52,8 @@ class Synced:
     """What a sync did. ``failed`` are the reasons why it is not whole; empty: nothing failed."""
 
     drift: dict[str, Drift] = field(default_factory=dict)
+    unmerged: list[str] = field(default_factory=list)
+    """What a brake held when merges were taken back."""
     pulled: dict[str, PullResult] = field(default_factory=dict)
     settled: list[Brought] = field(default_factory=list)
     plans: dict[str, Plan] = field(default_factory=dict)
@@ -63,7 +66,11 @@ class Synced:
     def refused(self) -> list[str]:
         """What brakes held: deletions and emptied fields that were not taken in, and plans."""
         pulled = [f"{name}: {reason}" for name, one in self.pulled.items() for reason in one.refused]
-        return pulled + [f"{name}: {'; '.join(plan.refused)}" for name, plan in self.plans.items() if not plan.may_run]
+        return (
+            pulled
+            + self.unmerged
+            + [f"{name}: {'; '.join(plan.refused)}" for name, plan in self.plans.items() if not plan.may_run]
+        )
 
 
 def sync(
@@ -91,7 +98,7 @@ def sync(
     try:
         for each, lease in held:
             _pull(store.under(lease), each, clock, result, lease, allow, progress, crashpoint)
-        follow_merges(store, connections, clock)
+        result.unmerged = follow_merges(store, connections, clock, allow=allow)
         result.settled = settle_stored(store, programs, clock())
         crashpoint("after_settle")
         for each, lease in held:
@@ -174,16 +181,24 @@ def _watch(store: Store, each: Open, clock: Clock) -> Drift:
     return drift
 
 
-def follow_merges(store: Store, connections: Sequence[Open], clock: Clock) -> None:
-    """Facts of any system that name a merged account name its survivor, until the merge is taken back."""
-    now = clock()
-    back = restore_unmerged(store, {each.name: each.mapping for each in connections}, at=now, run_id=0)
-    if back:
-        log.info("merges_taken_back", facts=back)
+def follow_merges(store: Store, connections: Sequence[Open], clock: Clock, *, allow: str | None = None) -> list[str]:
+    """Facts of any system that name a merged account name its survivor, until the merge is taken back.
+
+    Returns what the brake on emptied fields held then, in words: it is tried again the next time.
+    """
+    now, held = clock(), list[str]()
+
+    def again(records: Mapping[int, set[str]]) -> bool:
+        held.extend(map_records_again(store, connections, records, clock, allow=allow))
+        log.info("merges_taken_back", records=sum(map(len, records.values())), held=len(held))
+        return not held
+
+    restore_unmerged(store, [each.name for each in connections], again, at=now)
     with store.transaction() as db:
         moved = follow_links(db, at=now, run_id=0) + follow_redirects(db, at=now, run_id=0)
     if moved:
         log.info("redirects_followed", facts=moved)
+    return held
 
 
 def settle_stored(store: Store, programs: Sequence[Program], now: datetime) -> list[Brought]:

@@ -309,6 +309,31 @@ def take_over(
     return result
 
 
+def map_again(
+    store: Store,
+    connection: str,
+    mapping: Mapping,
+    records: TMapping[str, Collection[str]],
+    *,
+    now: Callable[[], datetime],
+    run_id: int,
+    limits: TMapping[str, Limits] | None = None,
+    allow: str | None = None,
+) -> dict[str, StreamResult]:
+    """Make the facts of these records (ids by object) anew from what the system said of them last; nothing is pulled.
+
+    They pass the brake on emptied fields of :func:`pull`; an object that is ``refused`` keeps its facts from there on.
+    """
+    run = _Run(store, connection, None, now, run_id, None, _nothing, limits or {}, allow, {})
+    done: dict[str, StreamResult] = {}
+    for plan in mapping.objects:
+        if ids := sorted(records.get(plan.kind, ())):
+            result = done[plan.kind] = StreamResult(plan.kind)
+            with _failing(result):
+                run.map_again(plan, store.stream(connection, plan.kind), ids, result)
+    return done
+
+
 def unread(store: Store, connection: str, mapping: Mapping) -> dict[str, tuple[str, ...]]:
     """Fields that a changed mapping uses and that no stored record has, by object: only a pull can bring them."""
     found = {plan.kind: _unread(store, plan, store.stream(connection, plan.kind)) for plan in mapping.objects}
@@ -422,6 +447,12 @@ class _Run:
             after = ids[-1]
             self.crashpoint("after_replay")
         return self._store.set_stream(stream, mapping_hash=plan.hash)
+
+    def map_again(self, plan: ObjectMap, stream: Stream, ids: Sequence[str], result: StreamResult) -> None:
+        """Map these stored records once more. Raises: :class:`NotBelieved`."""
+        for start in range(0, len(ids), REPLAY_PART):
+            some = ids[start : start + REPLAY_PART]
+            result.replayed += self._replay(plan, stream, some, self._believing(plan, stream, result))
 
     def retry_waiting(self, mapping: Mapping, kind: str | None, result: StreamResult) -> None:
         """Map records again whose parent (of this object, or of any) has arrived; parents that free others first.

@@ -10,9 +10,8 @@ merge that is taken back (the record is undeleted) ends its redirect; what had f
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
-from typing import Any, Protocol
 
 import orjson
 from sqlalchemy import Connection, select
@@ -22,13 +21,6 @@ from sync.bulk import rows
 from sync.fact_rows import FactWriter, Source, stood, written
 from sync.store import Store
 from sync.tables import micros
-
-
-class ConnectionMap(Protocol):
-    """The mapping of one connection (``sync.mapping.Mapping``)."""
-
-    @property
-    def objects(self) -> Sequence[Any]: ...
 
 
 def follow_redirects(db: Connection, *, at: datetime, run_id: int) -> int:
@@ -57,10 +49,13 @@ def follow_redirects(db: Connection, *, at: datetime, run_id: int) -> int:
     return count
 
 
-def restore_unmerged(store: Store, mappings: Mapping[str, ConnectionMap], *, at: datetime, run_id: int) -> int:
-    """Map the records again whose facts had followed a merge that was taken back; returns how many facts changed.
+def restore_unmerged(
+    store: Store, connections: Collection[str], again: Callable[[Mapping[int, set[str]]], bool], *, at: datetime
+) -> None:
+    """Have the records mapped again whose facts had followed a merge that was taken back.
 
-    A redirect waits until the mappings of all connections with such records are given. Idempotent.
+    ``again`` is given their ids by stream, and says whether all of them were taken. A redirect waits until it says so, and
+    until all connections with such records are at hand. Idempotent.
     """
     r, f, head = tables.redirect.c, tables.fact, tables.fact_head
     with store.reading() as db:
@@ -75,29 +70,14 @@ def restore_unmerged(store: Store, mappings: Mapping[str, ConnectionMap], *, at:
             for stream_id, external_id in db.execute(query.where(f.c.account == ends.get(row.winner, row.winner))):
                 if stream_id is not None:
                     moved.setdefault(stream_id, set()).add(external_id)
-    streams = {stream.id: stream for stream in store.streams() if stream.id in moved}
-    if not waiting or any(stream.connection not in mappings for stream in streams.values()):
-        return 0
-    count = map_again(store, mappings, moved, at=at, run_id=run_id)
+    if not waiting or any(one.connection not in connections for one in store.streams() if one.id in moved):
+        return
+    if moved and not again(moved):
+        return
     with store.transaction() as db:
         for row in waiting:
             mine = (r.stream_id == row.stream_id) & (r.loser == row.loser)
             db.execute(tables.redirect.update().where(mine).values(restored_at=at))
-    return count
-
-
-def map_again(
-    store: Store, mappings: Mapping[str, ConnectionMap], records: Mapping[int, set[str]], *, at: datetime, run_id: int
-) -> int:
-    """Make the facts of these records (ids by stream) anew from what their system said; returns how many changed."""
-    count = 0
-    for stream in store.streams():
-        objects = mappings[stream.connection].objects if stream.connection in mappings else ()
-        plan = next((one for one in objects if one.kind == stream.kind), None)
-        if plan is not None and stream.id in records:
-            ids = sorted(records[stream.id])
-            count += store.replay(stream, ids, plan.facts, seen_at=at, run_id=run_id).facts
-    return count
 
 
 def surviving(db: Connection, kind: str = "account") -> Mapping[str, str]:

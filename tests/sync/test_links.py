@@ -13,9 +13,10 @@ import pytest
 from connectors.base import Record
 from sync.links import BY_HAND, Candidate, Proposal, accept, follow_links, proposals, records_following, unlink
 from sync.mapping import Mapping, load_mapping
-from sync.redirects import follow_redirects, map_again
+from sync.redirects import follow_redirects
 from sync.store import Store
 from tests.sync.empty_store import empty_store
+from tests.sync.mapped_again import mapped_again
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
 CRM = load_mapping(
@@ -170,7 +171,7 @@ def take_back(store: Store, connection: str, company: str, other: str) -> None:
         assert unlink(db, connection, "account", company)
     for stream in store.streams(connection):
         records.setdefault(stream.id, set()).add(company)
-    map_again(store, {"erp": ERP, "crm": CRM, "former": FORMER}, records, at=START, run_id=3)
+    assert mapped_again(store, {"erp": ERP, "crm": CRM, "former": FORMER}, records, START) == []
     follow(store)
 
 
@@ -232,7 +233,7 @@ def test_a_link_that_is_taken_back_gives_each_its_own_again(store: Store) -> Non
         assert unlink(db, "erp", "account", "c1")
         assert not unlink(db, "erp", "account", "c1")
     records.setdefault(store.stream("erp", "Customer").id, set()).add("c1")
-    map_again(store, {"erp": ERP, "crm": CRM}, records, at=START, run_id=3)
+    assert mapped_again(store, {"erp": ERP, "crm": CRM}, records, START) == []
     follow(store)
     assert current(store, "contact")["k1"]["account"] == "c1"
     assert "c1" in current(store, "account")
