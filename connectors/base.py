@@ -356,6 +356,15 @@ class Rereader(Protocol):
 
 
 @runtime_checkable
+class PartLister(Protocol):
+    """A reader whose whole read may be a part of what there is, as an export of one month is."""
+
+    def lists_all(self, kind: str) -> bool:
+        """Whether a record of this object that is not listed now is gone; otherwise its absence says nothing."""
+        ...
+
+
+@runtime_checkable
 class Listener(Protocol):
     """A system that tells of its changes over a connection which we keep open."""
 

@@ -16,7 +16,7 @@ from typing import Any, Literal, NamedTuple
 
 from sqlalchemy import Connection
 
-from connectors.base import Query, Reader, Record
+from connectors.base import PartLister, Query, Reader, Record
 from sync.bulk import each_row
 from sync.object_maps import ObjectMap
 from sync.payloads import all_encoded, content_hash, decoded, storable
@@ -229,6 +229,7 @@ def _judged(
     differences: list[Difference] = []
     found: dict[str, Record | None] = {}
     recent = 0
+    whole = not isinstance(reader, PartLister) or reader.lists_all(plan.kind)
     for start in range(0, len(ids), _AT_ONCE):
         some = ids[start : start + _AT_ONCE]
         there = {
@@ -243,7 +244,7 @@ def _judged(
             is_recent = now is not None and now.modified_at is not None and now.modified_at >= settled_before
             one = None
             if not is_recent:
-                one = _difference(external_id, now, suspect, here.get(external_id), gone, plan)
+                one = _difference(external_id, now, suspect, here.get(external_id), gone, plan, whole)
             recent += is_recent
             if one is not None:
                 differences.append(one)
@@ -257,13 +258,23 @@ def _judged(
 
 
 def _difference(
-    external_id: str, now: Record | None, suspect: _Suspect, payload: str | None, gone: set[str], plan: ObjectMap
+    external_id: str,
+    now: Record | None,
+    suspect: _Suspect,
+    payload: str | None,
+    gone: set[str],
+    plan: ObjectMap,
+    whole: bool,
 ) -> Difference | None:
     held = suspect.ours
     if held is None:
         return None if now is None else Difference(external_id, "missing", _day(now.created_at))
     if now is None:
-        return Difference(external_id, "deleted" if external_id in gone else "vanished", held.day)
+        if external_id in gone:
+            return Difference(external_id, "deleted", held.day)
+        if suspect.theirs is not None or not whole:  # listed a moment ago, or left out of a list that is not all
+            return None
+        return Difference(external_id, "vanished", held.day)
     kept, fresh = decoded(payload or "{}"), decoded(all_encoded([now])[0].decode())
     names = tuple(name for name in kept if name in fresh and kept[name] != fresh[name])
     if suspect.theirs is None and plan.query.where is not None:

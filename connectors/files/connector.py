@@ -95,6 +95,11 @@ class FilesConnector:
             if rows[external_id].fault is None:
                 yield files.record(external_id, rows[external_id], fields)
 
+    def lists_all(self, kind: str) -> bool:
+        """Whether a row that is not in the files is gone: only from a full list of which every row can be told."""
+        files = self._list(kind)
+        return files.settings.full_list and _all_told(files.rows(files.content()))
+
     def write(self, changes: Sequence[Change]) -> list[Written]:
         """Put rows into the CSV file of their object, all of one object in one step."""
         results: dict[int, Written] = {}
@@ -174,7 +179,7 @@ def _gone(files: FileList, before: Held, rows: Mapping[str, Row]) -> list[str]:
     Raises: ``ConnectorError`` when a full list has lost so much that it looks cut off.
     """
     lost = [key for key in before.rows if key not in rows]
-    if not files.settings.full_list or any(row.nameless_as(key) for key, row in rows.items()):
+    if not files.settings.full_list or not _all_told(rows):
         return [key for key in lost if key in before.nameless]
     share = files.settings.largest_loss
     if len(lost) > LOSS_FROM and len(lost) > share * len(before.rows):
@@ -184,6 +189,11 @@ def _gone(files: FileList, before: Held, rows: Mapping[str, Row]) -> list[str]:
             code="LIST_CUT_OFF",
         )
     return lost
+
+
+def _all_told(rows: Mapping[str, Row]) -> bool:
+    """Whether every row goes by an id of its own."""
+    return not any(row.nameless_as(key) for key, row in rows.items())
 
 
 def _changed(

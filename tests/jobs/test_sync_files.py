@@ -14,6 +14,7 @@ from ruamel.yaml import YAML
 from connectors.registry import load
 from jobs.check import check_connections
 from jobs.installation import Installation, installation
+from jobs.reconcile import reconcile_connections
 from jobs.status import status_of
 from jobs.sync import Synced, sync
 
@@ -141,3 +142,45 @@ def test_lists_come_in_and_commissions_go_out(place: Path) -> None:
         counts = Office(here).sync().pulled["lists"].records
         assert (counts.new, counts.changed, counts.unchanged) == (0, 2, 0)
         assert status_of(here)["connections"][0]["refused"] == []
+
+
+PARTNERS = "Partner,Name,Currency\nP1,Northline,AUD\nP2,Brightfield,AUD\nP3,Tasman,AUD\n"
+
+
+@pytest.mark.parametrize(
+    ("full_list", "text", "gone"),
+    [
+        (False, PARTNERS.replace("P2,Brightfield,AUD\n", ""), []),  # an export of what is new says nothing of the rest
+        (True, PARTNERS.replace("P2,Brightfield", 'P2,"Bright"field'), []),  # it is there, and cannot be read
+        (
+            True,
+            PARTNERS.replace("P2,Brightfield,AUD", "P2,Brightfield"),
+            [],
+        ),  # listed, and no record until it is mended
+        (True, PARTNERS.replace("P2,Brightfield,AUD\n", ""), ["P2"]),
+    ],
+)
+def test_reconciling_calls_vanished_only_what_a_list_would_show(
+    tmp_path: Path, full_list: bool, text: str, gone: list[str]
+) -> None:
+    """With `--repair` what has vanished is withdrawn, and a partner's commissions with it."""
+    mapping = {"object": "partners", "record": "partner", "fields": {"name": "Name", "currency": "Currency"}}
+    objects = {"partners": {"file": "partners.csv", "id": "Partner", "full_list": full_list}}
+    settings = {"system": "files", "mapping": "mapping.yaml", "settings": {"folder": ".", "objects": objects}}
+    (tmp_path / "mapping.yaml").write_text(json.dumps({"system": "files", "objects": [mapping]}), "utf-8")
+    (tmp_path / "referee.yaml").write_text(
+        json.dumps({"programs": ["next-technik"], "connections": {"lists": settings}})
+    )
+    (tmp_path / "partners.csv").write_text(PARTNERS, "utf-8")
+    moment = [datetime(2026, 2, 3, tzinfo=UTC)]
+    with installation(tmp_path / "referee.yaml", clock=lambda: moment[0]) as here:
+        assert Office(here).sync().failed == []
+        (tmp_path / "partners.csv").write_text(text, "utf-8")
+        moment[0] += timedelta(hours=2)
+        for repair in (False, True):
+            (one,) = reconcile_connections(here, None, repair=repair)
+            assert one["state"] in ("equal", "different", "repaired")
+            assert [each["id"] for each in one["differences"] if each["what"] in ("vanished", "deleted")] == gone
+        named = {fact["id"] for fact in here.store.facts(types=["partner"]) if not fact.get("deleted")}
+        withdrawn = {fact["id"] for fact in here.store.facts(types=["partner"]) if fact.get("deleted")}
+        assert (named - withdrawn, withdrawn) == ({"P1", "P2", "P3"} - set(gone), set(gone))
