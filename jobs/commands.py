@@ -151,14 +151,33 @@ def plan(config: Config = DEFAULT, connection: Only = None, json: Json = False) 
         raise typer.Exit(3)
 
 
-def apply(config: Config = DEFAULT, connection: Only = None, allow: Allow = None, json: Json = False) -> None:
+def apply(
+    config: Config = DEFAULT,
+    connection: Only = None,
+    approved: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--plan", help="Only the plan of this hash, as `referee plan` shows it; repeatable.", metavar="HASH"
+        ),
+    ] = None,
+    allow: Allow = None,
+    json: Json = False,
+) -> None:
     """Make the plan and carry it out through the outbox; also sends what an earlier run left."""
     from jobs.installation import installation
+    from jobs.problems import UserError
     from jobs.reports import show_sync, sync_report
     from jobs.sync import apply_all
 
+    hashes = [each.lower() for each in approved or ()]
+    if wrong := [each for each in hashes if len(each) < 8 or set(each) - set("0123456789abcdef")]:
+        raise UserError(
+            f"--plan: found {wrong[0]!r}; allowed: the hash that `referee plan` shows, or its first 8 digits or more"
+        )
     with installation(config) as here:
-        result = apply_all(here.store, here.programs, here.writing(connection), here.clock, allow=allow)
+        result = apply_all(
+            here.store, here.programs, here.writing(connection), here.clock, allow=allow, approved=hashes
+        )
     _print_json(sync_report(result)) if json else show_sync(result)
     if result.refused:
         raise typer.Exit(3)

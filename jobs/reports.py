@@ -138,6 +138,7 @@ def show_plans(plans: Sequence[Plan], store: Store) -> None:
     if all(plan.empty for plan in plans):
         out.print("nothing to write: every system holds what it should")
     elif all(plan.may_run for plan in plans):
-        out.print("next: `referee apply` carries this out")
+        hashes = "".join(f" --plan {plan.hash[:12]}" for plan in plans if not plan.empty)
+        out.print(f"next: `referee apply{hashes}` carries this out, and nothing else", soft_wrap=True)
     else:
         out.print("next: `referee apply --allow YOUR-NAME` carries it out in spite of the brake")

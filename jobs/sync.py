@@ -252,6 +252,7 @@ def _write_back(
     write: bool,
     allow: str | None,
     crashpoint: Callable[[str], None],
+    approved: Sequence[str] = (),
 ) -> None:
     if write and Outbox(store).waits(each.name, unanswered=True):
         _deliver(store, each, clock, result, crashpoint, send=False)
@@ -260,15 +261,22 @@ def _write_back(
     except ConnectorError as error:
         result.failed.append(f"{each.name}: plan: {error}")
         return
+    plan = plan.if_approved(approved) if approved else plan
     result.plans[each.name] = plan
     if write:
         apply_plan(store, each, plan, clock, result, crashpoint)
 
 
 def apply_all(
-    store: Store, programs: Sequence[Program], connections: Sequence[Open], clock: Clock, *, allow: str | None = None
+    store: Store,
+    programs: Sequence[Program],
+    connections: Sequence[Open],
+    clock: Clock,
+    *,
+    allow: str | None = None,
+    approved: Sequence[str] = (),
 ) -> Synced:
-    """Plan and write without pulling, under each connection's lease."""
+    """Plan and write without pulling, under each connection's lease; with ``approved``, only plans of these hashes."""
     result = Synced()
     for each in connections:
         lease = take(store, f"connection:{each.name}", clock)
@@ -276,7 +284,7 @@ def apply_all(
             result.busy.append(each.name)
             continue
         try:
-            _write_back(store.under(lease), programs, each, clock, result, True, allow, _nothing)
+            _write_back(store.under(lease), programs, each, clock, result, True, allow, _nothing, approved)
         finally:
             store.release(lease)
     return result

@@ -136,6 +136,16 @@ class Plan:
             raise ValueError("a plan is let past its brakes by a named person; found no name")
         return replace(self, allowed_by=person)
 
+    def if_approved(self, hashes: Sequence[str]) -> Plan:
+        """The same plan, refused when it would write something and is none of those approved (beginnings of hashes)."""
+        if self.empty or any(self.hash.startswith(each) for each in hashes):
+            return self
+        reason = (
+            f"found the plan {self.hash[:12]}, approved: {', '.join(hashes)}. What would be written has changed since; look at "
+            "it again with `referee plan`"
+        )
+        return replace(self, refused=(*self.refused, reason), allowed_by=None)
+
     def summary(self) -> dict[str, Any]:
         """Counts by object, cost and brakes as JSON values, to be shown or kept."""
         objects = self._counted.objects

@@ -75,6 +75,26 @@ def test_a_plan_is_made_looked_at_and_carried_out(place: Office, child: Killable
     assert 0 <= spending.spent - place.world.crm.requests_used <= LOGINS, "calls that no command used are given back"
 
 
+def test_a_plan_that_was_approved_is_carried_out_and_no_other(place: Office, child: Killable) -> None:
+    crm, lead = place.world.crm, place.world.ids["lead Harbour by Northline"]
+    assert child.referee(place, "sync").code == 0
+    crm.update("Lead", lead, {"Referral_Status__c": "withdrawn"})
+    place.later(minutes=30)
+    shown = " ".join(child.referee(place, "plan").out.split())
+    command = shown.split("next: `referee ")[1].split("`")[0].split()
+    (old,) = [plan["hash"] for plan in child.referee(place, "plan", "--json").json if plan["share"]]
+    assert command == ["apply", "--plan", old[:12]]
+    crm.update("Lead", lead, {"Referral_Rank__c": 9})
+    refused = child.referee(place, *command, "--allow", "Mara Lind")
+    (new,) = [plan["hash"] for plan in child.referee(place, "plan", "--json").json if plan["share"]]
+    told = " ".join(refused.out.split())
+    assert refused.code == 3 and new[:12] in told and old[:12] in told and "look at it again" in told
+    assert crm.get("Lead", lead)["Referral_Status__c"] == "withdrawn"
+    assert child.referee(place, "apply", "--plan", "banana").code == 2
+    assert child.referee(place, "apply", "--plan", old, "--plan", new[:12]).code == 0
+    assert (crm.get("Lead", lead)["Referral_Status__c"], crm.get("Lead", lead)["Referral_Rank__c"]) == ("won", 1)
+
+
 def test_a_system_that_nothing_is_written_to_gets_a_line_and_no_table() -> None:
     shown = io.StringIO()
     show_plan({"connection": "erp", "objects": {}, "refused": []}, (), Console(file=shown))
