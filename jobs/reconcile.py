@@ -96,9 +96,10 @@ def _object(
 
 
 def _pulled_at(store: Store, connection: str) -> datetime:
-    """When the last pull began that came through: there is one, since the object has a watermark."""
-    runs = [run for run in store.runs(job="pull", connection=connection) if run.state in ("ok", "partial")]
-    return runs[0].started_at
+    """When the last pull began that came through; when none did and one object was read all the same, the last of all."""
+    came_through = store.runs(job="pull", connection=connection, limit=1, states=("ok", "partial"))
+    (run,) = came_through or store.runs(job="pull", connection=connection, limit=1)
+    return run.started_at
 
 
 def _as_there(store: Store, connection: str, plan: ObjectMap, result: Reconciled) -> list[Record]:

@@ -50,13 +50,21 @@ def named(connection: Connection, ids: Collection[int]) -> dict[int, Run]:
     }
 
 
-def listed(connection: Connection, job: str | None = None, name: str | None = None, limit: int = 100) -> list[Run]:
-    """The latest runs, newest first."""
+def listed(
+    connection: Connection,
+    job: str | None = None,
+    name: str | None = None,
+    limit: int = 100,
+    states: Collection[str] = (),
+) -> list[Run]:
+    """The latest runs (of these states), newest first."""
     query = _QUERY
     if job is not None:
         query = query.where(run.c.job == job)
     if name is not None:
         query = query.where(run.c.connection == name)
+    if states:
+        query = query.where(run.c.state.in_(states))
     return _runs(connection, query.order_by(run.c.id.desc()).limit(limit))
 
 

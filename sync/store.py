@@ -342,10 +342,12 @@ class Store:
         with self.reading() as database:
             return runs.since(database, connection, jobs, at)
 
-    def runs(self, job: str | None = None, connection: str | None = None, limit: int = 100) -> list[runs.Run]:
-        """The latest runs, newest first."""
+    def runs(
+        self, job: str | None = None, connection: str | None = None, limit: int = 100, states: Collection[str] = ()
+    ) -> list[runs.Run]:
+        """The latest runs (of these states), newest first."""
         with self.reading() as database:
-            return runs.listed(database, job, connection, limit)
+            return runs.listed(database, job, connection, limit, states)
 
     def acquire(self, name: str, holder: str, *, now: datetime, for_seconds: float) -> Lease | None:
         """Take a lease, or ``None`` when somebody holds it (see ``sync.leases``)."""
