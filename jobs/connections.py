@@ -85,7 +85,10 @@ def open_connection(
             take=lambda login: take(store, login, clock, for_seconds=LOGIN_SECONDS),
         )  # fmt: skip
     connector = plugin.connect(config, budget=budget, clock=clock, sleep=sleep, **more)
-    return Open(name, chosen, plugin, connector, mapping or mapping_of(settings, name, plugin), budget)
+    if mapping is None:
+        mapping = mapping_of(settings, name, plugin)
+        _known_brakes(settings, name, mapping)
+    return Open(name, chosen, plugin, connector, mapping, budget)
 
 
 def budget_of(
@@ -111,6 +114,15 @@ def connector_config(settings: Settings, name: str, plugin: Plugin) -> Any:
         allowed = first["msg"].removeprefix("Value error, ")
         known = ", ".join(plugin.config.model_fields)
         raise UserError(f"{settings.place(*keys)}: {allowed}; settings of {plugin.name}: {known}") from None
+
+
+def _known_brakes(settings: Settings, name: str, mapping: Mapping) -> None:
+    """Raises: ``UserError`` for brakes of an object that is neither read nor written: they would hold nothing."""
+    known = sorted({*(plan.kind for plan in mapping.objects), *(part.object for part in mapping.writes)})
+    for each in settings.connections[name].brakes:
+        if each not in known:
+            where = settings.place("connections", name, "brakes", each)
+            raise UserError(f"{where}: found an object that the mapping does not name; allowed: {', '.join(known)}")
 
 
 def mapping_of(settings: Settings, name: str, plugin: Plugin) -> Mapping:

@@ -74,6 +74,28 @@ def test_a_mapping_of_another_system_is_refused(tmp_path: Path) -> None:
         here.open()
 
 
+def test_brakes_of_an_object_that_is_not_mapped_are_refused(tmp_path: Path) -> None:
+    """A misspelt one would hold nothing, and the default would count without a word."""
+    (tmp_path / "crm.yaml").write_text(
+        "system: memory\nobjects: [{object: Account, record: account, fields: {name: Name}}]\n", "utf-8"
+    )
+    path = tmp_path / "referee.yaml"
+    good = GOOD.replace(
+        "every: 15m", "mapping: crm.yaml\n    brakes:\n      Account: {max_deleted_share: 0.1}"
+    ).replace("path: crm.json", "")
+    path.write_text(good, "utf-8")
+    with installation(path) as here:
+        assert here.open()[0].brakes["Account"].max_deleted_share == 0.1
+    path.write_text(good.replace("Account:", "Acount:"), "utf-8")
+    with (
+        installation(path) as here,
+        pytest.raises(
+            UserError, match=r"referee\.yaml:8: connections\.crm\.brakes\.Acount: found .*; allowed: Account"
+        ),
+    ):
+        here.open()
+
+
 def test_an_output_that_is_full_is_told_in_a_line() -> None:
     root = Path(__file__).parents[2]
     with Path("/dev/full").open("wb") as full:
