@@ -101,20 +101,14 @@ class ApiBudget:
     def give_back(self) -> None:
         """Give back what was reserved and is not used, and store what the system last said: for when a process ends."""
         with self._lock:
-            left, (used, allowed) = self._reserved, self._observed
-            if self._reserved_until is not None and (left or used is not None):
-                start = micros(self._reserved_until - self._window)
-                with self._store.transaction(durable=False) as connection:
-                    run_each(connection, _GIVE_BACK, [(left, left, self._connection, start)])
-                    if used is not None:
-                        run_each(connection, _TOLD, [(used, allowed, self._connection, start)])
-            self._reserved, self._observed = 0, (None, None)
+            self._hand_back()
 
     @contextmanager
     def keeping(self, part: float) -> Iterator[None]:
         """Inside, only what is left of our share without this part of it (0 to 1) may be used: for reading, so that
         what it leads to can still be written."""
         with self._lock:
+            self._hand_back()  # it was reserved when nothing was kept
             self._kept = part
         try:
             yield
@@ -145,6 +139,16 @@ class ApiBudget:
         with self._lock:
             still = self._reserved if self._reserved_until is not None and self._now() < self._reserved_until else 0
         return Spending(instant(start), spent - still, None if used is None else max(used - still, 0), allowed)
+
+    def _hand_back(self) -> None:
+        left, (used, allowed) = self._reserved, self._observed
+        if self._reserved_until is None or (not left and used is None and allowed is None):
+            return
+        start = micros(self._reserved_until - self._window)
+        with self._store.transaction(durable=False) as connection:
+            run_each(connection, _GIVE_BACK, [(left, left, self._connection, start)])
+            run_each(connection, _TOLD, [(used, allowed, self._connection, start)])
+        self._reserved, self._observed = 0, (None, None)
 
     def _reserve(self, calls: int, now: datetime) -> None:
         used, allowed = self._observed
@@ -216,7 +220,7 @@ _ENSURE = (
 )
 _SPEND = "UPDATE api_budget SET window_start = ?, spent = ?, used = ?, allowed = ? WHERE connection = ?"
 _GIVE_BACK = "UPDATE api_budget SET spent = spent - ?, used = used - ? WHERE connection = ? AND window_start = ?"
-_TOLD = "UPDATE api_budget SET used = ?, allowed = COALESCE(?, allowed) WHERE connection = ? AND window_start = ?"
+_TOLD = "UPDATE api_budget SET used = COALESCE(?, used), allowed = COALESCE(?, allowed) WHERE connection = ? AND window_start = ?"
 _SLOT = "INSERT INTO api_slot (connection, number, token, expires_at) VALUES (?, ?, 0, 0) ON CONFLICT (connection, number) DO NOTHING"
 _FREE = (
     "SELECT number, token FROM api_slot WHERE connection = ? AND number < ? AND expires_at <= ? ORDER BY number LIMIT 1"
