@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,7 +13,7 @@ from connectors.base import Record
 from connectors.errors import ConnectorError
 from jobs.connections import Open
 from jobs.installation import Installation
-from jobs.leasing import take
+from jobs.leasing import Held
 from jobs.show import console, table
 from jobs.sync import follow_merges, settle_stored
 from sync.object_maps import ObjectMap
@@ -39,14 +39,16 @@ def reconcile_connections(
     found: list[dict[str, Any]] = []
     repaired = False
     for each in here.open(names):
-        lease = take(here.store, f"connection:{each.name}", here.clock)
+        held = Held(here.store, here.clock)
+        lease = held.take(f"connection:{each.name}")
         if lease is None:
             found.append({"connection": each.name, "object": None, "state": "busy", "why": "another run holds it"})
             continue
         try:
             run = here.store.start_run("reconcile", each.name, at=here.clock())
             mine = [
-                _object(here, here.store.under(lease), each, plan, run, repair, allow) for plan in each.mapping.objects
+                _object(here, here.store.under(lease), each, plan, run, repair, allow, held.renew)
+                for plan in each.mapping.objects
             ]
             found += mine
             repaired |= any(one["state"] == "repaired" for one in mine)
@@ -58,7 +60,7 @@ def reconcile_connections(
             }
             here.store.finish_run(run, "ok" if good else "partial", counts, at=here.clock())
         finally:
-            here.store.release(lease)
+            held.release()
     if repaired:
         follow_merges(here.store, here.open(), here.clock, allow=allow)
         settle_stored(here.store, here.programs, here.clock())
@@ -66,7 +68,14 @@ def reconcile_connections(
 
 
 def _object(
-    here: Installation, store: Store, each: Open, plan: ObjectMap, run: int, repair: bool, allow: str | None
+    here: Installation,
+    store: Store,
+    each: Open,
+    plan: ObjectMap,
+    run: int,
+    repair: bool,
+    allow: str | None,
+    step: Callable[[], None],
 ) -> dict[str, Any]:
     stream = store.stream(each.name, plan.kind)
     base = {"connection": each.name, "object": plan.kind}
@@ -78,7 +87,7 @@ def _object(
         }
     try:
         result = reconcile(
-            store, each.name, each.connector, plan, settled_before=_pulled_at(store, each.name) - SETTLING
+            store, each.name, each.connector, plan, settled_before=_pulled_at(store, each.name) - SETTLING, step=step
         )
     except ConnectorError as error:
         return {**base, "state": "failed", "why": str(error)}

@@ -18,13 +18,13 @@ from connectors.errors import ConnectorError
 from jobs.clock import Clock
 from jobs.connections import Open
 from jobs.hinted import follow_hints
-from jobs.leasing import SECONDS, take
+from jobs.leasing import Held
 from jobs.mapping_again import map_records_again
 from jobs.report.dashboard import lead_rows
 from jobs.stored import STORED, Brought, StoredRows, bring_up_to_date
 from jobs.stored_pictures import stored_pictures
 from rules.program import Program
-from sync import leases, mapping_versions, runs
+from sync import mapping_versions, runs
 from sync.delivery import Delivered
 from sync.drift import Drift, paused_fields, watch
 from sync.links import follow_links
@@ -45,6 +45,10 @@ log = structlog.get_logger("referee.sync")
 
 def _nothing(_name: str) -> None:
     """The crash point of everyday runs."""
+
+
+def _no_step() -> None:
+    """What is called between the parts of a job that holds no lease."""
 
 
 @dataclass(slots=True)
@@ -87,26 +91,25 @@ def sync(
 ) -> Synced:
     """Run once over these connections; at the end the ``notifier`` takes in what is new to tell, and sends it with
     ``write``. Raises: ``StoreUnavailable``, ``LeaseLost``; the rest is in the result."""
-    result = Synced()
-    held = []
+    result, held = Synced(), Held(store, clock)
+    mine = []
     for each in connections:
-        lease = take(store, f"connection:{each.name}", clock)
+        lease = held.take(f"connection:{each.name}")
         if lease is None:
             result.busy.append(each.name)
             continue
-        held.append((each, lease))
+        mine.append((each, lease))
     try:
-        for each, lease in held:
-            _pull(store.under(lease), each, clock, result, lease, allow, progress, crashpoint)
+        for each, lease in mine:
+            _pull(store.under(lease), each, clock, result, held, allow, progress, crashpoint)
         result.unmerged = follow_merges(store, connections, clock, allow=allow)
-        result.settled = settle_stored(store, programs, clock())
+        result.settled = settle_stored(store, programs, clock(), step=held.renew)
         crashpoint("after_settle")
-        for each, lease in held:
+        for each, lease in mine:
             if each.mapping.writes and each.settings.write:
-                _write_back(store.under(lease), programs, each, clock, result, write, allow, crashpoint)
+                _write_back(store.under(lease), programs, each, clock, result, held, write, allow, crashpoint)
     finally:
-        for _, lease in held:
-            store.release(lease)
+        held.release()
     if notifier is not None:
         tell(notifier, result, send=write, crashpoint=crashpoint)
     return result
@@ -124,13 +127,13 @@ def _pull(
     each: Open,
     clock: Clock,
     result: Synced,
-    lease: leases.Lease,
+    held: Held,
     allow: str | None,
     progress: Callable[[str, Progress], None] | None,
     crashpoint: Callable[[str], None],
 ) -> None:
     def stored(page: Progress) -> None:
-        store.renew(lease, now=clock(), for_seconds=SECONDS)
+        held.renew()
         if progress is not None:
             progress(each.name, page)
 
@@ -201,10 +204,13 @@ def follow_merges(store: Store, connections: Sequence[Open], clock: Clock, *, al
     return held
 
 
-def settle_stored(store: Store, programs: Sequence[Program], now: datetime) -> list[Brought]:
-    """Bring the stored outcome of each program up to date, one transaction each."""
+def settle_stored(
+    store: Store, programs: Sequence[Program], now: datetime, *, step: Callable[[], None] = _no_step
+) -> list[Brought]:
+    """Bring the stored outcome of each program up to date, one transaction each; ``step`` is called before each."""
     brought = []
     for program in programs:
+        step()
         with store.transaction() as db:
             done = bring_up_to_date(db, program, now)
         brought.append(done)
@@ -220,8 +226,9 @@ def plan_for(
     *,
     allow: str | None = None,
     whole: bool = True,
+    step: Callable[[], None] = _no_step,
 ) -> Plan:
-    """What would be written to one connection now. Raises: ``ConnectorError`` kinds."""
+    """What would be written to one connection now; ``step`` is called between its parts. Raises: ``ConnectorError`` kinds."""
     rejects: list[WriteReject] = []
     with store.reading() as db:
         rows: dict[str, Iterable[dict[str, Any]]] = {name: StoredRows(db, programs, name) for name in STORED}
@@ -233,7 +240,7 @@ def plan_for(
     return make_plan(
         wanted, each.connector, outbox.agreed(each.name), connection=each.name, writer=each.connector,
         usage=_usage(each), descriptions=each.descriptions(), limits=each.brakes, parked=outbox.parked(each.name),
-        frozen=frozen, rejects=rejects, allow=allow, whole=whole,
+        frozen=frozen, rejects=rejects, allow=allow, whole=whole, step=step,
         history=outbox.history(each.name, policies_of(each.mapping.writes), now=now, loops=each.loops),
     )  # fmt: skip
 
@@ -249,22 +256,23 @@ def _write_back(
     each: Open,
     clock: Clock,
     result: Synced,
+    held: Held,
     write: bool,
     allow: str | None,
     crashpoint: Callable[[str], None],
     approved: Sequence[str] = (),
 ) -> None:
     if write and Outbox(store).waits(each.name, unanswered=True):
-        _deliver(store, each, clock, result, crashpoint, send=False)
+        _deliver(store, each, clock, result, held, crashpoint, send=False)
     try:
-        plan = plan_for(store, programs, each, clock(), allow=allow)
+        plan = plan_for(store, programs, each, clock(), allow=allow, step=held.renew)
     except ConnectorError as error:
         result.failed.append(f"{each.name}: plan: {error}")
         return
     plan = plan.if_approved(approved) if approved else plan
     result.plans[each.name] = plan
     if write:
-        apply_plan(store, each, plan, clock, result, crashpoint)
+        apply_plan(store, each, plan, clock, result, held, crashpoint)
 
 
 def apply_all(
@@ -279,28 +287,36 @@ def apply_all(
     """Plan and write without pulling, under each connection's lease; with ``approved``, only plans of these hashes."""
     result = Synced()
     for each in connections:
-        lease = take(store, f"connection:{each.name}", clock)
+        held = Held(store, clock)
+        lease = held.take(f"connection:{each.name}")
         if lease is None:
             result.busy.append(each.name)
             continue
         try:
-            _write_back(store.under(lease), programs, each, clock, result, True, allow, _nothing, approved)
+            _write_back(store.under(lease), programs, each, clock, result, held, True, allow, _nothing, approved)
         finally:
-            store.release(lease)
+            held.release()
     return result
 
 
 def apply_plan(
-    store: Store, each: Open, plan: Plan, clock: Clock, result: Synced, crashpoint: Callable[[str], None] = _nothing
+    store: Store, each: Open, plan: Plan, clock: Clock, result: Synced, held: Held, crashpoint: Callable[[str], None]
 ) -> None:
     """Keep a plan's writes in the outbox and send what is due. A plan that a brake refuses sends nothing."""
     if plan.may_run:
         Outbox(store, crashpoint=crashpoint).enqueue(plan, at=clock())
-        _deliver(store, each, clock, result, crashpoint)
+        _deliver(store, each, clock, result, held, crashpoint)
 
 
 def _deliver(
-    store: Store, each: Open, clock: Clock, result: Synced, crashpoint: Callable[[str], None], *, send: bool = True
+    store: Store,
+    each: Open,
+    clock: Clock,
+    result: Synced,
+    held: Held,
+    crashpoint: Callable[[str], None],
+    *,
+    send: bool = True,
 ) -> None:
     """Settle what an earlier run left without an answer, and (``send``) send what is due."""
     types = {name: types_of(shape) for name, shape in each.descriptions().items()}
@@ -308,7 +324,7 @@ def _deliver(
     run = store.start_run("write", each.name, at=clock()) if outbox.waits(each.name) else None
     delivered = outbox.apply(
         each.name, each.connector, each.connector, clock=clock, calls_left=each.calls_left, types=types, run_id=run,
-        send=send,
+        send=send, fence=held.renew_within,
     )  # fmt: skip
     if run is not None:
         counts = {name: getattr(delivered, name) for name in ("done", "settled", "dead", "waiting", "calls")}

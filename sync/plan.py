@@ -185,6 +185,7 @@ def make_plan(
     history: History | None = None,
     allow: str | None = None,
     whole: bool = False,
+    step: Callable[[], None] = lambda: None,
 ) -> Plan:
     """Compare what is wanted with what is there, and say what would be written.
 
@@ -192,7 +193,8 @@ def make_plan(
     system's id is never created. ``descriptions`` give field types and block what the connection may not write
     (``None`` for an object that it cannot see); ``parked`` are rejected writes not to be repeated; ``rejects`` are rows
     that gave no desired record, shown as blocked; ``history`` says who may change which field and what earlier conflicts
-    came to (without it, ours is written); ``allow`` names the person who lets the plan past its brakes.
+    came to (without it, ours is written); ``allow`` names the person who lets the plan past its brakes; ``step`` is called
+    before each part is read.
     Raises: ``ConnectorError`` kinds, as the reader does.
     """
     wanted = desired if isinstance(desired, Wanted) else Wanted(desired)
@@ -206,6 +208,7 @@ def make_plan(
         cost = _Costing(writer, name, key_field)
         others = wanted.twins((name, key_field)) if key_field is not None else set()
         for group in wanted.of((name, key_field), TOGETHER):
+            step()
             refs = [Ref(name, key_field, one.key) for one in group]
             known = agreed(refs) if callable(agreed) else agreed
             found = comparison.read(reader, group, others)

@@ -8,7 +8,7 @@ fetched by its id before it is called a difference, and a change that the next p
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
@@ -96,15 +96,22 @@ class _Held:
 
 
 def reconcile(
-    store: Store, connection: str, reader: Reader, plan: ObjectMap, *, settled_before: datetime
+    store: Store,
+    connection: str,
+    reader: Reader,
+    plan: ObjectMap,
+    *,
+    settled_before: datetime,
+    step: Callable[[], None] = lambda: None,
 ) -> Reconciled:
     """Compare one object of a connection with the store.
 
-    What changed there at ``settled_before`` or later is for the next pull to bring, and no difference. Call it under the connection's lease. Raises: ``ConnectorError`` kinds: a list that was not read to its end says
+    What changed there at ``settled_before`` or later is for the next pull to bring, and no difference. Call it under the
+    connection's lease, which ``step`` may renew: it is called after each page. Raises: ``ConnectorError`` kinds: a list that was not read to its end says
     nothing, so nothing is reported.
     """
     paths = money_of(plan)
-    theirs, gone, calls = _listed(reader, plan.query, paths)
+    theirs, gone, calls = _listed(reader, plan.query, paths, step)
     stream = store.stream(connection, plan.kind)
     suspects: dict[str, _Suspect] = {}
     with store.reading() as db:
@@ -148,13 +155,16 @@ def _number(value: Any) -> Decimal:
     return found if found.is_finite() else Decimal(0)
 
 
-def _listed(reader: Reader, query: Query, paths: Sequence[str]) -> tuple[dict[str, _Held], set[str], int]:
+def _listed(
+    reader: Reader, query: Query, paths: Sequence[str], step: Callable[[], None]
+) -> tuple[dict[str, _Held], set[str], int]:
     """Everything that the system lists: live records, ids of deleted ones, and the API calls."""
     live: dict[str, _Held] = {}
     gone: set[str] = set()
     calls = 0
     for page in reader.changes(query, since=None):
         calls += page.calls
+        step()
         for record, payload in zip(page.records, all_encoded(page.records), strict=True):
             external_id = storable(record.external_id)
             if record.deleted:

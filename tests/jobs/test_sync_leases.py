@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from jobs.leasing import SECONDS
+from jobs.leasing import SECONDS, take
 from sync.leases import LeaseLost
 from tests.jobs.sync_world import Killable, Ran, killable, office
 
@@ -46,6 +47,29 @@ def test_processes_that_start_together_write_everything_once(tmp_path: Path, chi
         assert ended in ([0, 0], [0, 2]), f"ended with {ended}"
         assert place.journals() == alone.journals()
         assert place.dump()["journal"] == alone.dump()["journal"]
+
+
+def test_a_run_that_takes_hours_keeps_all_its_connections_to_itself(tmp_path: Path) -> None:
+    """Reading, settling, planning, writing: five minutes at each step, and the second connection waits for the first."""
+    with office(tmp_path) as place:
+        place.morning(24)
+        started, free, steps = place.world.moment, [], 0
+
+        def slow(name: str) -> None:
+            nonlocal steps
+            place.later(minutes=5)
+            steps += 1
+            for connection in ("crm", "erp"):
+                lease = take(place.here.store, f"connection:{connection}", place.here.clock)
+                free.extend([] if lease is None else [name])
+
+        def lasts(name: str) -> None:
+            if name in ("after_commit", "after_stream", "after_settle", "after_enqueue", "before_send", "after_send"):
+                slow(name)
+
+        assert place.sync(crashpoint=lasts).failed == []
+        assert free == [] and place.world.moment - started > timedelta(hours=2)
+        assert take(place.here.store, "connection:erp", place.here.clock) is not None, "given back at the end"
 
 
 def test_a_holder_that_slept_past_its_lease_is_fenced_off_and_writes_nothing_more(
