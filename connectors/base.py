@@ -48,7 +48,7 @@ class UnreadRecords(Sequence[Record]):
     """Records as their texts came, read when they are looked at: here, or in a process beside this one.
 
     ``read`` makes records of some texts in their order (of all but those that are not wanted), the same whenever and wherever
-    it is asked. Raises, when looked at: what ``read`` raises, a kind of :class:`~connectors.errors.ConnectorError`.
+    it is asked; those that compare equal read alike. Raises, when looked at: what ``read`` raises, a kind of :class:`~connectors.errors.ConnectorError`.
     """
 
     __slots__ = ("_records", "read", "texts")

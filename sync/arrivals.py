@@ -5,7 +5,7 @@ Pure, so that a process beside ours can do it (``sync.mapping_process``); what i
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import repeat
 from typing import Any, Protocol
 
@@ -35,14 +35,6 @@ class Mapped(Protocol):
     @property
     def bodies(self) -> Sequence[bytes]:
         """The facts as ``fact_json`` writes them; none: not written yet."""
-        ...
-
-
-class Lookups(Protocol):
-    """Raw fields of records already pulled over the same connection."""
-
-    def get(self, kind: str, external_id: str) -> Mapping[str, Any] | None:
-        """The record's last known fields, or ``None`` when it has not been seen."""
         ...
 
 

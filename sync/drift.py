@@ -19,12 +19,12 @@ from sqlalchemy import Connection, select
 
 from connectors.base import Describer, Description, Field, Query, Record
 from sync import tables
-from sync.arrivals import Lookups, Mapped
+from sync.arrivals import Mapped
 from sync.drift_tables import described_field
 from sync.mapping_check import unfit
 from sync.object_maps import Mapped as MappedRecord
 from sync.object_maps import ObjectMap
-from sync.raw_rows import Use
+from sync.raw_rows import Lookups, Use
 from sync.record_shapes import ANY
 from sync.refusal import Reject
 from sync.related import came_with, described

@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 
 from connectors.base import Record
 from sync import quarantine, tables
-from sync.arrivals import MAPPED_AT_ONCE, Arrival, Head, Lookups, Mapped, arrived, take_answers
+from sync.arrivals import MAPPED_AT_ONCE, Arrival, Head, Mapped, arrived, take_answers
 from sync.bulk import append, next_id, rows, run_each
 from sync.fact_rows import (
     OUTLIVE_MERGES,
@@ -28,6 +28,7 @@ from sync.fact_rows import (
     stood,
 )
 from sync.payloads import decoded, record_of, storable
+from sync.raw_rows import Lookups
 from sync.tables import micros
 
 RECORDS_AT_ONCE = 500

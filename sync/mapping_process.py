@@ -26,7 +26,8 @@ import structlog
 
 from connectors.base import ApiCall, Page, Record, UnreadRecords
 from connectors.errors import ConnectorError
-from sync.arrivals import MAPPED_AT_ONCE, Arrival, Lookups, Mapped, arrived, take_answers
+from sync.arrivals import MAPPED_AT_ONCE, Arrival, Mapped, arrived, take_answers
+from sync.raw_rows import Lookups
 
 log = structlog.get_logger(__name__)
 
@@ -152,27 +153,32 @@ def mapped_beside(
     """The same pages in order; those of a large read with what another process made of them while the page before was stored.
 
     ``begin`` starts that process, or says that these records cannot be mapped by one; ``brings_news``: whether what comes
-    is worth mapping before it is known whether the store has it.
+    is worth mapping before it is known whether the store has it. Records that are read in another way than those before
+    (the rest by a job, or no more by one) get a process of their own.
     """
     process: MappingProcess | None = None
+    read: Read | None = None  # what the process was begun for, if one could be
     out: deque[tuple[Page, Sequence[ApiCall]]] = deque()
-    seen, was_asked, error = 0, False, None
-    with ExitStack() as until_the_end:
+    seen, error = 0, None
+    with ExitStack() as running:
         while True:
             try:
                 coming = next(pages, None)
             except ConnectorError as found:  # what was read before it is stored all the same
                 coming, error = None, found
             ask = None
+            ready: list[tuple[Page, Sequence[ApiCall], list[Arrival] | None]] = []
             if coming is not None and isinstance(records := coming[0].records, UnreadRecords):
                 seen += len(records.texts)
-                if seen > RECORDS_BEFORE and not was_asked:
-                    was_asked, process = True, begin(records)
+                if seen > RECORDS_BEFORE and records.read != read:
+                    while process is not None and out:
+                        ready.append((*out.popleft(), process.take()))
+                    running.close()
+                    read, process = records.read, begin(records)
                     if process is not None:
-                        until_the_end.enter_context(process)
+                        running.enter_context(process)
                 if process is not None:
                     ask = ask_for(records.texts, to_map=brings_news())
-            ready: list[tuple[Page, Sequence[ApiCall], list[Arrival] | None]] = []
             is_given = process is not None and ask is not None and len(out) < MOST_OUT and process.give(ask)
             while process is not None and out and not is_given:  # in order, also when the process is lost
                 ready.append((*out.popleft(), process.take()))

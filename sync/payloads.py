@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from hashlib import blake2b
 from typing import Any
 
@@ -78,6 +79,8 @@ def record_of(kind: str, row: Any) -> Record:
 
 
 def _plain(value: Any) -> Any:
+    if value.__class__ is Decimal:  # by far the most
+        return str(value)
     if isinstance(value, Mapping):
         return dict(value)
     if isinstance(value, (set, frozenset)):

@@ -23,7 +23,7 @@ from typing import Any, Literal, Protocol
 from connectors.base import ApiCall, Page, Query, Reader, Record, Rereader, UnreadRecords
 from connectors.calls import noted
 from connectors.errors import ConnectorError, CursorExpired, NeedsOperator
-from sync.arrivals import Arrival, Lookups, Mapped
+from sync.arrivals import Arrival, Mapped
 from sync.brakes import Limits, too_many_deleted, too_many_emptied
 from sync.call_notes import CallNotes
 from sync.drift import PausedMap
@@ -33,6 +33,7 @@ from sync.landing import Believe, Mapper, PageResult, StoredLookups, Stream
 from sync.mapping_process import MappingProcess, begun, mapped_beside
 from sync.object_maps import ObjectMap as MappedObject
 from sync.payloads import storable
+from sync.raw_rows import Lookups
 from sync.runs import Run
 from sync.store import Store
 

@@ -21,7 +21,7 @@ class Lookups(Protocol):
     """Raw fields of records already pulled over the same connection."""
 
     def get(self, kind: str, external_id: str) -> Mapping[str, Any] | None:
-        """The record's raw fields, or ``None`` when it has not been pulled (yet)."""
+        """The record's last known raw fields, or ``None`` when it has not been pulled (yet)."""
         ...
 
 

@@ -19,7 +19,7 @@ from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError
 
 from connectors.base import Page, Record
 from sync import fact_reading, leases, quarantine, runs, tables, tracing
-from sync.arrivals import Arrival, Lookups, Mapped
+from sync.arrivals import Arrival, Mapped
 from sync.bulk import each_row, is_sqlite, rows, run_each
 from sync.errors import SyncError
 from sync.fact_rows import FactWriter, Source, fields_in, written
@@ -34,6 +34,7 @@ from sync.landing import (
     last_fields,
 )
 from sync.leases import Lease
+from sync.raw_rows import Lookups
 from sync.tables import micros
 
 _ADDRESSES = "sqlite:///PATH or postgresql://USER@HOST/DATABASE"

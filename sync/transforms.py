@@ -202,8 +202,8 @@ def integer(raw: Any) -> int | None:
         raw = Decimal(found)
     if isinstance(raw, float) and raw.is_integer():
         return _bounded(int(raw), raw)
-    if isinstance(raw, Decimal) and raw.is_finite() and raw.adjusted() < 18 and raw == int(raw):
-        return int(raw)
+    if isinstance(raw, Decimal) and raw.is_finite() and raw.adjusted() < 18 and raw == (whole := int(raw)):
+        return whole
     raise Refused(raw, "a whole number")
 
 

@@ -8,13 +8,18 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
+from connectors.base import Record
 from connectors.errors import ConnectorError
 from connectors.salesforce import soql
+from connectors.salesforce.rows import RowReader, Rows
 
 NULL = "#N/A"
 LONGEST_FIELD = 64 * 1024 * 1024
@@ -23,7 +28,6 @@ MOST_IN_FIELD, MOST_IN_RECORD = 32_000, 400_000
 """Characters that an upload may hold ("Bulk API 2.0 Limits", ingest jobs); a field may be longer than that."""
 _OTHER_LENGTH = 100
 """No value but text is longer."""
-Convert = Callable[[str], Any]
 
 
 class NotCsv(ConnectorError):
@@ -32,79 +36,155 @@ class NotCsv(ConnectorError):
 
 def table(content: bytes) -> Iterator[list[str]]:
     """The lines of a CSV text. Raises: :class:`NotCsv`."""
+    # Decoded as it is read: the whole text at once would take four bytes a sign.
+    return _parsed(io.TextIOWrapper(io.BytesIO(content), encoding="utf-8", newline=""))
+
+
+def _parsed(lines: Iterable[str]) -> Iterator[list[str]]:
     csv.field_size_limit(max(csv.field_size_limit(), LONGEST_FIELD))
     try:
-        # Decoded as it is read: the whole text at once would take four bytes a sign.
-        yield from csv.reader(io.TextIOWrapper(io.BytesIO(content), encoding="utf-8", newline=""), strict=True)
+        yield from csv.reader(lines, strict=True)
     except (csv.Error, UnicodeDecodeError) as error:
         raise NotCsv(f"salesforce: the results of a job are not CSV ({type(error).__name__})") from error
 
 
-class ResultRows:
-    """Turns results of a query job into rows shaped and typed as those of REST, by the vendor's type of each field."""
+class Results:
+    """The results of one query job, as lines that are known to be readable, and how they are read.
 
-    def __init__(self, types: Mapping[str, str]) -> None:
-        self._names = list(types)
-        self._convert: dict[str, Convert] = {name.lower(): _CONVERT.get(kind, str) for name, kind in types.items()}
+    A line is told from the next, its values are counted and those that are no text looked at, by one expression: so what is
+    wrong with a part is known while it can still be read another way, and the lines can be read later and elsewhere.
+    """
 
-    def rows(self, content: bytes) -> Iterator[dict[str, Any]]:
-        """The rows of one part; only the first part need name its columns. Raises: :class:`NotCsv`."""
-        lines = table(content)
-        first = next(lines, None)
-        if first is None:
-            return
-        if {name.lower() for name in first} == self._convert.keys():
-            names = first
+    def __init__(self, types: Mapping[str, str], reader: RowReader) -> None:
+        """``types``: the vendor's type of each column, in the order in which they were asked for."""
+        self._types = {name.lower(): kind for name, kind in types.items()}
+        self._names, self._reader = tuple(types), reader
+
+    def part(self, content: bytes) -> tuple[ResultRows, Iterator[bytes]]:
+        """How the lines of one part are read, and the lines; only the first part need name its columns.
+
+        Raises: :class:`NotCsv`, by the first line that cannot be read.
+        """
+        head = content[: content.find(b"\n") + 1] or content
+        names = tuple(head.decode(errors="replace").replace('"', "").strip().split(","))
+        if {name.lower() for name in names} == self._types.keys():
+            start = len(head)
         else:  # no header: the columns come as they were asked for
-            names = self._names
-            yield _filled(self._plan(names), first)
-        plan = self._plan(names)
-        for line in lines:
-            yield _filled(plan, line)
-
-    def _plan(self, names: Sequence[str]) -> list[tuple[tuple[str, ...], str, Convert]]:
-        plan = []
-        for name in names:
-            *parents, last = name.split(".")
-            plan.append((tuple(parents), last, self._convert[name.lower()]))
-        return plan
+            names, start = self._names, 0
+        kinds = tuple(self._types[name.lower()] for name in names)
+        return ResultRows(self._reader, names, kinds), _lines(content, start, kinds)
 
 
-def _filled(plan: Sequence[tuple[tuple[str, ...], str, Convert]], line: Sequence[str]) -> dict[str, Any]:
-    if len(line) != len(plan):
-        raise NotCsv(f"salesforce: a line of a job's results has {len(line)} values; allowed: {len(plan)}")
-    row: dict[str, Any] = {}
-    try:
-        for (parents, name, convert), text in zip(plan, line, strict=True):
-            target = row
-            for parent in parents:
-                target = target.setdefault(parent, {})
-            target[name] = convert(text) if text else None
-    except (ValueError, ArithmeticError) as error:
-        raise NotCsv("salesforce: a value in a job's results does not fit the type of its field") from error
-    return row
+def _lines(content: bytes, at: int, kinds: tuple[str, ...]) -> Iterator[bytes]:
+    matched, is_ascii = _shape(kinds).match, content.isascii()
+    while at < len(content):
+        found = matched(content, at)
+        if found is None:
+            raise NotCsv(
+                "salesforce: a line of a job's results is no CSV, or has a value that does not fit the type of its field; "
+                f"allowed: {len(kinds)} values of their types"
+            )
+        line, at = found.group(1), found.end()
+        if not is_ascii:
+            try:
+                line.decode()
+            except UnicodeDecodeError as error:
+                raise NotCsv("salesforce: the results of a job are not UTF-8") from error
+        yield line
 
 
-def _boolean(text: str) -> bool:
-    if text not in ("true", "false"):
-        raise ValueError("not a boolean")
-    return text == "true"
+@lru_cache(maxsize=16)
+def _shape(kinds: tuple[str, ...]) -> re.Pattern[bytes]:
+    """A line of values of these types. Nothing in it is tried twice, so that a broken line is found out as fast as others are read."""
+    values = [_VALUES[kind].shape if kind in _VALUES else _TEXT_SHAPE for kind in kinds]
+    return re.compile(b"(" + b",".join(values) + rb")(?:\r?\n|\Z)")
 
 
-def _exact(text: str) -> Decimal:
-    """A number of a type with decimals; REST always shows a point."""
-    return Decimal(text if "." in text or "E" in text.upper() else f"{text}.0")
+@dataclass(frozen=True, slots=True)
+class ResultRows:
+    """Makes records of lines of a query job's results, shaped and typed as those of REST. Values are converted a column at a time."""
+
+    reader: RowReader
+    names: tuple[str, ...]
+    kinds: tuple[str, ...]
+
+    def __call__(self, lines: Sequence[bytes]) -> tuple[Record, ...]:
+        """The records of these lines, in their order. Raises: :class:`NotCsv`; ``ConnectorError`` when a field is missing."""
+        if not lines:
+            return ()
+        try:
+            plain: dict[str, Sequence[Any]] = {}
+            related: list[tuple[Sequence[str], Sequence[Any]]] = []
+            for name, kind, texts in zip(self.names, self.kinds, _columns(lines, len(self.names)), strict=True):
+                values: Sequence[Any] = (
+                    _VALUES[kind].all(texts) if kind in _VALUES else [text or None for text in texts]
+                )
+                if "." in name:
+                    related.append((name.split("."), values))
+                else:
+                    plain[name] = values
+        except (ValueError, ArithmeticError, KeyError) as error:
+            raise NotCsv("salesforce: a line of a job's results does not have the values of its columns") from error
+        rows: Rows = [dict(zip(plain, values, strict=True)) for values in zip(*plain.values(), strict=True)]
+        for (*parents, last), found in related:
+            for row, value in zip(rows, found, strict=True):
+                for parent in parents:
+                    row = row.setdefault(parent, {})
+                row[last] = value
+        return self.reader.records(rows)
 
 
-def _instant(text: str) -> str:
-    """An instant as REST writes it: ``+0000`` where results have ``Z``."""
-    return f"{text[:-1]}+0000" if text.endswith("Z") else text
+def _columns(lines: Sequence[bytes], count: int) -> Iterable[Sequence[str]]:
+    """The values of lines that are known to be CSV, column by column."""
+    whole = b",".join(lines).decode()
+    values = whole[1:-1].split('","')
+    # Where all quotes belong to such ends, or to both ends of the whole, each value is quoted and none has a quote in it.
+    if len(values) == len(lines) * count == whole.count('"') / 2 and whole[0] == '"' == whole[-1]:
+        return [values[place::count] for place in range(count)]
+    return zip(*_parsed(map(bytes.decode, lines)), strict=True)
 
 
-_CONVERT: dict[str, Convert] = {
-    "boolean": _boolean, "int": int, "long": int, "double": _exact, "currency": _exact, "percent": _exact,
-    "datetime": _instant,
+class _Values(NamedTuple):
+    """Values of a type that is no text: how they are written, and what they are."""
+
+    shape: bytes
+    all: Callable[[Iterable[str]], list[Any]]
+
+
+def _shaped(value: bytes) -> bytes:
+    """A value written so, or none, quoted or not."""
+    return rb'(?>"(?:%b)?+"|(?:%b)?+)' % (value, value)
+
+
+def _booleans(texts: Iterable[str]) -> list[Any]:
+    return [_BOOLEAN[text] for text in texts]
+
+
+def _whole_numbers(texts: Iterable[str]) -> list[Any]:
+    return [int(text) if text else None for text in texts]
+
+
+def _exact_numbers(texts: Iterable[str]) -> list[Any]:
+    """Numbers of a type with decimals; REST always shows a point."""
+    return [(Decimal(text if "." in text or "E" in text.upper() else f"{text}.0") if text else None) for text in texts]
+
+
+def _instants(texts: Iterable[str]) -> list[Any]:
+    """Instants as REST writes them: ``+0000`` where results have ``Z``."""
+    return [f"{text[:-1]}+0000" if text.endswith("Z") else text or None for text in texts]
+
+
+_BOOLEAN = {"true": True, "false": False, "": None}
+_TEXT_SHAPE = rb'(?>"[^"]*+(?:""[^"]*+)*+"|[^",\r\n]*+)'
+_WHOLE = _Values(_shaped(rb"-?[0-9]{1,19}"), _whole_numbers)
+_EXACT = _Values(
+    _shaped(rb"[+-]?(?:[0-9]{1,400}(?:\.[0-9]{0,400})?|\.[0-9]{1,400})(?:[eE][+-]?[0-9]{1,4})?"), _exact_numbers
+)
+_VALUES = {
+    "boolean": _Values(_shaped(rb"true|false"), _booleans), "int": _WHOLE, "long": _WHOLE,
+    "double": _EXACT, "currency": _EXACT, "percent": _EXACT, "datetime": _Values(_TEXT_SHAPE, _instants),
 }  # fmt: skip
+"""By the vendor's type; all others are text."""
 
 
 def fits(values: Sequence[Any]) -> bool:

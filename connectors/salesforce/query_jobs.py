@@ -7,26 +7,28 @@ and is read again, by another job or by queries.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import islice
 
 import structlog
 
-from connectors.base import Query
+from connectors.base import Query, Record, UnreadRecords
 from connectors.errors import ConnectorError, CursorExpired, NeedsOperator, RetryLater
 from connectors.http import Answer, Http
 from connectors.salesforce import soql
 from connectors.salesforce.config import SalesforceConfig
-from connectors.salesforce.csv_rows import ResultRows
+from connectors.salesforce.csv_rows import ResultRows, Results
 from connectors.salesforce.cursors import Reading, Window, bounds
 from connectors.salesforce.describe import SalesforceDescriber
 from connectors.salesforce.errors import NotVisible
 from connectors.salesforce.jobs import Job, Jobs
-from connectors.salesforce.rows import ROWS_OF_PAGE, Rows, system_fields
+from connectors.salesforce.rows import ROWS_OF_PAGE, RowReader, system_fields
 
 log = structlog.get_logger(__name__)
 LAST = "null"
 """The locator of the last part (the word, not an absent header)."""
+Given = tuple[Sequence[Record], Window, bool]
 LONGEST_QUERY = 90_000
 """Characters of a query in a request's body; Salesforce takes 100,000."""
 
@@ -74,15 +76,17 @@ class QueryJobs:
         log.info("query_job_made", kind=query.kind, job=job, rows=to_come)
         return window.by(Reading(job))
 
-    def read(self, query: Query, window: Window) -> Iterator[tuple[Rows, Window, bool]]:
-        """Rows that the window's job gives, what is left after them, and whether they are the last.
+    def read(self, query: Query, window: Window, reader: RowReader) -> Iterator[Given]:
+        """Records that the window's job gives, what is left after them, and whether they are the last.
+
+        Their lines are known to be readable, and are read where the records are looked at.
 
         Raises: :class:`JobGone`, :class:`JobFailed`, and what concerns the whole connection.
         """
         reading = window.job
         assert reading is not None, "no job reads this window"
         try:
-            yield from self._read(query, window, reading)
+            yield from self._read(query, window, reading, reader)
         except (JobFailed, RetryLater):
             raise
         except (NotVisible, CursorExpired) as error:
@@ -92,38 +96,38 @@ class QueryJobs:
         except ConnectorError as error:
             raise JobFailed(f"salesforce: the results of job {reading.job} cannot be read", code=error.code) from error
 
-    def _read(self, query: Query, window: Window, reading: Reading) -> Iterator[tuple[Rows, Window, bool]]:
+    def _read(self, query: Query, window: Window, reading: Reading, reader: RowReader) -> Iterator[Given]:
         types = self._describer.bulk_types(query.kind, self._columns(query))
         if types is None:
             raise JobFailed(f"salesforce: a field of {query.kind} is not described any more")
-        results = ResultRows(types)
+        results = Results(types, reader)
         if reading.total is None:
             for job in self._jobs.watch("query", reading.job, self._config.bulk_read_wait_seconds):
                 if not job.ended:
-                    yield [], window, False  # a place to go on from, and a sign of life
+                    yield (), window, False  # a place to go on from, and a sign of life
             self._completed(job)
             reading = replace(reading, total=job.processed)
         while True:
             answer = self._part(reading)
             rest, count = answer.headers.get("Sforce-Locator", LAST), answer.headers.get("Sforce-NumberOfRecords", "")
             following = replace(reading, locator=rest, rows=reading.rows + (int(count) if count.isdigit() else 0))
-            part: Rows = []
+            rows, lines = results.part(answer.content)
+            del answer  # not needed beside the next one
+            part: list[bytes] = []
             seen = 0
-            for row in results.rows(answer.content):
-                part.append(row)
-                seen += 1
-                if len(part) > ROWS_OF_PAGE:
-                    yield part[:ROWS_OF_PAGE], window.by(reading), False
-                    part = part[ROWS_OF_PAGE:]
+            while more := list(islice(lines, ROWS_OF_PAGE)):
+                if part:
+                    yield _records(rows, part), window.by(reading), False
+                part, seen = more, seen + len(more)
             if not count.isdigit() or seen != int(count):
                 raise JobFailed(f"salesforce: job {reading.job} gave {seen} rows where it said {count or 'nothing'}")
             if rest == LAST:
                 if following.rows != reading.total:
                     raise JobFailed(f"salesforce: job {reading.job} gave {following.rows} of {reading.total} rows")
-                yield part, window.by(None), True
+                yield _records(rows, part), window.by(None), True
                 return
             reading = following
-            yield part, window.by(reading), False
+            yield _records(rows, part), window.by(reading), False
 
     def _completed(self, job: Job) -> None:
         if not job.ended:
@@ -142,3 +146,8 @@ class QueryJobs:
 
     def _columns(self, query: Query) -> tuple[str, ...]:
         return tuple(dict.fromkeys((*system_fields(query.kind), *query.fields)))
+
+
+def _records(rows: ResultRows, lines: Sequence[bytes]) -> Sequence[Record]:
+    rows(lines[:1])  # a field that is missing is told while the window can be read by queries
+    return UnreadRecords(lines, rows)

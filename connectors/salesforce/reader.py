@@ -163,8 +163,8 @@ class SalesforceReader:
             is_open = window.high is None
             try:
                 if window.job is not None:
-                    for read, rest, last in self._query_jobs.read(query, window):
-                        yield (reader.records(read), last), rest
+                    for records, rest, last in self._query_jobs.read(query, window, reader):
+                        yield (records, last), rest
                     return
                 for part in self._pages(query, reader, window):
                     rows, high = part.rows, window.high or self._high(part.answer)

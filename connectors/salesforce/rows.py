@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import partial
 from typing import Any, TypeVar, cast
 
 import msgspec
@@ -92,17 +91,11 @@ class RowReader:
 
         Raises: as :meth:`records`, by the first row.
         """
-        read = partial(self._read, below)
+        read = _Below(self, below)
         if not rows or isinstance(rows[0], dict):
             return read(rows)
         self.records(self.rows(rows[:1]))
         return UnreadRecords(cast("Sequence[bytes]", rows), read)
-
-    def _read(self, below: str | None, unread: Unread) -> tuple[Record, ...]:
-        rows = self.rows(unread)
-        if below is not None:
-            rows = [row for row in rows if row["SystemModstamp"] < below]
-        return self.records(rows)
 
     def records(self, rows: Rows) -> tuple[Record, ...]:
         """Records of these rows; the rows become their fields. Raises: ``ConnectorError`` when a field is missing."""
@@ -141,6 +134,20 @@ class RowReader:
                 Record(kind, external_id, stamp, row, deleted, master if deleted else None, created_at, modified_at)
             )
         return tuple(made)
+
+
+@dataclass(frozen=True, slots=True)
+class _Below:
+    """Makes records of rows, of those with a stamp below this one."""
+
+    reader: RowReader
+    stamp: str | None
+
+    def __call__(self, unread: Unread) -> tuple[Record, ...]:
+        rows = self.reader.rows(unread)
+        if self.stamp is not None:
+            rows = [row for row in rows if row["SystemModstamp"] < self.stamp]
+        return self.reader.records(rows)
 
 
 def _flatten(

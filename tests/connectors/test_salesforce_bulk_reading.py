@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
@@ -15,6 +17,8 @@ from connectors.conformance import HOSTILE
 from connectors.errors import RetryLater
 from connectors.http import RetryPolicy
 from connectors.salesforce.connector import SalesforceConnector
+from connectors.salesforce.csv_rows import NotCsv, Results
+from connectors.salesforce.rows import RowReader
 from connectors.salesforce.simulator.schema import FieldSpec, long_text
 from connectors.simulation import Faults, SimRequest
 from tests.connectors.salesforce_org import Org, read, running
@@ -142,6 +146,69 @@ def test_a_value_may_be_longer_than_a_parser_expects() -> None:
         org.wait(3600)
         found = {record.external_id: record for record in read(by_jobs(org), Query("Account", ("Notes__c",)))[0]}
         assert found[ids[9]].fields["Notes__c"] == "line\r\n" * 50_000 + "end"
+
+
+TYPES = {"Id": "id", "SystemModstamp": "datetime", "CreatedDate": "datetime", "IsDeleted": "boolean", "Name": "string"}
+ALWAYS = ["001", "2026-01-01T00:00:00.000Z", "2026-01-01T00:00:00.000Z", "false"]
+INVENTED = RowReader("Invented__c", ("Name", "Size__c"))
+
+
+def read_part(content: bytes, types: dict[str, str]) -> list[list[Any]]:
+    """Name and size of each record of a part, read a few lines at a time."""
+    read_lines, lines = Results(types, INVENTED).part(content)
+    texts = list(lines)
+    records = [record for at in range(0, len(texts), 2) for record in read_lines(texts[at : at + 2])]
+    return [[record.fields["Name"], record.fields["Size__c"]] for record in records]
+
+
+@given(
+    st.lists(st.tuples(st.text(max_size=12), st.sampled_from(["", "7", "-0.5", "1E+3"])), max_size=9),
+    st.booleans(), st.sampled_from(["\n", "\r\n"]), st.booleans(), st.booleans(),
+)  # fmt: skip
+def test_values_are_those_that_were_written(
+    rows: list[tuple[str, str]], all_quoted: bool, ends: str, header: bool, is_cut: bool
+) -> None:
+    def written(value: str) -> str:
+        doubled = value.replace('"', '""')
+        return f'"{doubled}"' if all_quoted or set(value) & set('",\r\n') else value
+
+    types = {**TYPES, "Size__c": "double"}
+    lines = [[*types]] if header else []
+    lines += [[*ALWAYS, *row] for row in rows]
+    content = ends.join(",".join(map(written, line)) for line in lines) + ("" if is_cut else ends * bool(lines))
+    assert read_part(content.encode(), types) == [
+        [name or None, Decimal(size if "." in size or "E" in size else f"{size}.0") if size else None]
+        for name, size in rows
+    ]
+
+
+@settings(max_examples=400)
+@given(
+    st.lists(st.lists(st.sampled_from(['"', ",", "\n", "\r", "a", "é", '""', '","', '"\n"']), max_size=8), max_size=4)
+)
+def test_lines_are_told_apart_as_a_parser_does_or_not_at_all(lines: list[list[str]]) -> None:
+    start = ",".join(f'"{value}"' for value in ALWAYS)
+    content = "\n".join(f'{start},"{"".join(line)}"' for line in lines)
+    types = {**TYPES, "Size__c": "string"}
+    try:
+        found = read_part(content.encode(), types)
+    except NotCsv:
+        return
+    told = list(csv.reader(io.StringIO(content, newline=""), strict=True))
+    assert found == [[value or None for value in each[4:]] for each in told]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [b'"5 "', b'"1_0"', b'"five"', b'"NaN"', b'"1e99999"', b'"7" ', b'"7"x', b'7"', b'"7', b'"7",""', b"\xff"],
+)
+def test_a_value_that_is_none_of_its_type_is_found_before_any_line_is_handed_on_as_readable(value: bytes) -> None:
+    types = {**TYPES, "Size__c": "double"}
+    line = ",".join(f'"{each}"' for each in ALWAYS).encode() + b',"one",'
+    _, lines = Results(types, INVENTED).part(line + b'"7"\n' + line + value + b"\n" + line + b'"7"\n')
+    assert next(lines) == line + b'"7"'
+    with pytest.raises(NotCsv):
+        next(lines)
 
 
 def fails(org: Org) -> None:

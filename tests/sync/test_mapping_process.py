@@ -9,9 +9,10 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -65,17 +66,35 @@ def read(texts: Sequence[bytes]) -> tuple[Record, ...]:
     return tuple(made)
 
 
-class Served:
-    """Hands out pages of texts, each read where it is looked at, then fails if it is told to."""
+def read_turned(texts: Sequence[bytes]) -> tuple[Record, ...]:
+    """Records of texts that came in another form: from their ends."""
+    return read([text[::-1] for text in texts])
 
-    def __init__(self, pages: Sequence[Sequence[dict[str, Any]]], error: ConnectorError | None = None) -> None:
+
+class Served:
+    """Hands out pages of texts, each read where it is looked at, then fails if it is told to.
+
+    ``turned``: pages that come in another form.
+    """
+
+    def __init__(
+        self,
+        pages: Sequence[Sequence[dict[str, Any]]],
+        error: ConnectorError | None = None,
+        *,
+        turned: Collection[int] = (),
+    ) -> None:
         self._pages, self._error = [[json.dumps(row).encode() for row in page] for page in pages], error
+        self._turned = turned
 
     def changes(self, query: Query, *, since: Cursor | None) -> Iterator[Page]:
         start = 0 if since is None else int(since)
         for number, page in list(enumerate(self._pages, 1))[start:]:
             last = number == len(self._pages) and self._error is None
-            yield Page(UnreadRecords(page, read), str(number), str(number) if last else None)
+            records = UnreadRecords(page, read)
+            if number in self._turned:
+                records = UnreadRecords([text[::-1] for text in page], read_turned)
+            yield Page(records, str(number), str(number) if last else None)
         if self._error is not None:
             raise self._error
 
@@ -162,16 +181,16 @@ reads = st.lists(st.lists(st.lists(rows, max_size=8), min_size=1, max_size=4), m
 
 
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(reads)
+@given(reads, st.sets(st.integers(1, 4)))
 def test_the_store_ends_the_same_with_and_without_a_second_process(
-    fresh: Callable[[], Store], story: list[list[list[dict[str, Any]]]]
+    fresh: Callable[[], Store], story: list[list[list[dict[str, Any]]]], turned: set[int]
 ) -> None:
     alone, beside = fresh(), fresh()
     for pages in story:
         for store in (alone, beside):
             store.set_stream(store.stream("crm", "Lead"), cursor=None, watermark=None)
-        with_one = run(beside, Served(pages), beside=True, allow="Mara Lind")
-        without = run(alone, Served(pages), beside=False, allow="Mara Lind")
+        with_one = run(beside, Served(pages, turned=turned), beside=True, allow="Mara Lind")
+        without = run(alone, Served(pages, turned=turned), beside=False, allow="Mara Lind")
         assert with_one.counts() == without.counts()
     assert dump(beside) == dump(alone)
     alone.close()
@@ -206,6 +225,26 @@ def test_where_no_process_can_be_had_a_read_goes_on_alone(
     monkeypatch.setattr(os, "fork", full)
     assert run(store, Served([[row(1)], [row(2)]]), beside=True).state == "ok"
     assert len(dump(store)["record"]) == 2
+    store.close()
+
+
+def test_pages_that_come_in_another_form_are_read_by_a_process_begun_for_them(
+    fresh: Callable[[], Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    readers: list[object] = []
+    begin = MappingProcess.__init__
+
+    def begun(self: MappingProcess, *given: Any) -> None:
+        begin(self, *given)
+        readers.append(given[0])
+
+    monkeypatch.setattr(MappingProcess, "__init__", begun)
+    store, places = fresh(), list[str | None]()
+    reader = Served([[row(number)] for number in range(9)], turned={3, 4, 5, 6})
+    at = partial(store.stream, "crm", "Lead")
+    assert run(store, reader, beside=True, progress=lambda page: places.append(at().cursor)).state == "ok"
+    assert readers == [read, read_turned, read]
+    assert places == [*map(str, range(1, 9)), None] and len(dump(store)["record"]) == 9
     store.close()
 
 

@@ -11,9 +11,9 @@ import pytest
 from sqlalchemy import insert, select, text
 
 from connectors.base import Page, Record
-from sync.arrivals import Lookups
 from sync.landing import Mapper, PageResult
 from sync.mapping import Mapped, Reject
+from sync.raw_rows import Lookups
 from sync.schema import APPEND_ONLY
 from sync.store import Store
 from sync.tables import Instant, Minor, metadata, run

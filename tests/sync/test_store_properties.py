@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connectors.base import Page, Record
-from sync.arrivals import Lookups
 from sync.mapping import Mapped, Reject
+from sync.raw_rows import Lookups
 from sync.store import Store
 from tests.sync.empty_store import empty_store
 
