@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal
 
 from sqlalchemy import Connection, select
 
-from connectors.base import Describer, Description, Field, Query, Record
+from connectors.base import Cursor, Describer, Description, Field, Page, Query, Reader, Record
 from sync import tables
 from sync.arrivals import Mapped
 from sync.drift_tables import described_field
@@ -137,7 +137,7 @@ class PausedMap:
     """An object's map without its paused fields: they are not asked for, and records that need one and lack it wait."""
 
     def __init__(self, plan: ObjectMap, paused: Mapping[str, str]) -> None:
-        self._plan, self._paused = plan, paused
+        self._plan, self.paused = plan, paused
         self._needed = {use.path: use.target for use in plan.uses if use.path in paused and use.target}
         self.kind, self.hash, self.query_hash = plan.kind, plan.hash, plan.query_hash
         names = tuple(name for name in plan.query.fields if name not in paused)
@@ -148,7 +148,7 @@ class PausedMap:
         if (record.deleted and not record.fields) or last is None:
             return record
         fresh = dict(record.fields)
-        for name in self._paused:
+        for name in self.paused:
             _keep(fresh, last, name)
         fields = {name: fresh[name] for name in (*last, *fresh) if name in fresh}  # in the order in which they are held
         return Record(
@@ -168,9 +168,35 @@ class PausedMap:
 
     def _waits(self, record: Record, name: str) -> Mapped:
         allowed = (
-            f"{name}, as it was: {self._paused[name]}. Mend it there or in the mapping; this record is then read again"
+            f"{name}, as it was: {self.paused[name]}. Mend it there or in the mapping; this record is then read again"
         )
         return MappedRecord(record.external_id, (), Reject("missing", self._needed[name], "nothing", allowed))
+
+
+class PausedReader:
+    """A reader that does not ask for the paused fields of one object: its records come with the last known values of them."""
+
+    def __init__(self, reader: Reader, plan: PausedMap, last: Lookups) -> None:
+        self._reader, self._plan, self._last = reader, plan, last
+
+    def changes(self, query: Query, *, since: Cursor | None) -> Iterator[Page]:
+        """As :meth:`Reader.changes`."""
+        asked = Query(query.kind, self._asked(query.fields), query.where)
+        for page in self._reader.changes(asked, since=since):
+            yield replace(page, records=tuple(self._carried(one) for one in page.records))
+
+    def fetch(
+        self, kind: str, fields: Sequence[str], keys: Sequence[str], *, key_field: str | None = None
+    ) -> Iterator[Record]:
+        """As :meth:`Reader.fetch`."""
+        for one in self._reader.fetch(kind, self._asked(fields), keys, key_field=key_field):
+            yield self._carried(one)
+
+    def _asked(self, fields: Sequence[str]) -> tuple[str, ...]:
+        return tuple(name for name in fields if name not in self._plan.paused)
+
+    def _carried(self, one: Record) -> Record:
+        return self._plan.carried(one, self._last.get(one.kind, one.external_id))
 
 
 def _keep(fresh: dict[str, Any], last: Mapping[str, Any], path: str) -> None:

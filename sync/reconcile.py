@@ -18,6 +18,7 @@ from sqlalchemy import Connection
 
 from connectors.base import PartLister, Query, Reader, Record
 from sync.bulk import each_row
+from sync.drift import PausedMap, PausedReader
 from sync.object_maps import ObjectMap
 from sync.payloads import all_encoded, content_hash, decoded, storable
 from sync.store import Store
@@ -103,13 +104,17 @@ def reconcile(
     *,
     settled_before: datetime,
     step: Callable[[], None] = lambda: None,
+    paused: PausedMap | None = None,
 ) -> Reconciled:
-    """Compare one object of a connection with the store.
+    """Compare one object of a connection with the store; by ``paused``, as it is read while some of its fields are paused.
 
     What changed there at ``settled_before`` or later is for the next pull to bring, and no difference. Call it under the
     connection's lease, which ``step`` may renew: it is called after each page. Raises: ``ConnectorError`` kinds: a list that was not read to its end says
     nothing, so nothing is reported.
     """
+    whole = not isinstance(reader, PartLister) or reader.lists_all(plan.kind)
+    if paused is not None:
+        reader = PausedReader(reader, paused, store.lookups(connection))
     paths = money_of(plan)
     theirs, gone, calls = _listed(reader, plan.query, paths, step)
     stream = store.stream(connection, plan.kind)
@@ -126,7 +131,7 @@ def reconcile(
     for external_id, other in theirs.items():
         days.add(0, other)
         suspects[external_id] = _Suspect(other, None)
-    return _judged(store, stream.id, reader, plan, suspects, gone, days, settled_before, calls)
+    return _judged(store, stream.id, reader, plan, suspects, gone, whole, days, settled_before, calls)
 
 
 def money_of(plan: ObjectMap) -> tuple[str, ...]:
@@ -230,6 +235,7 @@ def _judged(
     plan: ObjectMap,
     suspects: Mapping[str, _Suspect],
     gone: set[str],
+    whole: bool,
     days: _Days,
     settled_before: datetime,
     calls: int,
@@ -239,7 +245,6 @@ def _judged(
     differences: list[Difference] = []
     found: dict[str, Record | None] = {}
     recent = 0
-    whole = not isinstance(reader, PartLister) or reader.lists_all(plan.kind)
     for start in range(0, len(ids), _AT_ONCE):
         some = ids[start : start + _AT_ONCE]
         there = {

@@ -67,6 +67,11 @@ def test_a_hidden_field_pauses_only_itself_and_status_says_so(tmp_path: Path) ->
         assert erp_status["drift"] == []
         assert "Lead.Website" in " ".join(child.referee(place, "status").out.split())
 
+        reconciled = {
+            one["object"]: one for one in child.referee(place, "reconcile", "--connection", "crm", "--json").json
+        }
+        assert reconciled["Lead"]["state"] == "equal", reconciled["Lead"]
+
         crm.reveal("Lead", "Website")
         place.later(hours=2)
         assert child.referee(place, "sync").code == 0

@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 from connectors.base import Description, Field, Page, Query, Record
 from connectors.memory.connector import MemoryConfig, MemoryConnector
 from connectors.memory.system import MemorySystem
-from sync.drift import Change, Drift, paused_fields, watch
+from sync.drift import Change, Drift, PausedMap, paused_fields, watch
 from sync.mapping import load_mapping
-from sync.pull import PullResult, pull
+from sync.pull import PullResult, pull, take_over
+from sync.reconcile import reconcile
 from sync.store import Store
 from tests.sync.empty_store import empty_store
 
@@ -155,6 +156,30 @@ def test_api_28_when_it_is_back_every_record_is_read_again_and_those_that_waited
     assert world.store.quarantine("crm") == [] and paused_fields(world.store, "crm") == {}
     world.sync()
     assert world.drift.changes == ()
+
+
+def test_an_object_with_a_hidden_field_is_reconciled_by_its_other_fields(world: World) -> None:
+    old, other, gone = (world.customer(name) for name in ("Harbour", "Tasman", "Delta"))
+    world.sync()
+    world.hide("Customer", "Site")
+    world.edit(other, Site="b.example")
+    world.sync()
+    new = world.customer("Northline", Site="c.example")  # seen by no read so far
+    world.edit(old, Name="Harbour Lift")
+    del world.system._rows["Customer"][gone]  # purged
+    (plan, paused) = (MAPPING.objects[0], world.drift.paused["Customer"])
+    by_the_rest = PausedMap(plan, paused)
+    found = reconcile(
+        world.store, "crm", world.reader, plan, settled_before=datetime.max.replace(tzinfo=UTC), paused=by_the_rest
+    )
+    assert [(one.id, one.what, one.fields) for one in found.differences] == [
+        (old, "differs", ("Name",)), (gone, "vanished", ()), (new, "missing", ()),
+    ]  # fmt: skip
+    there = [one for one in found.found.values() if one is not None]
+    run = world.store.start_run("reconcile", "crm", at=world.at)
+    take_over(world.store, "crm", by_the_rest, there, now=lambda: world.at, run_id=run)
+    assert (world.facts()[old]["name"], world.facts()[old]["website"]) == ("Harbour Lift", "a.example")
+    assert new not in world.facts(), "it waits for the field, as it would after a pull"
 
 
 def test_another_type_pauses_only_when_nothing_fitting_can_be_made_of_it(world: World) -> None:
