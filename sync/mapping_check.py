@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from connectors.base import Describer, Description, Field, Problem
 from sync.mapping import Mapping, ObjectMap
@@ -68,7 +69,7 @@ def check(mapping: Mapping, describer: Describer) -> list[Problem]:
         elif isinstance(part, ObjectMap):
             found += _reads(part, description, known)
         else:
-            found += _writes(part, description)
+            found += _writes(part, description, known)
     for read in mapping.objects:
         for lookup in read.lookups:
             seen = known.get(lookup.object)
@@ -162,13 +163,17 @@ def _words(use: Use, field: Field) -> Iterator[Problem]:
         )  # fmt: skip
 
 
-def _writes(part: WriteMap, seen: Description) -> Iterator[Problem]:
+def _writes(part: WriteMap, seen: Description, known: Seen) -> Iterator[Problem]:
     if not seen.updatable or (part.key_field and not seen.creatable):
         yield _problem(part.place, f"object {part.object!r}", "an object that this connection may create and update")
     if part.key_field:
         yield from _key(part, part.key_field, seen)
     for target in part.fields:
         yield from _target(part, target, seen)
+    if part.frozen is not None:
+        yield from _exists(part.place, part.frozen.field, seen, known)[1]
+    if part.changed_by is not None:  # without it conflicts name nobody
+        yield from (replace(one, level="warning") for one in _exists(part.place, part.changed_by, seen, known)[1])
     if part.key_field:
         given = {target.name for target in part.fields} | {part.key_field}
         for name, field in seen.fields.items():

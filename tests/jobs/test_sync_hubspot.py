@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from connectors.simulation import Faults
+from sync.conflicts import listed
 from tests.jobs.hubspot_world import Place, placed
 
 
@@ -31,6 +32,20 @@ def test_our_own_writes_come_back_and_start_nothing(place: Place) -> None:
         assert all(plan.empty for plan in again.plans.values())
         assert sum(pulled.records.facts for pulled in again.pulled.values()) == 0
     assert place.portal.journal.writes() == written
+
+
+def test_a_conflict_names_the_user_who_changed_the_record(place: Place) -> None:
+    assert place.sync().failed == []
+    referral = next(
+        row["hs_object_id"] for row in place.portal.all_rows("referral") if row["referral_status"] == "active"
+    )
+    place.portal.update("referral", referral, {"referral_status": "expired"})
+    place.later(hours=1)
+    assert place.sync().failed == []
+    with place.here.store.reading() as db:
+        (kept,) = listed(db, "crm", None)
+    assert (kept.field, kept.theirs, kept.ours) == ("referral_status", "expired", "active")
+    assert kept.changed_by == place.portal.user_id and kept.theirs_at is not None
 
 
 def test_merges_that_make_new_records_lose_no_claim(place: Place) -> None:

@@ -143,6 +143,14 @@ def test_what_may_not_be_written_or_is_missing() -> None:
     assert only(problems(LEAD, ACCOUNT, replace(COMMISSION, creatable=False))).found == "object 'Commission'"
 
 
+def test_the_field_of_who_changed_it_and_that_of_what_is_frozen_are_checked() -> None:
+    text = MAPPING.replace("    rows: entries\n", "    rows: entries\n    changed_by: LastModifed\n"
+                           "    frozen: {field: Sate, is: Paid, reason: it is paid}\n")  # fmt: skip
+    frozen, who = problems(LEAD, ACCOUNT, changed(COMMISSION, field("LastModified")), text=text)
+    assert (frozen.level, frozen.found, frozen.hint) == ("error", "unknown field 'Sate'", "Did you mean 'State'?")
+    assert (who.level, who.hint) == ("warning", "Did you mean 'LastModified'?")
+
+
 def test_values_that_do_not_fit_their_target() -> None:
     narrow = changed(COMMISSION, field("Amount", "date"), field("Reason", length=255))
     first, second = problems(LEAD, ACCOUNT, narrow)

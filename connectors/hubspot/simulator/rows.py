@@ -135,9 +135,12 @@ class Rows:
         self._happened("creation", self.objects[kind].type_id, row.id)
         return row
 
-    def update(self, kind: str, row: Row, texts: Mapping[str, str]) -> None:
-        """Change a record by checked texts; an empty one clears."""
+    def update(self, kind: str, row: Row, texts: Mapping[str, str], *, user: str = "") -> None:
+        """Change a record by checked texts; an empty one clears. Without a ``user`` an app did it."""
         row.updated = self.now()
+        row.properties.pop("hs_updated_by_user_id", None)
+        if user:
+            row.properties["hs_updated_by_user_id"] = user
         self._store(kind, row, texts)
         for name in texts:
             self._happened("propertyChange", self.objects[kind].type_id, row.id, propertyName=name)

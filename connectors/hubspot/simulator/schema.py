@@ -74,6 +74,7 @@ def define(
         PropertySpec("hs_merged_object_ids", "enumeration", "Merged record IDs", read_only=True),
         PropertySpec(created, "datetime", "Create Date", read_only=True),
         PropertySpec("hs_lastmodifieddate", "datetime", "Object last modified date/time", read_only=True),
+        PropertySpec("hs_updated_by_user_id", "number", "Updated by user ID", read_only=True),
         PropertySpec("hubspot_owner_id", "enumeration", "Owner", owner=True),
     ]
     if name == "contacts":  # the name that other objects use is there, too, and is never filled

@@ -54,6 +54,8 @@ class HubSpotSimulator(Simulator):
         self.slow_ids: set[str] = set()
         """nor is one with one of these records"""
         self.largest_page = LARGEST_PAGE
+        self.user_id = "61000001"
+        """who the person is that changes records here"""
 
     def settings(self) -> dict[str, Any]:
         """Settings of a connection to this portal: a private app's token."""
@@ -75,7 +77,7 @@ class HubSpotSimulator(Simulator):
     def update(self, kind: str, record_id: str, properties: Mapping[str, Any]) -> None:
         """Change a record."""
         with self.lock:
-            self.rows.update(kind, self._live(kind, record_id), self._texts(kind, properties))
+            self.rows.update(kind, self._live(kind, record_id), self._texts(kind, properties), user=self.user_id)
 
     def archive(self, kind: str, record_id: str) -> None:
         """Move a record to the bin."""
