@@ -16,7 +16,7 @@ from jobs.installation import Installation
 from jobs.leasing import Held
 from jobs.show import console, table
 from jobs.sync import follow_merges, settle_stored
-from sync.drift import PausedMap, paused_fields
+from sync.drift import PausedMap, by_the_rest, paused_fields
 from sync.object_maps import ObjectMap
 from sync.pull import take_over
 from sync.reconcile import Reconciled, reconcile
@@ -86,8 +86,8 @@ def _object(
             "state": "unread",
             "why": "it was not read to its end yet with this mapping; run `referee sync`",
         }
-    because = paused_fields(store, each.name).get(plan.kind)
-    paused = None if because is None else PausedMap(plan, because)
+    used = by_the_rest(plan, paused_fields(store, each.name))
+    paused = used if isinstance(used, PausedMap) else None
     before = _pulled_at(store, each.name) - SETTLING
     try:
         result = reconcile(store, each.name, each.connector, plan, settled_before=before, step=step, paused=paused)
@@ -98,7 +98,7 @@ def _object(
     if result.equal or not repair:
         return {**told, "state": "equal" if result.equal else "different"}
     done = take_over(
-        store, each.name, paused or plan, _as_there(store, each.name, plan, result), now=here.clock, run_id=run,
+        store, each.name, used, _as_there(store, each.name, plan, result), now=here.clock, run_id=run,
         limits=each.brakes, allow=allow,
     )  # fmt: skip
     if done.refused:

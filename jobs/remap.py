@@ -14,6 +14,7 @@ from jobs.problems import UserError
 from jobs.show import console, table
 from jobs.sync import settle_stored
 from sync import mapping_versions, runs
+from sync.drift import by_the_rest, paused_fields
 from sync.pull import remap, unread
 from sync.replay import Difference, Replayed, read_by, replay
 
@@ -92,9 +93,10 @@ def differences(
     for name in names:
         mapping = mapping_for(here, name, wanted)
         streams = {stream.kind: stream for stream in here.store.streams(name)}
+        paused = paused_fields(here.store, name)
         with here.store.reading() as db:
             objects = [
-                replay(db, streams[plan.kind], plan, run)
+                replay(db, streams[plan.kind], by_the_rest(plan, paused), run)
                 for plan in mapping.objects
                 if plan.kind in streams and plan.records
             ]

@@ -173,6 +173,11 @@ class PausedMap:
         return MappedRecord(record.external_id, (), Reject("missing", self._needed[name], "nothing", allowed))
 
 
+def by_the_rest(plan: ObjectMap, paused: Mapping[str, Mapping[str, str]]) -> ObjectMap | PausedMap:
+    """An object's map, without its fields that are ``paused`` (fields by object, with the reason)."""
+    return PausedMap(plan, paused[plan.kind]) if plan.kind in paused else plan
+
+
 class PausedReader:
     """A reader that does not ask for the paused fields of one object: its records come with the last known values of them."""
 

@@ -26,7 +26,7 @@ from connectors.errors import ConnectorError, CursorExpired, NeedsOperator
 from sync.arrivals import Arrival, Mapped
 from sync.brakes import Limits, too_many_deleted, too_many_emptied
 from sync.call_notes import CallNotes
-from sync.drift import PausedMap
+from sync.drift import PausedMap, paused_fields
 from sync.errors import SyncError
 from sync.hints import Waiting
 from sync.landing import Believe, Mapper, PageResult, StoredLookups, Stream
@@ -271,7 +271,8 @@ def remap(
     become empty unusually often (see :func:`pull`) is ``refused`` from there on. Safe to kill and run again: the new
     mapping is noted once all its records are done.
     """
-    run = _Run(store, connection, None, now, run_id, None, _nothing, limits or {}, allow, {})
+    paused = paused_fields(store, connection)
+    run = _Run(store, connection, None, now, run_id, None, _nothing, limits or {}, allow, paused)
     done: dict[str, StreamResult] = {}
     with _by_the_page():
         for plan in mapping.objects:
@@ -325,7 +326,8 @@ def map_again(
 
     They pass the brake on emptied fields of :func:`pull`; an object that is ``refused`` keeps its facts from there on.
     """
-    run = _Run(store, connection, None, now, run_id, None, _nothing, limits or {}, allow, {})
+    paused = paused_fields(store, connection)
+    run = _Run(store, connection, None, now, run_id, None, _nothing, limits or {}, allow, paused)
     done: dict[str, StreamResult] = {}
     for plan in mapping.objects:
         if ids := sorted(records.get(plan.kind, ())):
@@ -644,10 +646,11 @@ class _Run:
         return mapped
 
     def _replay(self, plan: ObjectMap, stream: Stream, ids: Sequence[str], believe: Believe) -> PageResult:
+        mapped_by = self._reduced(plan) or plan
         return self._store.replay(
             stream,
             ids,
-            plan.facts,
+            mapped_by.facts,
             seen_at=self._now(),
             run_id=self._run_id,
             lookups=self._lookups,

@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 from connectors.base import Record
 from sync import quarantine
 from sync.bulk import rows
+from sync.drift import PausedMap
 from sync.fact_rows import Key, stood
 from sync.landing import StoredLookups, Stream
 from sync.mapping import ObjectMap
@@ -67,7 +68,7 @@ class _Version(NamedTuple):
     given: str | None
 
 
-def replay(db: Connection, stream: Stream, plan: ObjectMap, run_id: int | None = None) -> Replayed:
+def replay(db: Connection, stream: Stream, plan: ObjectMap | PausedMap, run_id: int | None = None) -> Replayed:
     """Map the current versions of a stream's records, or the versions that a run read, by another mapping."""
     found = Replayed(stream.kind)
     lookups = StoredLookups(stream.connection)

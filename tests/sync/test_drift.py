@@ -18,7 +18,7 @@ from connectors.memory.connector import MemoryConfig, MemoryConnector
 from connectors.memory.system import MemorySystem
 from sync.drift import Change, Drift, PausedMap, paused_fields, watch
 from sync.mapping import load_mapping
-from sync.pull import PullResult, pull, take_over
+from sync.pull import PullResult, pull, remap, take_over
 from sync.reconcile import reconcile
 from sync.store import Store
 from tests.sync.empty_store import empty_store
@@ -269,6 +269,23 @@ def test_a_new_record_waits_for_a_hidden_field_wherever_the_mapping_uses_it(worl
     world.show("Person", name)
     assert world.sync().state == "ok"
     assert {"P-1", "P-2"} == world.facts("contact").keys() and world.store.quarantine("crm") == []
+
+
+def test_a_record_that_waits_for_a_hidden_field_waits_on_when_the_mapping_changes(world: World) -> None:
+    """The mapping is replayed over what is stored, and the record is stored: without the field."""
+    world.customer("Harbour")
+    world.sync()
+    world.hide("Customer", "Site")
+    new = world.customer("Northline", Site="c.example")
+    world.sync()
+    for text, replayed in (("Australien: AU, Schweiz: CH", False), ("Australien: AU, Österreich: AT", True)):
+        world.mapping = load_mapping("m.yaml", TEXT.replace("Australien: AU", text))
+        if replayed:
+            run = world.store.start_run("remap", "crm", at=world.at)
+            remap(world.store, "crm", world.mapping, now=lambda: world.at, run_id=run)
+        else:
+            world.sync()
+        assert new not in world.facts() and [held.external_id for held in world.store.quarantine("crm")] == [new]
 
 
 def test_a_hidden_field_that_others_look_up_stops_neither_its_object_nor_what_was_looked_up_before(
