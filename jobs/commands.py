@@ -129,6 +129,7 @@ def sync(
             allow=allow,
             progress=progress,
             notifier=here.notifier(),
+            every=here.open,
         )
     _print_json(sync_report(result)) if json else show_sync(result, plan_only=plan_only)
     if result.refused:

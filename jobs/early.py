@@ -47,7 +47,7 @@ def pull_early(here: Installation, name: str) -> Early:
         if followed is None:
             return Early()
         if followed.news:
-            follow_merges(here.store, [each], here.clock)
+            follow_merges(here.store, here.open, here.clock)
             settle_stored(here.store, here.programs, here.clock())
     except ConnectorError as error:
         log.info("early_pull_failed", connection=name, code=error.code)

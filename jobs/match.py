@@ -44,7 +44,7 @@ def match_connection(
     if chosen:
         _link(here, name, chosen, by)
     if back or chosen:
-        follow_merges(here.store, here.open(), here.clock)
+        follow_merges(here.store, here.open, here.clock)
         settle_stored(here.store, here.programs, here.clock())
         with here.store.reading() as db:
             known = proposals(db, name)

@@ -63,7 +63,7 @@ def reconcile_connections(
         finally:
             held.release()
     if repaired:
-        follow_merges(here.store, here.open(), here.clock, allow=allow)
+        follow_merges(here.store, here.open, here.clock, allow=allow)
         settle_stored(here.store, here.programs, here.clock())
     return found
 

@@ -103,7 +103,9 @@ def _trigger(each: ConnectionSettings) -> Any:
 def _run(here: Installation, name: str) -> bool:
     """One scheduled sync; what fails is logged and tried again at the next time. Returns whether nothing failed."""
     try:
-        result = sync(here.store, here.programs, here.open([name]), here.clock, notifier=here.notifier())
+        result = sync(
+            here.store, here.programs, here.open([name]), here.clock, notifier=here.notifier(), every=here.open
+        )
     except Exception as error:
         log.exception("sync_failed", connection=name, error=type(error).__name__)
         return False

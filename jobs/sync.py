@@ -88,8 +88,9 @@ def sync(
     progress: Callable[[str, Progress], None] | None = None,
     crashpoint: Callable[[str], None] = _nothing,
     notifier: Notifier | None = None,
+    every: Callable[[], Sequence[Open]] | None = None,
 ) -> Synced:
-    """Run once over these connections; at the end the ``notifier`` takes in what is new to tell, and sends it with
+    """Run once over these connections (``every`` opens all that there are, when they are not all); at the end the ``notifier`` takes in what is new to tell, and sends it with
     ``write``. Raises: ``StoreUnavailable``, ``LeaseLost``; the rest is in the result."""
     result, held = Synced(), Held(store, clock)
     mine = []
@@ -102,7 +103,7 @@ def sync(
     try:
         for each, lease in mine:
             _pull(store.under(lease), each, clock, result, held, allow, progress, crashpoint)
-        result.unmerged = follow_merges(store, connections, clock, allow=allow)
+        result.unmerged = follow_merges(store, every or (lambda: connections), clock, allow=allow)
         result.settled = settle_stored(store, programs, clock(), step=held.renew)
         crashpoint("after_settle")
         for each, lease in mine:
@@ -184,19 +185,25 @@ def _watch(store: Store, each: Open, clock: Clock) -> Drift:
     return drift
 
 
-def follow_merges(store: Store, connections: Sequence[Open], clock: Clock, *, allow: str | None = None) -> list[str]:
+def follow_merges(
+    store: Store, every: Callable[[], Sequence[Open]], clock: Clock, *, allow: str | None = None
+) -> list[str]:
     """Facts of any system that name a merged account name its survivor, until the merge is taken back.
 
-    Returns what the brake on emptied fields held then, in words: it is tried again the next time.
+    ``every`` opens all connections: records of any of them may then have to be mapped again. Returns what the brake on emptied fields held then, in words: it is tried again the next time.
     """
     now, held = clock(), list[str]()
 
     def again(records: Mapping[int, set[str]]) -> bool:
+        connections = every()
+        names = {each.name for each in connections}
+        if any(one.connection not in names for one in store.streams() if one.id in records):
+            return False  # their mapping is not at hand
         held.extend(map_records_again(store, connections, records, clock, allow=allow))
         log.info("merges_taken_back", records=sum(map(len, records.values())), held=len(held))
         return not held
 
-    restore_unmerged(store, [each.name for each in connections], again, at=now)
+    restore_unmerged(store, again, at=now)
     with store.transaction() as db:
         moved = follow_links(db, at=now, run_id=0) + follow_redirects(db, at=now, run_id=0)
     if moved:

@@ -10,7 +10,7 @@ merge that is taken back (the record is undeleted) ends its redirect; what had f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 
 import orjson
@@ -49,13 +49,11 @@ def follow_redirects(db: Connection, *, at: datetime, run_id: int) -> int:
     return count
 
 
-def restore_unmerged(
-    store: Store, connections: Collection[str], again: Callable[[Mapping[int, set[str]]], bool], *, at: datetime
-) -> None:
+def restore_unmerged(store: Store, again: Callable[[Mapping[int, set[str]]], bool], *, at: datetime) -> None:
     """Have the records mapped again whose facts had followed a merge that was taken back.
 
-    ``again`` is given their ids by stream, and says whether all of them were taken. A redirect waits until it says so, and
-    until all connections with such records are at hand. Idempotent.
+    ``again`` is given their ids by stream, of any connection, and says whether all of them were taken. A redirect waits until
+    it says so. Idempotent.
     """
     r, f, head = tables.redirect.c, tables.fact, tables.fact_head
     with store.reading() as db:
@@ -70,9 +68,7 @@ def restore_unmerged(
             for stream_id, external_id in db.execute(query.where(f.c.account == ends.get(row.winner, row.winner))):
                 if stream_id is not None:
                     moved.setdefault(stream_id, set()).add(external_id)
-    if not waiting or any(one.connection not in connections for one in store.streams() if one.id in moved):
-        return
-    if moved and not again(moved):
+    if not waiting or (moved and not again(moved)):
         return
     with store.transaction() as db:
         for row in waiting:

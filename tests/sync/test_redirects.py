@@ -84,10 +84,12 @@ def follow(
     held: list[str] = []
 
     def again(records: Fields[int, set[str]]) -> bool:
+        if any(one.connection not in mappings for one in store.streams() if one.id in records):
+            return False
         held.extend(mapped_again(store, mappings, records, START, limits=limits, allow=allow))
         return not held
 
-    restore_unmerged(store, mappings, again, at=START)
+    restore_unmerged(store, again, at=START)
     with store.transaction() as db:
         follow_redirects(db, at=START, run_id=1)
     return held
