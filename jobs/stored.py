@@ -91,6 +91,7 @@ class _Settling:
         touched: set[str] = set()
         if new.identity or state is None:
             touched |= self._tie()
+            self._book.follow_ties(touched)
         if new.rates:
             touched |= self._book.waiting_for_rates()
         touched |= self._book.all_prospects() if other_terms else self._book.prospects_of(new, self._today)

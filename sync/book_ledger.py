@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, bindparam, delete, false, func, insert, select, true, update
+from sqlalchemy import Connection, bindparam, delete, exists, false, func, insert, select, true, update
 
 from rules.ledger import GENESIS, Entry, Posting, Standing, broken_links, chained, entry_row, posting
 from rules.money import Money
@@ -50,6 +50,16 @@ class BookLedger(BookPart):
             for row in self.db.execute(select(e).where(e.c.program == self.program, e.c.prospect.in_(some))):
                 found[row.key] = row
         return found
+
+    def follow_ties(self, prospects: Collection[str]) -> None:
+        """Entries of these prospects belong from now on to the one that their referral is tied to: companies were merged,
+        or a merge was taken back."""
+        e, tie = t.entry_head, t.tie
+        now = select(tie.c.prospect).where(tie.c.program == e.c.program, tie.c.referral == e.c.referral)
+        moved = exists(now.where(tie.c.prospect != e.c.prospect))
+        for some in slices(sorted(prospects)):
+            mine = (e.c.program == self.program) & e.c.prospect.in_(some)
+            self.db.execute(update(e).where(mine, moved).values(prospect=now.scalar_subquery()))
 
     def add_entries(self, entries: Sequence[tuple[str, Entry, str | None]]) -> None:
         """Append entries (prospect, entry, key it replaces) to the journal with their accrual, and make their heads."""

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.jobs.sync_world import Office, office, outcome
+import pytest
+
+from jobs.ledger import verify
+from tests.jobs.sync_world import Killable, Office, office, outcome, write_settings
 
 
 def test_merging_the_first_lead_away_keeps_its_claim_and_rank(place: Office) -> None:
@@ -98,3 +101,52 @@ def test_an_invoice_that_knows_the_customer_by_a_merged_account_still_pays_the_p
     assert (claim["state"], claim["account"]) == ("won", twin)
     paid = [e["amount"] for e in found["entries"] if e["referral"] == claim["referral"]]
     assert paid == ["250.00"]
+
+
+def earned(place: Office) -> list[tuple[str, str]]:
+    return [(entry["key"], entry["amount"]) for entry in outcome(place)["entries"]]
+
+
+def test_what_was_earned_goes_along_when_its_company_is_merged_away_and_comes_back(place: Office) -> None:
+    """E41. The same entries stand: they are neither posted twice nor reversed."""
+    place.morning(24)
+    assert place.sync().failed == []
+    crm, harbour, before = place.world.crm, place.world.ids["Harbour"], earned(place)
+    assert len(before) == 2
+    other = crm.insert("Account", {"Name": "Harbour Holding"})
+    for step in (lambda: crm.merge(other, harbour), lambda: crm.undelete("Account", harbour)):
+        step()
+        place.later(hours=1)
+        assert place.sync().failed == []
+        assert earned(place) == before
+        assert verify(place.here.store)["ok"]
+    place.world.pay("invoice Harbour 1", "3410.00")
+    place.later(hours=1)
+    assert place.sync().failed == []
+    assert [amount for _, amount in earned(place)] == ["250.00", "250.00", "240.00"], "and the rest is earned there"
+
+
+@pytest.mark.parametrize("command", [["run", "--once"], ["sync", "--connection", "crm"]])
+def test_a_merge_that_is_taken_back_moves_back_the_invoices_also_when_each_system_is_synced_by_itself(
+    place: Office, child: Killable, command: list[str]
+) -> None:
+    write_settings(place, {}, every="15m")
+    place.morning(24)
+    assert place.sync().failed == []
+
+    def named() -> set[str]:
+        newest = {fact["id"]: fact["account"] for fact in place.here.store.facts(types=["invoice"])}
+        return set(newest.values())
+
+    crm, before = place.world.crm, named()
+    harbour = place.world.ids["Harbour"]
+    assert harbour in before
+    other = crm.insert("Account", {"Name": "Harbour Holding"})
+    crm.merge(other, harbour)
+    place.later(hours=1)
+    assert child.referee(place, *command).code == 0
+    assert named() == before - {harbour} | {other}
+    crm.undelete("Account", harbour)
+    place.later(hours=1)
+    assert child.referee(place, *command).code == 0
+    assert named() == before
