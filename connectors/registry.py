@@ -104,8 +104,9 @@ def load(name: str, declared: Iterable[EntryPoint] | None = None) -> Plugin:
     module, _, attribute = target.partition(":")
     try:
         plugin = getattr(import_module(module), attribute or "PLUGIN")
-    except (ImportError, AttributeError) as error:
-        raise UnknownSystem(f"connector {name!r} of {owner} cannot be loaded from {target}: {error}") from error
+    except Exception as error:  # a stranger's module may fail in any way
+        why = f"{type(error).__name__}: {error}"
+        raise UnknownSystem(f"connector {name!r} of {owner} cannot be loaded from {target}: {why}") from error
     if not isinstance(plugin, Plugin) or plugin.name != name:
         raise UnknownSystem(f"{target} of {owner} is not a Plugin named {name!r}; see connectors/README.md")
     return plugin

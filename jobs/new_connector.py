@@ -9,7 +9,7 @@ from keyword import iskeyword
 from pathlib import Path
 from typing import Any
 
-from connectors.registry import load, owners
+from connectors.registry import UnknownSystem, load, owners
 from jobs.problems import UserError
 from jobs.show import console, table
 
@@ -76,7 +76,7 @@ def connectors() -> list[dict[str, Any]]:
         row: dict[str, Any] = {"name": name, "owner": owner, "plugin": target, "sources": None, "problem": None}
         try:
             row["sources"] = load(name).sources
-        except Exception as error:  # noqa: BLE001 - a stranger's module may fail in any way; the others are still listed
+        except UnknownSystem as error:
             row["problem"] = str(error)
         found.append(row)
     return found

@@ -100,13 +100,33 @@ def test_an_installed_connector_is_found_and_used_without_a_change_here(site: Pa
     assert (found["system"], found["objects"], found["problems"]) == ("harbour", ["companies"], [])
 
 
-def test_a_connector_that_cannot_be_loaded_is_listed_with_the_reason(site: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("module", "why"),
+    [
+        (None, "ModuleNotFoundError: No module named 'acme_broken'"),
+        ("1 / 0", "ZeroDivisionError"),
+        ("def", "SyntaxError"),
+    ],
+)
+def test_a_connector_that_cannot_be_loaded_is_told_with_the_reason(
+    tmp_path: Path, module: str | None, why: str
+) -> None:
     broken = tmp_path / "site"
     info = broken / "broken-1.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1\n")
-    (info / "entry_points.txt").write_text("[referee.connectors]\nbroken = no_such_module:PLUGIN\n")
+    (info / "entry_points.txt").write_text("[referee.connectors]\nbroken = acme_broken:PLUGIN\n")
+    if module is not None:
+        (broken / "acme_broken.py").write_text(module + "\n")
     listed = run(broken, tmp_path, "-m", "jobs.cli", "connector", "list", "--json")
     assert listed.returncode == 1
     found = {one["name"]: one["problem"] for one in json.loads(listed.stdout)}
-    assert "broken cannot be loaded from no_such_module:PLUGIN" in found["broken"] and found["memory"] is None
+    told = "cannot be loaded from acme_broken:PLUGIN: " + why
+    assert told in found["broken"] and found["memory"] is None
+    (tmp_path / "referee.yaml").write_text(
+        "programs: [next-technik]\nconnections: {crm: {system: broken, settings: {}}}\n"
+    )
+    for command in (("check",), ("doctor", "--json"), ("sync",)):
+        ran = run(broken, tmp_path, "-m", "jobs.cli", *command)
+        assert ran.returncode and "Traceback" not in ran.stderr
+        assert told in " ".join((ran.stdout + ran.stderr).split())
