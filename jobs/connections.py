@@ -17,6 +17,7 @@ from jobs.leasing import take
 from jobs.problems import UserError
 from sync.brakes import Limits
 from sync.budgets import ApiBudget
+from sync.contained import contained
 from sync.kept_tokens import KeptTokens
 from sync.loops import LoopLimits
 from sync.mapping import Mapping, load_mapping
@@ -50,7 +51,8 @@ class Open:
 
     def descriptions(self) -> dict[str, Description | None]:
         """The objects that are written, as the system describes them."""
-        return descriptions(self.connector, sorted({part.object for part in self.mapping.writes}))
+        with contained(self.name, "its objects and fields"):
+            return descriptions(self.connector, sorted({part.object for part in self.mapping.writes}))
 
     def calls_left(self) -> int | None:
         """API calls of our share that are left in the system's window."""

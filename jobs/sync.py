@@ -25,6 +25,7 @@ from jobs.stored import STORED, Brought, StoredRows, bring_up_to_date
 from jobs.stored_pictures import stored_pictures
 from rules.program import Program
 from sync import mapping_versions, runs
+from sync.contained import contained
 from sync.delivery import Delivered
 from sync.drift import Drift, paused_fields, watch
 from sync.links import follow_links
@@ -253,7 +254,8 @@ def plan_for(
 
 
 def _usage(each: Open) -> Usage:
-    usage: Usage = each.connector.usage()
+    with contained(each.name, "its usage"):
+        usage: Usage = each.connector.usage()
     return usage
 
 

@@ -25,6 +25,7 @@ from sync.agreed import Agreement, agree
 from sync.bulk import rows as rows_of
 from sync.bulk import run_each, slices
 from sync.call_notes import CallNotes
+from sync.contained import Broken, contained
 from sync.dead_letters import MENDED_THERE, failure_of
 from sync.outbox_tables import LIVE, intent, write_event
 from sync.plan_items import Ref
@@ -294,11 +295,12 @@ class Delivery:
             self.crashpoint("after_job_noted")
 
         try:
-            if isinstance(self.writer, JobWriter):
-                results = self.writer.write(changes, started=started)
-            else:
-                results = self.writer.write(changes)
-        except AnswerLost as error:
+            with contained(self.connection, "writing"):
+                if isinstance(self.writer, JobWriter):
+                    results = self.writer.write(changes, started=started)
+                else:
+                    results = self.writer.write(changes)
+        except (AnswerLost, Broken) as error:
             return [Written(change.key, "unknown", code=error.code) for change in changes]
         except RecordRejected as error:
             # One bad row took its batch down: find it by halves, so that its neighbours get through.
@@ -380,7 +382,7 @@ class Delivery:
     def _ask(self, job: str, rows: Sequence[Row[Any]]) -> set[int]:
         """Settle what a job tells of its rows; the ids of those. The others are to be read back."""
         assert isinstance(self.writer, JobWriter)
-        with noted() as made:
+        with noted() as made, contained(self.connection, "the results of a job"):
             results = self.writer.job_results(job, [_change(row) for row in rows])
         now = self.clock()
         results = [replace(result, calls=tuple(made)) for result in results]
@@ -398,13 +400,13 @@ class Delivery:
         found: dict[str, Record] = {}
         code, message = NO_ANSWER, "no answer came, and reading back did not show the values"
         try:
-            with noted() as made:
+            with noted() as made, contained(self.connection, "reading back"):
                 there_now = list(self.reader.fetch(name, tuple(names), [row.key for row in rows], key_field=key_field))
             for record in there_now:
                 key = record.external_id if key_field is None else plain(record.fields.get(key_field), "string")
                 if not record.deleted:
                     found[key or ""] = record
-        except (NeedsOperator, RetryLater):
+        except (NeedsOperator, RetryLater, Broken):
             raise
         except ConnectorError as error:
             # A field is gone, say. Sending again is safe, and the answer to that will be about the row.

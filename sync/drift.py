@@ -20,6 +20,7 @@ from sqlalchemy import Connection, select
 from connectors.base import Cursor, Describer, Description, Field, Page, Query, Reader, Record
 from sync import tables
 from sync.arrivals import Mapped
+from sync.contained import contained
 from sync.drift_tables import described_field
 from sync.mapping_check import unfit
 from sync.object_maps import Mapped as MappedRecord
@@ -94,7 +95,8 @@ def watch(
         paths.setdefault(kind, []).append(name)
     for kind in (*(plan.kind for plan in reads), *(part.object for part in writes)):
         paths.setdefault(kind, [])
-    seen = described(describer, paths)
+    with contained(connection, "its objects and fields"):
+        seen = described(describer, paths)
     with store.transaction() as db:
         known = _known(db, connection)
         uses = {plan.kind: _uses(plan, reads) for plan in reads}

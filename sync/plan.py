@@ -202,7 +202,13 @@ def make_plan(
     items, costs = Items(), []
     for name, key_field in wanted.groups:
         comparison = Comparison(
-            name, key_field, shapes.get(name), name in shapes, (frozen or {}).get(name), history or History()
+            connection,
+            name,
+            key_field,
+            shapes.get(name),
+            name in shapes,
+            (frozen or {}).get(name),
+            history or History(),
         )
         parking = _Parking(parked or {}, shapes.get(name))
         cost = _Costing(writer, name, key_field)

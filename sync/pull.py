@@ -26,6 +26,7 @@ from connectors.errors import ConnectorError, CursorExpired, NeedsOperator
 from sync.arrivals import Arrival, Mapped
 from sync.brakes import Limits, too_many_deleted, too_many_emptied
 from sync.call_notes import CallNotes
+from sync.contained import contained, sound
 from sync.drift import PausedMap, paused_fields
 from sync.errors import SyncError
 from sync.hints import Waiting
@@ -437,7 +438,7 @@ class _Run:
         reduced = self._reduced(plan)
         query = plan.query if reduced is None else reduced.query
         for start in range(0, len(ids), REREAD_PART):
-            with noted() as brought:
+            with noted() as brought, contained(self._connection, plan.kind):
                 records = tuple(self._reader.reread(query, ids[start : start + REREAD_PART]))
             self.keep(plan, stream, Page(records, "", calls=len(brought)), brought, result, in_order=False)
         return True
@@ -491,8 +492,9 @@ class _Run:
         page: Page | None = None
         reduced = self._reduced(plan)
         query = plan.query if reduced is None else reduced.query
+        ask = partial(self._reader.changes, query, since=stream.since)
         with (
-            closing(_ahead(self._reader.changes(query, since=stream.since))) as pages,
+            closing(_ahead(sound(self._connection, plan.kind, ask))) as pages,
             closing(mapped_beside(pages, partial(self._beside, plan), partial(_brings_news, result))) as arriving,
         ):
             for page, brought, arrivals in arriving:

@@ -185,3 +185,46 @@ def test_a_day_whose_calls_are_used_up_parks_the_rest_until_the_next_and_leaves_
         assert ran.failed == [] and parked and most <= 18 + LOGINS
         assert standing(short) == standing(calm)
         assert short.doubled() == 0
+
+
+@pytest.mark.parametrize("odd", [b'{"totalSize": 1, "done": true, "records": [{"Id": ["Harbour Lift"]}]}', b"null"])
+def test_answers_in_a_form_that_nobody_knows_stop_that_connection_only_and_repeat_no_value(
+    tmp_path: Path, odd: bytes
+) -> None:
+    """A proxy's page, a changed API, a mistake of ours: what the ERP says is taken all the same, and nothing is lost."""
+    with office(tmp_path / "calm") as calm, office(tmp_path / "odd") as place:
+        calm.morning(24)
+        place.morning(24)
+        assert calm.sync().failed == []
+        data = Faults.status(200, body=odd, times=None, match=lambda request: "/oauth2/" not in request.path)
+        place.world.crm.faults.add(data)
+        ran = place.sync()
+        assert ran.failed and all(why.startswith("crm: ") for why in ran.failed), ran.failed
+        assert "Harbour Lift" not in str(ran.failed)
+        assert ran.pulled["crm"].state == "failed" and ran.pulled["erp"].state == "ok"
+        assert ran.pulled["erp"].records.new > 0
+        place.world.crm.faults.clear()
+        for _ in range(2):
+            place.later(minutes=15)
+            assert place.sync().failed == []
+        assert standing(place)["outcome"] == standing(calm)["outcome"]
+
+
+@pytest.mark.parametrize("odd", [b'{"records": "none"}', b"[null, 7]"])
+def test_answers_to_writes_in_a_form_that_nobody_knows_are_read_back_and_nothing_is_doubled(
+    tmp_path: Path, odd: bytes
+) -> None:
+    with office(tmp_path / "calm") as calm, office(tmp_path / "odd") as place:
+        calm.morning(24)
+        place.morning(24)
+        assert calm.sync().failed == []
+        place.world.crm.faults.add(Faults.status(200, body=odd, times=None, match=writes))
+        ran = place.sync()
+        assert ran.pulled["crm"].state == "ok" and place.waiting() > 0
+        assert standing(place)["books"] == standing(calm)["books"], "the ERP is written all the same"
+        place.world.crm.faults.clear()
+        for _ in range(3):
+            place.later(hours=2)
+            assert place.sync().failed == []
+        assert standing(place) == standing(calm)
+        assert place.doubled() == 0
