@@ -113,7 +113,9 @@ class Comparison:
             item = self._difference(one, record, known)
         reason = self._why_not(item, record)
         if reason:
-            return replace(blocked, reason=reason, version=item.version, external_id=item.external_id)
+            return replace(
+                blocked, reason=reason, version=item.version, external_id=item.external_id, clashes=item.clashes
+            )
         return item
 
     def _difference(self, one: Desired, record: Record, known: Mapping[str, Any]) -> Item:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from connectors.base import Record
+from connectors.base import Description, Field, Record
 from sync import conflicts
 from sync.conflicts import Conflict, NotOpen
 from sync.decisions import FieldPolicy, ObjectPolicy
@@ -158,6 +158,24 @@ def test_what_both_changed_waits_for_a_person_with_everything_that_is_known(desk
         "crm:Account:a:Phone",
     )
     assert place.theirs == "two" and place.quiet()
+
+
+def test_a_conflict_stays_open_while_the_record_cannot_be_written(desk: Any) -> None:
+    """The rest of the record is blocked; nobody has said whose value stands."""
+    it = desk(conflict="ask")
+    it.edit("by hand")
+    it.ours = "two"
+    it.sync()
+    (open_,) = it.listed()
+    fields = {name: Field(name, name, "string", updatable=name != "Fax") for name in ("Phone", "Fax", "Key__c")}
+    wanted = Desired("Account", "Key__c", "a", {"Phone": "two", "Fax": "3"}, None, "")
+    plan = make_plan(
+        [wanted], it.system, it.outbox.agreed("crm"), connection="crm", writer=it.system, whole=True,
+        history=it.outbox.history("crm", it.policies, now=it.now), descriptions={"Account": Description("Account", "Account", fields)},
+    )  # fmt: skip
+    assert [item.action for item in plan.items] == ["blocked"]
+    it.outbox.enqueue(plan, at=it.now)
+    assert it.listed() == [open_]
 
 
 @pytest.mark.parametrize("side", ["theirs", "ours"])
