@@ -4,7 +4,7 @@ A claim to a lead that was merged away goes where the lead that is left was conv
 afterwards.
 
 Systems move their own records to the surviving account; records of another system (an invoice in the ERP that knows
-the customer by the CRM's old id) are not moved by anybody. The redirect is kept for ever and chains are followed. A
+the customer by the CRM's old id) are not moved by anybody. The same holds for contracts, which HubSpot's deals are. The redirect is kept for ever and chains are followed. A
 merge that is taken back (the record is undeleted) ends its redirect; what had followed is mapped once more.
 """
 
@@ -46,7 +46,7 @@ def follow_redirects(db: Connection, *, at: datetime, run_id: int) -> int:
             source = Source(row.stream_id, row.external_id, row.record_seq, micros(at), micros(at))
             writer.state(written(fact), source)
         count += writer.flush()
-    return count
+    return count + _follow_contracts(db, at, run_id)
 
 
 def restore_unmerged(store: Store, again: Callable[[Mapping[int, set[str]]], bool], *, at: datetime) -> None:
@@ -119,6 +119,41 @@ def _follow_conversions(db: Connection, at: datetime, run_id: int) -> int:
     return writer.flush()
 
 
+def _follow_contracts(db: Connection, at: datetime, run_id: int) -> int:
+    """Let invoices, and contracts that renew one, name the contract that is left of one that was merged away."""
+    ends = surviving(db, "contract")
+    if not ends:
+        return 0
+    named = sorted({*ends, *ends.values()})
+    accounts = sorted({account for row in rows(db, _ACCOUNTS_OF, named) for account in row if account is not None})
+    writer = FactWriter(db, run_id)
+    moved = []
+    for kind, body, stream_id, external_id, record_seq in rows(db, _NAMING, accounts, False) if accounts else ():
+        fact, name = orjson.loads(body), _NAMES[kind]
+        if fact.get(name) in ends:
+            moved.append(
+                (
+                    kind,
+                    {**fact, name: ends[fact[name]]},
+                    Source(stream_id, external_id, record_seq, micros(at), micros(at)),
+                )
+            )
+    writer.prepare([(kind, str(fact["id"])) for kind, fact, _ in moved])
+    for _, fact, where in moved:
+        writer.state(written(fact), where)
+    return writer.flush()
+
+
+_NAMES = {"invoice": "contract", "contract": "renews"}
+"""The field by which facts of a type name a contract."""
+_ACCOUNTS_OF = """
+SELECT f.account, p.account FROM fact_head h JOIN fact f ON f.id = h.row_id LEFT JOIN fact p ON p.id = f.previous
+WHERE h.type = 'contract' AND h.fact_id AMONG ?
+"""
+_NAMING = """
+SELECT f.type, f.body, f.stream_id, f.external_id, f.record_seq FROM fact f JOIN fact_head h ON h.row_id = f.id
+WHERE f.account AMONG ? AND f.deleted = ? AND f.type IN ('invoice', 'contract')
+"""
 _REDIRECTS = """
 SELECT d.loser, d.winner, r.facts FROM redirect d
 LEFT JOIN record r ON r.stream_id = d.stream_id AND r.external_id = d.winner WHERE d.ended_at IS NULL ORDER BY d.loser

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Collection, Iterator
-from datetime import date
+from datetime import date, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,10 @@ from jobs.stored import stored_outcome
 from rules.facts import read_facts
 from rules.program import Program, load_program
 from sync.bulk import is_sqlite
+from sync.redirects import follow_redirects
 from sync.store import Store
-from tests.jobs.stored_days import LISTS, bring, learned, live_through
+from sync.tables import redirect
+from tests.jobs.stored_days import LISTS, bring, learn, learned, live_through
 from tests.sync.conftest import fresh_postgres, postgres_url
 
 __all__ = ["postgres_url"]  # a fixture of these tests too
@@ -124,6 +126,34 @@ def test_what_is_held_together_changes_no_row(stem: str, fresh: Fresh, monkeypat
             found.append(stored_outcome(db, [program], {program.id: day}))
     assert found[0] == found[1]
     assert found[0]["entries"] and found[0]["claims"]
+
+
+@pytest.mark.parametrize("fresh", ["sqlite"], indirect=True)
+def test_a_deal_that_is_merged_into_a_new_one_keeps_what_its_invoices_earned(fresh: Fresh) -> None:
+    """As in HubSpot: the ERP's invoices name the old one for ever."""
+    book = fresh()
+    scenario = load_scenario(next(path for path in scenario_files() if path.stem == "nt_16_partner_invoice_exact"))
+    program = program_named(scenario.program)
+    day, tomorrow = scenario.steps[-1].as_of, scenario.steps[-1].as_of + timedelta(days=1)
+    live_through(book, program, learned(scenario.records, program), [day])
+    at = program.calendar.end_of(day) + timedelta(hours=1)
+
+    def standing() -> list[tuple[str, str]]:
+        with book.reading() as db:
+            found = stored_outcome(db, [program], {program.id: tomorrow})
+        return [(entry["key"], entry["amount"]) for entry in found["entries"]]
+
+    before = standing()
+    (old,) = {fact["id"]: fact for fact in book.facts(types=["contract"])}.values()
+    left = {key: value for key, value in old.items() if key != "known_at"} | {"id": "left"}
+    stream = book.stream("crm", "deals")
+    with book.transaction() as db:
+        learn(db, [(at, left), (at, {"type": "contract", "id": old["id"], "deleted": True})], 0)
+        values = {"stream_id": stream.id, "loser": old["id"], "winner": "left", "seen_at": at}
+        db.execute(redirect.insert().values(values))
+        assert follow_redirects(db, at=at, run_id=0) > 0
+    assert bring(book, program, tomorrow).new_entries == 0
+    assert standing() == before and before
 
 
 @pytest.mark.parametrize("fresh", ["sqlite", "postgresql"], indirect=True)

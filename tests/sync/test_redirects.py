@@ -45,6 +45,58 @@ def test_an_invoice_of_a_merged_account_follows_the_chain_once(store: Store) -> 
     assert [version["account"] for version in versions] == ["a1", "a3"]
 
 
+DEALS_BILLED = """
+system: memory
+objects:
+- object: Deal
+  record: contract
+  fields: {account: Account, kind: {value: saas}, signed_on: Signed, renews: Renews, currency: {value: AUD}}
+"""
+BILLS = """
+system: memory
+objects:
+- object: Bill
+  record: invoice
+  fields:
+    account: Account
+    contract: Deal
+    issued_on: {value: "2026-01-05"}
+    currency: {value: AUD}
+    lines: {list: Lines, as: line, fields: {kind: {value: saas}, amount: line.Amount}}
+"""
+
+
+def test_an_invoice_names_the_deal_that_is_left_of_those_that_were_merged(store: Store) -> None:
+    """Two deals become a third, which becomes a fourth with another one; the ERP knows the first one for ever."""
+    crm, erp = load_mapping("crm.yaml", DEALS_BILLED), load_mapping("erp.yaml", BILLS)
+    deal = {"Account": "a1", "Signed": "2026-01-04", "Renews": None}
+    bill = Record("Bill", "b1", "1", {"Account": "a1", "Deal": "d1", "Lines": [{"Amount": "10.00"}]})
+    landed(store, "crm", crm, *(Record("Deal", f"d{n}", "1", deal) for n in (1, 2)))
+    landed(store, "crm", crm, Record("Deal", "d9", "1", {**deal, "Renews": "d2"}))
+    landed(store, "erp", erp, bill)
+    landed(store, "crm", crm, Record("Deal", "d3", "2", deal))
+    landed(store, "crm", crm, *(Record("Deal", f"d{n}", "2", {}, deleted=True, merged_into="d3") for n in (1, 2)))
+
+    def contract_of(kind: str, number: str, name: str) -> str:
+        return str([fact for fact in store.facts(types=[kind]) if fact["id"] == number][-1][name])
+
+    follow(store)
+    assert (contract_of("invoice", "b1", "contract"), contract_of("contract", "d9", "renews")) == ("d3", "d3")
+    versions = len(list(store.fact_lines()))
+    follow(store)
+    assert len(list(store.fact_lines())) == versions, "done once"
+    landed(
+        store,
+        "crm",
+        crm,
+        Record("Deal", "d4", "3", deal),
+        Record("Deal", "d3", "3", {}, deleted=True, merged_into="d4"),
+    )
+    landed(store, "erp", erp, replace(bill, version="2", fields={**bill.fields, "Lines": [{"Amount": "20.00"}]}))
+    follow(store)
+    assert contract_of("invoice", "b1", "contract") == "d4", "also when the ERP names the first one again"
+
+
 def test_two_accounts_that_were_merged_into_each_other_are_left_alone(store: Store) -> None:
     redirect(store, "a1", "a2")
     redirect(store, "a2", "a1")
