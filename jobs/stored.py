@@ -72,6 +72,7 @@ class _Settling:
         self._calendar = program.calendar
         self._today = program.calendar.date_of(now)
         self._now = now
+        self._until = now + timedelta(microseconds=1)
         self._book = Book(db, program.id)
         terms = program.on(self._today)
         self._has_tiers = terms.tiers is not None
@@ -86,10 +87,11 @@ class _Settling:
         state = self._book.state()
         since = state.fact_row if state is not None else 0
         other_terms = state is None or state.terms != terms
-        new = self._book.new_facts(since, all_touched=other_terms)
+        new = self._book.new_facts(since, self._calendar, self._until, all_touched=other_terms)
+        self._book.note_ahead(new.ahead)
         self._book.note_subjects(since, new.last_row)
         touched: set[str] = set()
-        if new.identity or state is None:
+        if new.identity or other_terms:
             touched |= self._tie()
             self._book.follow_ties(touched)
         if new.rates:
@@ -130,7 +132,7 @@ class _Settling:
         return changed | {f"account:{account}" for account in self._book.kin({"": accounts})[""]}
 
     def _history(self, facts: Facts) -> History:
-        return History.of(self._program, facts, self._today, until=self._now + timedelta(microseconds=1))
+        return History.of(self._program, facts, self._today, until=self._until)
 
     def _settle_prospects(self, names: Collection[str]) -> tuple[set[str], int]:
         """Replay prospects, a batch at a time, and post what is new."""
@@ -324,7 +326,7 @@ class _Settling:
         """
         moved: set[str] = set()
         names = new.partners | self._book.partners_named(new.subjects)
-        if is_new_day and self._moves_daily:
+        if is_new_day:
             names |= set(self._book.partners())
         fresh: list[tuple[str, Entry, str | None]] = []
         for some in slices(sorted(names), _BATCH):

@@ -4,27 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime, timedelta
+from itertools import chain
 from typing import Any
 
 import orjson
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, delete, func, select
 
-from rules.facts import Facts
-from rules.records import Withdrawal, changed, parse
+from rules.calendar import Calendar
+from rules.facts import Facts, Version, comes_true
+from rules.records import RECORDS, Withdrawal, changed, parse
 from sync import book_tables as t
 from sync import tables
 from sync.book_part import BookPart, task_subject
 from sync.bulk import ROWS_PER_STATEMENT, each_row, slices
 from sync.tables import instant
 
-_NEW = """
-SELECT type, fact_id, account, parent_type, parent_id, body, previous FROM fact WHERE id > ? AND id <= ? ORDER BY id
-"""
+_READ = "SELECT id, type, fact_id, account, parent_type, parent_id, body, previous FROM fact"
+_NEW = f"{_READ} WHERE id > ? AND id <= ? ORDER BY id"
+_AGAIN = f"{_READ} WHERE id AMONG ? ORDER BY id"
 _TOLD = "SELECT type, fact_id, body FROM fact WHERE id > ? AND id <= ? AND type AMONG ? ORDER BY id"
 _OF_PARTNERS = frozenset({"partner", "enrollment", "certification", "ticket", "co_op_request", "dispute"})
 _TELLING = _OF_PARTNERS | {"decision", "partner_invoice", "payout", "shared_lead"}
 """Facts that name partners, subjects or statements."""
+_AHEAD = _TELLING | {"referral", "fx_rate"}
+"""Facts that no prospect waits for while their date lies ahead."""
+_IDENTIFYING: Mapping[str, tuple[str, ...]] = {
+    "account": ("name", "website", "country", "tax_id", "parent"),
+    "referral": ("company", "website", "country", "tax_id", "account", "details", "contact", "channel", "submitted_at"),
+    "partner": ("name",),
+    "enrollment": ("partner", "program", "role", "starts_on", "ends_on", "standing"),
+}
+"""What may decide which referrals and accounts are one company: also whether a referral is complete, so that later ones
+are compared with it."""
 
 
 @dataclass(slots=True)
@@ -40,24 +52,33 @@ class NewFacts:
     partners: set[str] = field(default_factory=set)
     subjects: set[str] = field(default_factory=set)
     statements: set[str] = field(default_factory=set)
+    ahead: list[tuple[int, date]] = field(default_factory=list)
+    """Rows that read otherwise later by time alone, with the next date of each."""
 
 
 class BookFacts(BookPart):
     """The facts of one program's book."""
 
-    def new_facts(self, since: int, *, all_touched: bool = False) -> NewFacts:
-        """Read what fact rows after ``since`` touch; accounts and referrals are left out where all are touched anyway."""
+    def new_facts(self, since: int, calendar: Calendar, until: datetime, *, all_touched: bool = False) -> NewFacts:
+        """Read what fact rows after ``since`` touch, and those whose date has come by now; ``until`` is the first instant
+        that is not looked at. Accounts and referrals are left out where all are touched anyway."""
         f = tables.fact
         last = self.db.execute(select(func.max(f.c.id))).scalar() or 0
         found = NewFacts(last)
         invoices: set[str] = set()
-        for kind, fact_id, account, parent_type, parent_id, text, previous in each_row(self.db, _NEW, since, last):
-            if kind in ("account", "referral"):
-                found.identity |= previous is None or self._changes_identity(previous, text)
+        again = self._take_due(calendar.date_of(until))
+        read = chain(each_row(self.db, _AGAIN, again), each_row(self.db, _NEW, since, last))
+        for row_id, kind, fact_id, account, parent_type, parent_id, text, previous in read:
+            if kind in _IDENTIFYING or kind == "decision":
+                found.identity |= row_id <= since or self._may_identify(kind, text, previous)
             elif kind == "fx_rate":
                 found.rates = True
-            if kind in _TELLING:
-                self._note_named(found, kind, fact_id, orjson.loads(text))
+            if kind in _AHEAD:
+                body = orjson.loads(text)
+                if kind in _TELLING:
+                    self._note_named(found, kind, fact_id, body)
+                if (day := _coming(body, calendar, until)) is not None:
+                    found.ahead.append((row_id, day))
             if all_touched:
                 continue
             if account is not None:
@@ -76,35 +97,44 @@ class BookFacts(BookPart):
             found.accounts |= {row.account for row in heads if row.account}
         return found
 
+    def note_ahead(self, rows: Iterable[tuple[int, date]]) -> None:
+        """Keep when these rows are to be looked at again: on a later day they read otherwise."""
+        values = [
+            {"program": self.program, "list": "ahead", "key": f"{day}:{row_id}", "owner": "ahead", "row": str(row_id)}
+            for row_id, day in rows
+        ]
+        self.upsert(t.outcome_row, ["program", "list", "key"], values)
+
+    def _take_due(self, today: date) -> list[int]:
+        """Rows that may read otherwise since this day has begun; they are no longer kept."""
+        o = t.outcome_row
+        due = (o.c.program == self.program) & (o.c.list == "ahead") & (o.c.key < f"{today + timedelta(days=1)}")
+        found = [int(row) for row in self.db.execute(select(o.c.row).where(due)).scalars()]
+        if found:
+            self.db.execute(delete(o).where(due))
+        return sorted(found)
+
     def _note_named(self, found: NewFacts, kind: str, fact_id: str, body: Mapping[str, Any]) -> None:
         """Note the partners, subjects and statements that a fact names."""
         if kind in _OF_PARTNERS:
             found.partners.add(fact_id if kind == "partner" else str(body.get("partner", "")))
         elif kind == "decision":
             found.subjects.add(str(body.get("about", "")))
-            found.identity |= body.get("choice") == "award"  # an award may settle which account a claim is about
         elif kind in ("partner_invoice", "payout") and body.get("statement"):
             found.statements.add(str(body["statement"]))
         elif kind == "shared_lead" and body.get("taken_by"):
             found.partners.add(str(body["taken_by"]))  # its referral of this company counts otherwise from now on
 
-    def _changes_identity(self, previous: int, text: str) -> bool:
-        before = self.db.execute(select(tables.fact.c.body).where(tables.fact.c.id == previous)).scalar_one()
-        names = (
-            "name",
-            "company",
-            "website",
-            "country",
-            "tax_id",
-            "parent",
-            "account",
-            "deleted",
-            "details",
-            "contact",
-            "channel",
-        )
-        old, new = orjson.loads(before), orjson.loads(text)
-        return any(old.get(name) != new.get(name) for name in names)
+    def _may_identify(self, kind: str, text: str, previous: int | None) -> bool:
+        """Whether a new version of a fact may change which referrals and accounts are one company."""
+        new = orjson.loads(text) if kind == "decision" or previous is not None else {}
+        old: dict[str, Any] = {}
+        if previous is not None:
+            body = select(tables.fact.c.body).where(tables.fact.c.id == previous)
+            old = orjson.loads(self.db.execute(body).scalar_one())
+        if kind == "decision":  # an award may settle which account a claim is about
+            return "award" in (new.get("choice"), old.get("choice"))
+        return previous is None or any(old.get(name) != new.get(name) for name in (*_IDENTIFYING[kind], "deleted"))
 
     def note_subjects(self, since: int, until: int) -> None:
         """Keep the look-up from a subject (partner, decision's subject, named referral) to the facts about it."""
@@ -276,6 +306,17 @@ class BookFacts(BookPart):
             assert not isinstance(fact, Withdrawal)
             facts.add(changed(fact, {"known_at": known}), row.id)
         return facts
+
+
+def _coming(body: Mapping[str, Any], calendar: Calendar, until: datetime) -> date | None:
+    """The next local date at or after an instant on which a fact reads otherwise by the passing of time alone."""
+    model = RECORDS[body["type"]]
+    names = [name for name, _ in model.events] + ([model.known_by] if model.known_by else [])
+    soon = (until - timedelta(days=2)).date().isoformat()
+    if not any(str(body.get(name) or "") >= soon for name in names):
+        return None
+    fact = parse(orjson.dumps(body))
+    return comes_true([Version(None, fact, 0)], calendar, until) if not isinstance(fact, Withdrawal) else None
 
 
 def _subjects(kind: str, body: Mapping[str, Any]) -> Iterator[str]:

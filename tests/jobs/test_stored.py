@@ -156,6 +156,77 @@ def test_a_deal_that_is_merged_into_a_new_one_keeps_what_its_invoices_earned(fre
     assert standing() == before and before
 
 
+KNOWN_AHEAD = ["e53_second_payout_on_one_statement", "nt_09_doubt_rejected", "nt_16_partner_invoice_exact",
+               "nt_24_no_action", "op_20_check_false"]  # fmt: skip
+
+
+@pytest.mark.parametrize("fresh", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("stem", KNOWN_AHEAD)
+def test_what_was_known_ahead_comes_true_by_the_passing_of_time_alone(stem: str, fresh: Fresh) -> None:
+    """Payouts that are planned, decisions and leads by a clock that is ahead, a partner who starts next month."""
+    scenario = load_scenario(next(path for path in scenario_files() if path.stem == stem))
+    day = scenario.steps[-1].as_of
+    program = program_named(scenario.program).changed({**scenario.settings, **scenario.steps[-1].set})
+    ahead = [{"known_at": "2000-01-01T00:00:00Z", **record} for record in scenario.records]
+    facts, _ = read_facts([orjson.dumps(row) for row in ahead], file=scenario.name)
+    expected = outcome(settle([program], facts, day), day)
+    happens = {program.calendar.date_of(at) for at, _ in learned(scenario.records, program)}
+    book = fresh()
+    live_through(book, program, learned(ahead, program), {each for each in happens if each <= day} | {day})
+    with book.reading() as db:
+        found = stored_outcome(db, [program], {program.id: day})
+    for name in LISTS:
+        assert found[name] == expected[name], name
+
+
+def partners_of_one_company() -> list[dict[str, Any]]:
+    """Two partners register one company; the enrollment of the first is known only after both did."""
+    found: list[dict[str, Any]] = []
+    for number, known in ((1, "2026-01-10T00:00:00Z"), (2, "2026-01-01T00:00:00Z")):
+        details = {"field_technicians": 12, "industry": "construction"}
+        found += [
+            {"type": "partner", "id": f"p{number}", "name": f"Partner {number}", "known_at": "2026-01-01T00:00:00Z"},
+            {"type": "enrollment", "id": f"e{number}", "partner": f"p{number}", "program": "next-technik",
+             "role": "referral", "starts_on": "2025-01-01", "rate": "0.10", "known_at": known},
+            {"type": "referral", "id": f"r{number}", "program": "next-technik", "partner": f"p{number}", "channel": "portal",
+             "submitted_at": f"2026-01-0{2 + number}T09:00:00+11:00", "company": ("Brindle Crane Hire", "BCH Cranes")[number - 1],
+             "website": "brindlecrane.com.au", "details": details},
+        ]  # fmt: skip
+    return found
+
+
+@pytest.mark.parametrize("fresh", ["sqlite"], indirect=True)
+def test_a_partner_enrolled_late_is_compared_with_those_who_came_after(fresh: Fresh) -> None:
+    records, day = partners_of_one_company(), date(2026, 1, 12)
+    program = program_named("next-technik")
+    facts, rejected = read_facts([orjson.dumps(row) for row in records], file="records")
+    expected = outcome(settle([program], facts, day), day)["claims"]
+    assert not rejected
+    assert [claim["rank"] for claim in expected] == [1, 2]
+    book = fresh()
+    live_through(book, program, learned(records, program), [date(2026, 1, number) for number in (4, 5, 10, 12)])
+    with book.reading() as db:
+        assert stored_outcome(db, [program], {program.id: day})["claims"] == expected
+
+
+@pytest.mark.parametrize("fresh", ["sqlite"], indirect=True)
+def test_other_rules_of_matching_tie_again(fresh: Fresh) -> None:
+    records, day = partners_of_one_company(), date(2026, 1, 12)
+    before, after = (
+        program_named("next-technik").changed({"match_keys": "normalised_name"}),
+        program_named("next-technik"),
+    )
+    facts, _ = read_facts([orjson.dumps(row) for row in records], file="records")
+    expected = outcome(settle([after], facts, day), day)["claims"]
+    book = fresh()
+    live_through(book, before, learned(records, before), [day])
+    with book.reading() as db:
+        assert stored_outcome(db, [before], {before.id: day})["claims"] != expected
+    bring(book, after, day)
+    with book.reading() as db:
+        assert stored_outcome(db, [after], {after.id: day})["claims"] == expected
+
+
 @pytest.mark.parametrize("fresh", ["sqlite", "postgresql"], indirect=True)
 def test_a_changed_byte_in_the_journal_is_found(fresh: Fresh) -> None:
     book = fresh()
