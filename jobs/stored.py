@@ -36,6 +36,7 @@ from sync.book import Book
 from sync.book_facts import NewFacts
 from sync.book_ledger import entry_of, posting_body
 from sync.bulk import slices
+from sync.long_maps import LongMap
 from sync.matching import RULESET
 from sync.prospects import Prospect, Prospects
 from sync.sightings import Sightings
@@ -116,20 +117,23 @@ class _Settling:
 
     def _tie(self) -> set[str]:
         sightings = Sightings()
-        partners: dict[str, str] = {}
+        partners: LongMap[str, str] = LongMap()
         for facts in self._book.facts_of("account"):
             sightings.add("account", self._history(facts).views["account"])
         for facts in self._book.facts_of("referral"):
             referrals = self._history(facts).views["referral"]
             sightings.add("referral", referrals)
-            partners |= {name: timeline[0].fact.partner for name, timeline in referrals.items() if timeline[0].fact}
+            partners.update(
+                (name, timeline[0].fact.partner) for name, timeline in referrals.items() if timeline[0].fact
+            )
         history = self._history(self._book.linking_facts())
         prospects = history.prospects_of(sightings, self._book.merges())
         del sightings
-        prospects.ties = {name: ties for name, ties in prospects.ties.items() if name in partners}
         changed = self._book.save_ties(prospects, partners, RULESET)
-        accounts = [name.removeprefix("account:") for name in changed if name.startswith("account:")]
-        return changed | {f"account:{account}" for account in self._book.kin({"": accounts})[""]}
+        kin: set[str] = set()
+        for some in slices(sorted(name.removeprefix("account:") for name in changed if name.startswith("account:"))):
+            kin.update(f"account:{account}" for account in self._book.kin({"": some})[""])
+        return changed | kin
 
     def _history(self, facts: Facts) -> History:
         return History.of(self._program, facts, self._today, until=self._until)

@@ -6,9 +6,9 @@ Statements are written with ``?`` for a value and ``AMONG ?`` for "one of this l
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
-from itertools import chain, count
+from itertools import chain, count, islice
 from typing import Any, TypeVar
 
 import orjson
@@ -39,6 +39,13 @@ def slices(values: Sequence[Value], size: int = ROWS_PER_STATEMENT) -> Iterator[
     """The values in parts that fit into one statement."""
     for start in range(0, len(values), size):
         yield values[start : start + size]
+
+
+def parts(values: Iterable[Value], size: int = ROWS_PER_STATEMENT) -> Iterator[list[Value]]:
+    """The same of values that are not held in memory together."""
+    rest = iter(values)
+    while part := list(islice(rest, size)):
+        yield part
 
 
 def insert_into(connection: Connection, target: Table) -> Any:

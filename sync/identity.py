@@ -32,8 +32,7 @@ class Company:
     email: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Keys:
+class Keys(NamedTuple):
     """What is compared. ``core`` is the name without legal form and generic words, ``squash`` is it without spaces.
 
     ``tokens`` are the words of the name without its legal form, generic words kept. ``domain`` is registrable and in

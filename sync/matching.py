@@ -3,7 +3,7 @@
 The rules, in order, and what was measured: docs/matching.md.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -21,6 +21,7 @@ from sync.evidence import (
 from sync.identity import Company, Keys, keys_of
 from sync.identity_lists import VERSION
 from sync.known_companies import KnownCompanies
+from sync.long_maps import Shelves
 from sync.similarity import alike, faintly_alike
 
 __all__ = ["RULESET", "Company", "Hit", "Index", "Keys", "Match", "keys_of"]
@@ -61,8 +62,9 @@ class Match:
 class Index:
     """Companies already known. Several spellings of one company share a ``group``; hits report the group."""
 
-    def __init__(self) -> None:
-        self._known = KnownCompanies()
+    def __init__(self, shelves: Shelves | None = None) -> None:
+        """``shelves`` take what does not fit into memory, together with what others put there."""
+        self._known = KnownCompanies(shelves or Shelves())
 
     def __len__(self) -> int:
         return len(self._known)
@@ -87,7 +89,7 @@ class Index:
     def candidates(self, company: Company) -> tuple[str, ...]:
         """Groups whose names would be compared with this one, sorted: tells a name never seen from one judged unlike."""
         rows = _Question(self._known, company, frozenset()).candidate_rows()
-        return tuple(sorted({self._known.groups[row] for row in rows}))
+        return tuple(sorted({self._known[row].group for row in rows}))
 
 
 class _Question:
@@ -97,7 +99,7 @@ class _Question:
         self._known = known
         self._name = company.name
         self._keys = keys_of(company)
-        self._excluded = excluded
+        self._hidden = {row for name in excluded for row in known.rows_called(name)}
 
     def by_number_or_domain(self) -> Match | None:
         """Same tax number or same website: one company, unless several have it or something contradicts."""
@@ -170,17 +172,17 @@ class _Question:
     def candidate_rows(self) -> list[int]:
         """Rows whose names are worth comparing."""
         rows = self._known.under(looked_up(self._keys), per_key=_ROWS_PER_KEY, in_all=_ROWS_PER_LOOKUP)
-        return [row for row in rows if self._visible(row)] if self._excluded else list(rows)
+        return sorted(rows - self._hidden)
 
     def _by_likeness(self) -> list[Hit]:
         rows = self.candidate_rows()
-        others = [self._known.keys[row] for row in rows]
+        others = self._known.keys(rows)
         hits = []
         for position, (score, way) in alike(self._keys, others, strict=speaks_against).items():
             row = rows[position]
-            group = self._known.groups[row]
+            group = self._known[row].group
             if not tax_numbers_differ(self._keys, self._spellings(group)):
-                names = f"{_quote(self._name)} is like {_quote(self._known.names[row])}"
+                names = f"{_quote(self._name)} is like {_quote(self._known[row].name)}"
                 hits.append(Hit(group, "fuzzy", score, f"{names}: {way}, {score:.0%}."))
         return hits
 
@@ -217,20 +219,17 @@ class _Question:
         return self._groups_of(self._known.with_squash(self._keys.squash)) if self._keys.squash else {}
 
     def _groups_of(self, rows: Iterable[int]) -> dict[str, list[Keys]]:
-        groups = sorted({self._known.groups[row] for row in rows if self._visible(row)})
+        groups = sorted({self._known[row].group for row in rows if row not in self._hidden})
         return {group: self._spellings(group) for group in groups}
 
     def _spellings(self, group: str) -> list[Keys]:
-        return [self._known.keys[row] for row in self._visible_rows(group)]
+        return self._known.keys(self._visible_rows(group))
 
-    def _visible_rows(self, group: str) -> Sequence[int]:
-        return [row for row in self._known.rows_of_group(group) if self._visible(row)]
-
-    def _visible(self, row: int) -> bool:
-        return self._known.ids[row] not in self._excluded and self._known.groups[row] not in self._excluded
+    def _visible_rows(self, group: str) -> list[int]:
+        return [row for row in self._known.rows_of_group(group) if row not in self._hidden]
 
     def _both_names(self, group: str) -> str:
-        return f"names {_quote(self._name)} and {_quote(self._known.names[self._visible_rows(group)[0]])}"
+        return f"names {_quote(self._name)} and {_quote(self._known[self._visible_rows(group)[0]].name)}"
 
 
 def _same(hit: Hit) -> Match:

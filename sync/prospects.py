@@ -7,7 +7,7 @@ not remade by a later record, so the past stays as it was (matching rules are ve
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from heapq import merge
@@ -16,6 +16,7 @@ from rules.facts import View
 from rules.program import Program
 from rules.records import Account, Decision, Referral
 from rules.tasks import names_task
+from sync.long_maps import LongMap, Shelves
 from sync.matching import Company, Hit, Index
 from sync.sightings import Event, Sightings
 
@@ -67,10 +68,10 @@ def _at(event: Event) -> datetime:
 
 @dataclass(slots=True)
 class Prospects:
-    """All prospects of a program, and the tie of each referral."""
+    """All prospects of a program, and the tie of each referral, by name and in its order."""
 
-    by_id: dict[str, Prospect]
-    ties: dict[str, list[Tie]]
+    by_id: MutableMapping[str, Prospect]
+    ties: MutableMapping[str, list[Tie]]
 
     def of(self, referral: str) -> Prospect:
         """The prospect that a referral finally belongs to."""
@@ -102,15 +103,19 @@ class _Resolution:
         self._automatic = {"tax_id", *(AUTOMATIC[key] for key in keys)}
         self._one_tree = values.get("parent_subsidiary") == "same_prospect"
         self._is_complete = is_complete
-        self._parents: dict[str, str | None] = {}
+        shelves = Shelves()
+        self._shelves = shelves
+        self._parents: LongMap[str, str | None] = LongMap(shelves)
         """The accounts that are known, each with the one above it."""
-        self._accounts = Index()
-        self._claims = Index()
-        self._merged: dict[str, str] = {}
-        self._prospects: dict[str, Prospect] = {}
-        self._ties: dict[str, list[Tie]] = {}
-        self._spelled: dict[str, tuple[int, bool]] = {}
-        self._members: dict[str, set[str]] = {}
+        self._accounts = Index(shelves)
+        self._claims = Index(shelves)
+        self._merged: LongMap[str, str] = LongMap(shelves)
+        self._prospects: LongMap[str, list[tuple[datetime, str]]] = LongMap(shelves)
+        """The accounts of each prospect, with the instant from which each is known to be this prospect."""
+        self._ties: LongMap[str, list[Tie]] = LongMap(shelves)
+        self._spelled: LongMap[str, tuple[int, bool]] = LongMap(shelves)
+        self._members: LongMap[str, set[str]] = LongMap(shelves)
+        """The referrals that each prospect has now."""
 
     def run(
         self,
@@ -136,9 +141,6 @@ class _Resolution:
                 self._referral(at, name, fact)
             else:
                 self._decision(at, name, fact)
-        self._accounts, self._claims = Index(), Index()  # what is left needs the room
-        self._spelled.clear()
-        self._members.clear()
         return self._result()
 
     def _account(self, at: datetime, name: str, account: Account | None) -> None:
@@ -155,7 +157,7 @@ class _Resolution:
             match = self._claims.match(spelling)
             if match.outcome == "same" and match.rule in self._automatic:
                 waiting = self._root(match.hits[0].id)
-                if not self._prospects[waiting].accounts:
+                if not self._prospects[waiting]:
                     self._merge(at, waiting, name)
 
     def _referral(self, at: datetime, name: str, referral: Referral | None) -> None:
@@ -195,13 +197,11 @@ class _Resolution:
         free = [p for p in tie.unsure if p.startswith("account:") and not self._claimed(p)]
         if linked is None and len(free) == 1 and len(tie.unsure) == 1:
             linked = free[0].removeprefix("account:")
-        if linked in self._parents:
+        if isinstance(linked, str) and linked in self._parents:
             self._tie(Tie(at, self._prospect_of(at, linked), "link", f"tied by {decision.by}: {decision.reason}"), name)
 
     def _claimed(self, prospect: str) -> bool:
-        return prospect in self._prospects and any(
-            self._root(ties[-1].prospect) == self._root(prospect) for ties in self._ties.values()
-        )
+        return bool(self._members.get(self._root(prospect)))
 
     def _matched(self, at: datetime, name: str, company: Company) -> Tie:
         own = self._own(name)
@@ -218,7 +218,7 @@ class _Resolution:
         if len(sure) == 2 and len(accounts) == 1:
             # The spelling of an earlier claim and an account agree with this one: they are one company.
             other = next(prospect for prospect in sure if prospect != accounts[0])
-            if not self._prospects[other].accounts:
+            if not self._prospects[other]:
                 self._merge(at, other, accounts[0].removeprefix("account:"))
                 sure = {accounts[0]: sure[accounts[0]]}
         if len(sure) == 1:
@@ -250,13 +250,13 @@ class _Resolution:
     def _prospect_of(self, at: datetime, account: str) -> str:
         root = self._root(self._tree_root(account))
         if root not in self._prospects:
-            self._prospects[root] = Prospect(root, accounts=[(at, root.removeprefix("account:"))])
+            self._prospects[root] = [(at, root.removeprefix("account:"))]
         return root
 
     def _own(self, referral: str) -> str:
         own = f"referral:{referral}"
         if own not in self._prospects:
-            self._prospects[own] = Prospect(own)
+            self._prospects[own] = []
         return self._root(own)
 
     def _merge(self, at: datetime, waiting: str, account: str) -> None:
@@ -275,48 +275,57 @@ class _Resolution:
         return prospect
 
     def _tie(self, tie: Tie, name: str) -> None:
-        ties = self._ties.setdefault(name, [])
+        ties = self._ties.get(name, [])
         if ties and ties[-1] == tie:
             return
         if ties:
-            self._members[ties[-1].prospect].discard(name)
-        self._members.setdefault(tie.prospect, set()).add(name)
+            members = self._members[ties[-1].prospect]
+            members.discard(name)
+            self._members[ties[-1].prospect] = members
+        members = self._members.get(tie.prospect, set())
+        members.add(name)
+        self._members[tie.prospect] = members
         ties.append(tie)
+        self._ties[name] = ties
 
     def _result(self) -> Prospects:
         whole = self._joined()
-        by_id: dict[str, Prospect] = {}
-        for name in sorted(self._ties):
+        by_id: LongMap[str, Prospect] = LongMap(self._shelves)
+        for name in self._ties:
             ties = [replace(tie, prospect=whole[tie.prospect], part=tie.prospect) for tie in self._ties[name]]
             self._ties[name] = ties
-            found = by_id.setdefault(ties[-1].prospect, Prospect(ties[-1].prospect))
+            found = by_id.get(ties[-1].prospect, Prospect(ties[-1].prospect))
             found.referrals.append(name)
             for part in dict.fromkeys(tie.part for tie in ties):
-                found.accounts += [one for one in self._prospects[part].accounts if one not in found.accounts]
+                found.accounts += [one for one in self._prospects[part] if one not in found.accounts]
+            by_id[found.id] = found
         if self._one_tree:
             self._add_trees(by_id, whole)
         return Prospects(by_id, self._ties)
 
-    def _joined(self) -> dict[str, str]:
+    def _joined(self) -> Mapping[str, str]:
         """For each part the prospect it ended up in: parts that shared a referral are one, named by where it ended."""
-        above: dict[str, str] = {}
+        above: LongMap[str, str] = LongMap(self._shelves)
 
         def top(part: str) -> str:
-            while above.setdefault(part, part) != part:
-                part = above[part]
+            while (higher := above.get(part, part)) != part:
+                part = higher
             return part
 
         for ties in self._ties.values():
             for tie in ties:
                 above[top(tie.prospect)] = top(ties[-1].prospect)
-        ends: dict[str, str] = {}
+        ends: LongMap[str, str] = LongMap(self._shelves)
         for ties in self._ties.values():
             root, last = top(ties[-1].prospect), ties[-1].prospect
             ends[root] = min(ends.get(root, last), last)
-        return {part: ends[top(part)] for part in above}
+        whole: LongMap[str, str] = LongMap(self._shelves)
+        for part in above:
+            whole[part] = ends[top(part)]
+        return whole
 
-    def _add_trees(self, by_id: Mapping[str, Prospect], whole: Mapping[str, str]) -> None:
-        for account in sorted(self._parents):
+    def _add_trees(self, by_id: MutableMapping[str, Prospect], whole: Mapping[str, str]) -> None:
+        for account in self._parents:
             root = self._tree_root(account)
             if root not in whole or root == f"account:{account}":
                 continue
@@ -325,3 +334,4 @@ class _Resolution:
             prospect.accounts.append((since, account))
             tree = [top, *prospect.trees.get(top, ()), account]
             prospect.trees |= {one: [other for other in tree if other != one] for one in tree}
+            by_id[prospect.id] = prospect

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given
@@ -127,6 +128,25 @@ def test_removed_is_as_never_added(book: list[Company], passing: list[Company], 
         index.remove(f"x{company.id}")
     assert len(index) == len(book)
     assert index.match(asked) == index_of(*book).match(asked)
+
+
+@given(BOOKS, BOOKS, companies("asked"), st.integers(1, 4))
+def test_answers_are_the_same_when_little_of_it_fits_into_memory(
+    book: list[Company], corrected: list[Company], asked: Company, near: int
+) -> None:
+    def answers() -> list[object]:
+        index = index_of(*book)
+        found: list[object] = [index.match(asked)]
+        for company in corrected:
+            index.add(company, group="account:0")
+            found.append(index.match(asked, exclude=("account:1",)))
+        index.regroup("account:0", into="account:9")
+        index.remove("account:2")
+        return [*found, index.match(asked), index.candidates(asked), len(index)]
+
+    with patch("sync.long_maps.NEAR", near), patch("sync.postings.NEAR", 5 * near):
+        in_little = answers()
+    assert in_little == answers()
 
 
 @given(BOOKS, companies("asked"))
