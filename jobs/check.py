@@ -9,6 +9,7 @@ from typing import Any
 from connectors.errors import ConnectorError
 from jobs.installation import Installation
 from jobs.show import console, table
+from sync.contained import contained
 from sync.mapping_check import check
 
 
@@ -19,11 +20,12 @@ def check_connections(here: Installation, names: Sequence[str] | None) -> list[d
         problems: list[dict[str, Any]] = []
         usage = None
         try:
-            probe = getattr(each.connector, "probe", None)
-            if probe is not None:
-                problems += [asdict(problem) for problem in probe().problems]
-            problems += [asdict(problem) for problem in check(each.mapping, each.connector)]
-            usage = asdict(each.connector.usage())
+            with contained(each.name, "what it says of itself"):
+                probe = getattr(each.connector, "probe", None)
+                if probe is not None:
+                    problems += [asdict(problem) for problem in probe().problems]
+                problems += [asdict(problem) for problem in check(each.mapping, each.connector)]
+                usage = asdict(each.connector.usage())
         except ConnectorError as error:
             problems.append(
                 {"where": f"connection {each.name}", "found": str(error), "allowed": "a connection that answers",

@@ -86,7 +86,8 @@ def open_connection(
             store, name, seals_of(settings), now=clock, sleep=sleep,
             take=lambda login: take(store, login, clock, for_seconds=LOGIN_SECONDS),
         )  # fmt: skip
-    connector = plugin.connect(config, budget=budget, clock=clock, sleep=sleep, **more)
+    with contained(name, "a connection"):
+        connector = plugin.connect(config, budget=budget, clock=clock, sleep=sleep, **more)
     if mapping is None:
         mapping = mapping_of(settings, name, plugin)
         _known_brakes(settings, name, mapping)

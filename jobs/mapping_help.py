@@ -8,6 +8,7 @@ from collections.abc import Mapping as Map
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from jobs.connections import Open
 from jobs.installation import Installation, known_connection
 from jobs.problems import UserError
 from jobs.show import console, table
+from sync.contained import contained, sound
 from sync.mapping import Mapping, ObjectMap, load_mapping
 from sync.mapping_suggest import RecordSuggestion, as_yaml, likely_objects, suggest
 from sync.record_shapes import record_types
@@ -31,7 +33,8 @@ def suggest_mapping(here: Installation, name: str, objects: Sequence[str]) -> tu
     Raises: ``UserError`` for an unknown connection, object or record, or a system that does not describe itself.
     """
     describer, system = _describer(here, name)
-    kinds = describer.kinds()
+    with contained(name, "its objects"):
+        kinds = describer.kinds()
     chosen: dict[str, str] = {}
     named: list[str] = []
     for one in objects:
@@ -48,7 +51,8 @@ def suggest_mapping(here: Installation, name: str, objects: Sequence[str]) -> tu
         if equals:
             chosen[kind] = record
     likely = named or list(dict.fromkeys(kind for kind, _ in likely_objects(kinds).values()))
-    described = [seen for kind in likely if (seen := describer.describe(kind)) is not None]
+    with contained(name, "its objects and fields"):
+        described = [seen for kind in likely if (seen := describer.describe(kind)) is not None]
     found = suggest(described, chosen)
     return found, as_yaml(system, found)
 
@@ -135,7 +139,7 @@ def _some_records(here: Installation, each: Open, plan: ObjectMap, count: int) -
         return held, "store"
     reader: Reader = each.connector
     records: list[Record] = []
-    with closing(reader.changes(plan.query, since=None)) as pages:  # type: ignore[type-var]
+    with closing(sound(each.name, plan.kind, partial(reader.changes, plan.query, since=None))) as pages:
         for page in pages:
             records += [record for record in page.records if not record.deleted]
             if len(records) >= count:
@@ -150,7 +154,7 @@ def _row(plan: ObjectMap, record: Record, answer: Any) -> dict[str, Any]:
     fields: list[dict[str, Any]] = []
     placed = False
     for use in plan.uses:
-        if not use.target or use.target == "when":
+        if use.target in ("", "when", "each"):
             continue
         wrong = reject is not None and _NUMBERS.sub("", reject.field) in (use.target, use.target.rpartition(".")[0])
         placed |= wrong

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Any, Literal
 
 from connectors.base import Description, FieldType, Reader, Record
-from sync.contained import sound
 from sync.decisions import UNKNOWN, FieldPolicy, Last, ObjectPolicy, Side, Unknown, decide, settle
 from sync.loops import Pushed
 from sync.plan_items import Cell, Clash, FieldChange, Item, Ref, Standing
@@ -52,7 +50,6 @@ class Comparison:
 
     def __init__(
         self,
-        connection: str,
         name: str,
         key_field: str | None,
         shape: Description | None,
@@ -60,7 +57,6 @@ class Comparison:
         frozen: Frozen | None,
         history: History,
     ) -> None:
-        self._connection = connection
         self._name, self._key_field, self._shape, self._frozen = name, key_field, shape, frozen
         self._policy, self._history = history.policies.get(name, ObjectPolicy()), history
         self._unseen = described and shape is None
@@ -83,8 +79,7 @@ class Comparison:
         if self._frozen is not None:
             names[self._frozen.field] = None
         asked = {one.key: None for one in group}
-        ask = partial(reader.fetch, self._name, tuple(names), list(asked), key_field=self._key_field)
-        for record in sound(self._connection, self._name, ask):
+        for record in reader.fetch(self._name, tuple(names), list(asked), key_field=self._key_field):
             key = record.external_id if self._key_field is None else plain(record.fields.get(self._key_field), "string")
             found.add(key or "", record, asked if key not in others else others)
         return found

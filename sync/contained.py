@@ -7,11 +7,13 @@ values, so only its kind and its place are told.
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from connectors.base import Cursor, Page, Query, Reader, Record
 from connectors.errors import ConnectorError
 
 _BROKEN = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, AssertionError, NotImplementedError)
@@ -39,7 +41,24 @@ def contained(connection: str, asked: str) -> Iterator[None]:
         ) from error
 
 
-def sound(connection: str, asked: str, ask: Callable[[], Iterator[T]]) -> Iterator[T]:
+def sound(connection: str, asked: str, ask: Callable[[], Iterator[T]]) -> Generator[T, None, None]:
     """What a connector yields when it is asked. Raises: as :func:`contained`."""
     with contained(connection, asked):
         yield from ask()
+
+
+class SoundReader:
+    """A reader whose mistakes are errors of its connection."""
+
+    def __init__(self, connection: str, reader: Reader) -> None:
+        self._connection, self._reader = connection, reader
+
+    def changes(self, query: Query, *, since: Cursor | None) -> Iterator[Page]:
+        """As :meth:`Reader.changes`."""
+        return sound(self._connection, query.kind, partial(self._reader.changes, query, since=since))
+
+    def fetch(
+        self, kind: str, fields: Sequence[str], keys: Sequence[str], *, key_field: str | None = None
+    ) -> Iterator[Record]:
+        """As :meth:`Reader.fetch`."""
+        return sound(self._connection, kind, partial(self._reader.fetch, kind, fields, keys, key_field=key_field))

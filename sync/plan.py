@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from connectors.base import Change, Description, JobWriter, Reader, Usage, Writer
 from sync.brakes import Limits, Tally
 from sync.comparison import Comparison, History
+from sync.contained import SoundReader
 from sync.long_lists import LongList
 from sync.plan_items import Item, Ref, shape_of
 from sync.sameness import hash_of, written_as
@@ -199,10 +200,9 @@ def make_plan(
     """
     wanted = desired if isinstance(desired, Wanted) else Wanted(desired)
     shapes = descriptions or {}
-    items, costs = Items(), []
+    items, costs, sound_reader = Items(), [], SoundReader(connection, reader)
     for name, key_field in wanted.groups:
         comparison = Comparison(
-            connection,
             name,
             key_field,
             shapes.get(name),
@@ -217,7 +217,7 @@ def make_plan(
             step()
             refs = [Ref(name, key_field, one.key) for one in group]
             known = agreed(refs) if callable(agreed) else agreed
-            found = comparison.read(reader, group, others)
+            found = comparison.read(sound_reader, group, others)
             some = [
                 parking.unless_parked(comparison.item(one, found, known.get(ref)))
                 for one, ref in zip(group, refs, strict=True)

@@ -18,6 +18,7 @@ from sqlalchemy import Connection
 
 from connectors.base import PartLister, Query, Reader, Record
 from sync.bulk import each_row
+from sync.contained import SoundReader
 from sync.drift import PausedMap, PausedReader
 from sync.object_maps import ObjectMap
 from sync.payloads import all_encoded, content_hash, decoded, storable
@@ -113,6 +114,7 @@ def reconcile(
     nothing, so nothing is reported.
     """
     whole = not isinstance(reader, PartLister) or reader.lists_all(plan.kind)
+    reader = SoundReader(connection, reader)
     if paused is not None:
         reader = PausedReader(reader, paused, store.lookups(connection))
     paths = money_of(plan)

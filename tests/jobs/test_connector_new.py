@@ -130,3 +130,36 @@ def test_a_connector_that_cannot_be_loaded_is_told_with_the_reason(
         ran = run(broken, tmp_path, "-m", "jobs.cli", *command)
         assert ran.returncode and "Traceback" not in ran.stderr
         assert told in " ".join((ran.stdout + ran.stderr).split())
+
+
+def test_a_connector_that_breaks_is_told_by_every_command_and_stops_no_other_connection(tmp_path: Path) -> None:
+    broken = tmp_path / "site"
+    info = broken / "broken-1.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1\n")
+    (info / "entry_points.txt").write_text("[referee.connectors]\nbroken = acme_broken:PLUGIN\n")
+    (broken / "acme_broken.py").write_text(
+        "from pydantic import BaseModel\nfrom connectors.registry import Plugin\n\n\nclass Config(BaseModel):\n    pass\n\n\nclass Broken:\n"
+        + "".join(
+            f"    def {name}(self, *args, **named):\n        return {{'a secret of theirs': 1}}['{name}']\n\n"
+            for name in ("changes", "fetch", "kinds", "describe", "usage")
+        )
+        + "\nPLUGIN = Plugin('broken', Config, lambda config, **named: Broken(), None, sources='none')\n"
+    )
+    fields = "objects: [{object: partners, record: partner, fields: {name: Name, currency: Currency}}]\n"
+    (tmp_path / "broken.yaml").write_text("system: broken\n" + fields)
+    (tmp_path / "lists.yaml").write_text("system: files\n" + fields)
+    (tmp_path / "partners.csv").write_text("Partner,Name,Currency\nP1,Northline,AUD\n")
+    (tmp_path / "referee.yaml").write_text(
+        "programs: [next-technik]\nconnections:\n"
+        "  crm: {system: broken, mapping: broken.yaml, settings: {}}\n"
+        "  lists: {system: files, mapping: lists.yaml, settings: {folder: ., objects: {partners: {file: partners.csv, id: Partner}}}}\n"
+    )
+    for command in (("sync",), ("check", "--json"), ("mapping", "preview", "crm"), ("mapping", "suggest", "crm")):
+        ran = run(broken, tmp_path, "-m", "jobs.cli", *command)
+        said = " ".join((ran.stdout + ran.stderr).split())
+        assert ran.returncode == 1 and "Traceback" not in said
+        assert "crm: its connector broke" in said and "KeyError in acme_broken.py" in said
+    ran = run(broken, tmp_path, "-m", "jobs.cli", "status", "--json")
+    states = {one["connection"]: one["last_run"]["state"] for one in json.loads(ran.stdout)["connections"]}
+    assert states == {"crm": "failed", "lists": "ok"}

@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 
 from connectors.registry import load
 from jobs.cli import app
-from jobs.mapping_help import suggest_mapping
+from jobs.mapping_help import preview, suggest_mapping
 from sync.mapping import load_mapping
 from tests.jobs.sync_world import office
 
@@ -198,3 +198,16 @@ def test_what_is_suggested_for_the_standard_org_is_what_its_mapping_says(suggest
     ours, shipped = map(lines, suggested)
     assert len(ours & shipped) >= 70
     assert len(ours - shipped) <= 6
+
+
+def test_a_preview_shows_fields_and_not_how_records_are_found(tmp_path: Path) -> None:
+    """NetSuite's payments are the elements of a list (`each`), and only those that were not voided (`when`)."""
+    with office(tmp_path) as made:
+        made.morning(26)
+        assert made.sync().failed == []
+        shown = preview(made.here, "erp", None, 10)
+        targets = {
+            one["object"]: {field["target"] for record in one["records"] for field in record["fields"]} for one in shown
+        }
+        assert {"invoice", "amount", "received_on"} <= targets["customerpayment"]
+        assert not {"each", "when", ""} & set().union(*targets.values())
