@@ -21,7 +21,8 @@ from openpyxl import Workbook
 from pydantic import ValidationError
 
 from connectors.base import FAULT, Change, Query, Record
-from connectors.errors import ConnectorError, NeedsOperator
+from connectors.errors import ConnectorError, NeedsOperator, RetryLater
+from connectors.files import texts
 from connectors.files.config import FilesConfig
 from connectors.files.connector import FilesConnector, connect
 from connectors.files.guards import guarded, unguarded
@@ -305,6 +306,42 @@ def test_whatever_is_written_as_csv_is_read_as_it_was(
     assert [(record.fields["Name"], record.fields["Net"]) for record in records] == blank
 
 
+def test_files_whose_bytes_are_those_of_the_last_read_are_not_parsed_again(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = folder / "list.csv"
+    path.write_text(TEXT, "utf-8")
+    _, watermark = read(opened(folder))
+    path.unlink()
+    path.write_text(TEXT, "utf-8")  # copied there once more, as every night
+    parsed: list[str] = []
+    taken_apart = texts.lines_of
+
+    def counting(*arguments: Any) -> Iterator[texts.Line]:
+        parsed.append(arguments[-1])
+        return taken_apart(*arguments)
+
+    monkeypatch.setattr(texts, "lines_of", counting)
+    assert read(opened(folder), watermark) == ([], watermark) and parsed == []
+    path.write_text(TEXT + "3,New,1\n", "utf-8")
+    assert [record.external_id for record in read(opened(folder), watermark)[0]] == ["3"] and parsed == ["list.csv"]
+
+
+def test_a_file_that_is_being_written_is_left_for_the_next_run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "list.csv").write_text(TEXT, "utf-8")
+    whole = Path.read_bytes
+
+    def read_while_it_grows(path: Path) -> bytes:
+        found = whole(path)
+        with path.open("a", encoding="utf-8") as file:
+            file.write("3,Ne")
+        return found
+
+    with monkeypatch.context() as patched, pytest.raises(RetryLater, match="is being written"):
+        patched.setattr(Path, "read_bytes", read_while_it_grows)
+        read(opened(folder))
+
+
 def test_a_full_list_that_looks_cut_off_deletes_nothing(folder: Path) -> None:
     path = folder / "list.csv"
     path.write_text("No,Name,Net\n" + "".join(f"{number},A,1\n" for number in range(100)), "utf-8")
@@ -382,6 +419,16 @@ def test_a_cell_of_another_kind_than_its_column_is_a_fault_with_its_line(folder:
     places = [fault(record)["field"] for record in records[:-1]]
     assert places == ["Net (list.xlsx:2)", "Net (list.xlsx:3)", "Day (list.xlsx:4)", "Day (list.xlsx:5)"]
     assert dict(records[-1].fields) == {"No": "5", "Net": "-1.5", "Day": "2026-01-31"}
+
+
+def test_a_workbook_that_unfolds_to_many_times_its_size_is_not_opened(folder: Path) -> None:
+    workbook(folder, ("No", "Name", "Net"), (1, "A", 1))
+    with zipfile.ZipFile(folder / "list.xlsx", "a", zipfile.ZIP_DEFLATED) as packed:
+        packed.writestr("xl/media/large.bin", bytes(21_000_000))
+    assert (folder / "list.xlsx").stat().st_size < 100_000
+    own = {"deals": {"file": "list.xlsx", "id": "No"}}
+    with pytest.raises(ConnectorError, match="unfolds to many times its size"):
+        read(connect(FilesConfig(folder=folder, objects=own, largest_file_mb=1)))
 
 
 def test_a_sheet_is_chosen_by_name_and_never_by_chance(folder: Path) -> None:
