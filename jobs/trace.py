@@ -76,7 +76,19 @@ def trace_record(here: Installation, record: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-_ORDER = ("seen", "mapped", "refused", "planned", "sent", "job", "unanswered", "answered", "read_back", "superseded")
+_ORDER = (
+    "seen",
+    "mapped",
+    "refused",
+    "taken",
+    "planned",
+    "sent",
+    "job",
+    "unanswered",
+    "answered",
+    "read_back",
+    "superseded",
+)
 
 
 def _connections(here: Installation, prefix: str) -> list[str]:
@@ -169,6 +181,8 @@ def _refused(found: Trace) -> Iterator[dict[str, Any]]:
             "at": held.first_seen.isoformat(), "what": "refused", "version": held.version, "code": held.code, "field": held.field,
             "found": held.found, "allowed": held.allowed, "state": held.state, "attempts": held.attempts,
         }  # fmt: skip
+        if held.state == "released":
+            yield {"at": held.last_seen.isoformat(), "what": "taken", "attempts": held.attempts}
 
 
 def _of_write(to: str, one: Write) -> Iterator[dict[str, Any]]:
@@ -266,6 +280,8 @@ def _told(event: Mapping[str, Any]) -> str:
             return f"{event['fact']}: {'withdrawn' if event['withdrawn'] else changes}"
         case "refused":
             return f"{event['field']}: found {event['found']}; allowed: {event['allowed']} ({event['state']})"
+        case "taken":
+            return f"no longer refused, after {event['attempts']} attempts"
         case "planned":
             return f"{event['action']} {event['connection']} {event['object']} {event['key']}: {changes or event['because']}"
         case _:

@@ -114,6 +114,28 @@ def test_a_rejected_write_and_its_second_try_are_told(place: Office) -> None:
     assert (answer["state"], answer["code"]) == ("dead", "FIELD_CUSTOM_VALIDATION_EXCEPTION")
 
 
+def test_a_refused_record_is_told_with_its_reason_and_when_it_was_taken(
+    place: Office, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lead = lead_of(place)
+    place.world.crm.rows.table("Lead")[lead]["Referral_Submitted_At__c"] = "yesterday"
+    place.sync()
+    found = trace_record(place.here, f"crm:Lead:{lead}")
+    (refused,) = [event for event in found["events"] if event["what"] == "refused"]
+    assert (refused["field"], refused["state"]) == ("submitted_at", "open") and "yesterday" in refused["found"]
+    assert whats(found) == ["seen", "refused"]
+    place.later(hours=1)
+    place.world.crm.update("Lead", lead, {"Referral_Submitted_At__c": "2026-01-05T23:00:00.000+0000"})
+    place.later(hours=1)
+    place.sync(write=False)
+    found = trace_record(place.here, f"crm:Lead:{lead}")
+    own = [what for what in whats(found) if what not in ("planned", "sent", "answered")]
+    assert own == ["seen", "refused", "seen", "mapped", "taken"]
+    show_trace(found)
+    told = " ".join(capsys.readouterr().out.split())
+    assert "submitted_at: found" in told and "no longer refused" in told
+
+
 def test_a_record_that_we_wrote_can_be_traced_by_its_own_id(place: Office) -> None:
     place.sync()
     (commission, *_) = trace_record(place.here, f"crm:Lead:{lead_of(place)}")["elsewhere"]
