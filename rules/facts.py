@@ -68,7 +68,7 @@ class Facts:
     versions: dict[str, dict[str, list[Version]]] = field(default_factory=lambda: {name: {} for name in RECORDS})
 
     def add(self, fact: Fact | Withdrawal, line: int = 0) -> None:
-        """Add one version; order does not matter until :meth:`arranged` is asked for."""
+        """Add one version; order does not matter until :func:`arrange`."""
         absent = isinstance(fact, Withdrawal)
         version = Version(fact.known_at, None if absent else fact, line)
         self.versions[fact.type].setdefault(fact.id, []).append(version)  # type: ignore[union-attr]
@@ -165,27 +165,30 @@ def _take_out_dangling(facts: Facts, file: str) -> Iterator[Rejected]:
     known = facts.versions
     invoices = known["invoice"]
     for kind, model in RECORDS.items():
-        references = model.references
-        has_invoice = "invoice" in {name for name, _ in references}
-        if not references and kind not in ("payout", "decision"):
+        references = [(name, target, known[target]) for name, target in model.references]
+        has_invoice = "invoice" in {name for name, _ in model.references}
+        has_subject = kind in _WITH_SUBJECT
+        if not references and not has_subject:
             continue
         for identity, versions in list(known[kind].items()):
-            for version in list(versions):
-                error = None
+            for version in tuple(versions):
                 fact = version.fact
                 if fact is None:
                     continue
-                for name, target in references:
+                error = None
+                for name, target, there in references:
                     value = getattr(fact, name)
-                    if value is not None and (error := _dangling(name, value, target, known[target])):
+                    if value is None or (value.__class__ is str and value in there):
+                        continue
+                    if error := _dangling(name, value, target, there):
                         break
                 else:
-                    if has_invoice and (wrong := _wrong_currency(fact, invoices)):
+                    if has_invoice and (wrong := _wrong_currency(fact, invoices[fact.invoice])):
                         error = wrong
                     elif kind == "payment" and fact.reverses is not None:
                         error = _wrong_reversal(fact, known["payment"])
-                    elif wrong := _unknown_subject(kind, fact, known):
-                        error = wrong
+                    elif has_subject:
+                        error = _unknown_subject(kind, fact, known)
                 if error:
                     versions.remove(version)
                     yield Rejected(file, version.line, kind, identity, error.field, error.found, error.allowed)
@@ -207,6 +210,10 @@ def _an(noun: str) -> str:
 _STATEMENT = re.compile(r"^[^:]+:(?P<partner>.+):\d{4}-\d{2}-\d{2}:[A-Z]{3}$")
 _TASK = re.compile(r"^[^:]+:[^:]+:(?P<subject>.+):\d{4}-\d{2}-\d{2}$")
 _ENTRY = re.compile(r"^[^:]+:(?P<referral>.+):[a-z_]+:[a-z_]+:.+:\d+$")
+
+
+_WITH_SUBJECT = ("payout", "partner_invoice", "decision", "dispute")
+"""Records with an id that the program itself makes, or that may be of several types."""
 
 
 def _unknown_subject(kind: str, fact: Any, known: Mapping[str, Mapping[str, Any]]) -> RecordError | None:
@@ -242,11 +249,13 @@ def _is_subject(text: str, known: Mapping[str, Mapping[str, Any]]) -> bool:
     )
 
 
-def _wrong_currency(fact: Any, invoices: Mapping[str, list[Version]]) -> RecordError | None:
-    invoice = next((version.fact for version in invoices[fact.invoice] if version.fact is not None), None)
-    if invoice is None or fact.currency == invoice.currency:  # none: only a withdrawal is left, which is taken out next
-        return None
-    return RecordError("currency", fact.currency, f"the invoice's currency, {invoice.currency}")
+def _wrong_currency(fact: Any, invoice: list[Version]) -> RecordError | None:
+    for version in invoice:
+        if version.fact is not None:
+            if fact.currency == version.fact.currency:
+                return None
+            return RecordError("currency", fact.currency, f"the invoice's currency, {version.fact.currency}")
+    return None  # only a withdrawal is left, which is taken out next
 
 
 def _wrong_reversal(fact: Any, payments: Mapping[str, list[Version]]) -> RecordError | None:

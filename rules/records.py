@@ -561,18 +561,25 @@ RECORDS: dict[str, type[Fact]] = {get_args(get_type_hints(model)["type"])[0]: mo
 """Every record type by its name."""
 
 _ANY: TypeAdapter[Fact] = TypeAdapter(Annotated[AnyFact, Field(discriminator="type")])
-_WITH_MONEY = (
-    Opportunity,
-    Contract,
-    Invoice,
-    Payment,
-    CreditNote,
-    Refund,
-    PartnerInvoice,
-    Payout,
-    CoOpRequest,
-    Decision,
-)
+_AMOUNTS: dict[type, tuple[tuple[str, ...], bool]] = {
+    model: (
+        tuple(name for name in ("amount", "value", "tax", "spent") if name in model.__dataclass_fields__),
+        "lines" in model.__dataclass_fields__,
+    )
+    for model in (
+        Opportunity,
+        Contract,
+        Invoice,
+        Payment,
+        CreditNote,
+        Refund,
+        PartnerInvoice,
+        Payout,
+        CoOpRequest,
+        Decision,
+    )
+}
+"""Of each record with money: its fields of amounts, and whether it has lines."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -595,8 +602,8 @@ def parse(line: bytes | str) -> Fact | Withdrawal:
         raise _explained(error, line) from None
     if fact.deleted:
         return Withdrawal(type=fact.type, id=fact.id, known_at=fact.known_at)  # type: ignore[attr-defined]
-    if isinstance(fact, _WITH_MONEY):
-        _check_digits(fact)
+    if (amounts := _AMOUNTS.get(type(fact))) is not None:
+        _check_digits(fact, *amounts)
     elif isinstance(fact, Review) and fact.override and not (fact.reason or "").strip():
         raise RecordError("reason", "nothing", "a reason: the vendor's discretion (override) is given with one (G-9)")
     return fact
@@ -643,26 +650,24 @@ def _withdrawal(line: bytes | str) -> Withdrawal | None:
 _INSTANT: TypeAdapter[datetime] = TypeAdapter(Instant)
 
 
-def _check_digits(fact: Any) -> None:
+def _check_digits(fact: Any, names: tuple[str, ...], has_lines: bool) -> None:
     """Amounts finer than the currency's smallest unit are refused: they would be rounded without a word."""
     currency = fact.currency
     if currency is None:
         return
-    lowest = -EXPONENTS[currency]
-    for name in ("amount", "value", "tax", "spent"):
-        amount = getattr(fact, name, None)
-        if amount is not None:
-            _check_amount(amount, lowest, name, currency)
-    lines = getattr(fact, "lines", None)
-    if lines:
-        for number, line in enumerate(lines):
-            _check_amount(line.amount, lowest, f"lines.{number}.amount", currency)
+    smallest = quantum(currency)
+    for name in names:
+        amount = getattr(fact, name)
+        if amount is not None and not amount.same_quantum(smallest):
+            _check_amount(amount, name, currency)
+    if has_lines and fact.lines:
+        for number, line in enumerate(fact.lines):
+            if not line.amount.same_quantum(smallest):
+                _check_amount(line.amount, f"lines.{number}.amount", currency)
 
 
-def _check_amount(amount: Decimal, lowest: int, field: str, currency: str) -> None:
-    if amount.same_quantum(quantum(currency)):
-        return
-    exponent = amount.as_tuple().exponent
+def _check_amount(amount: Decimal, field: str, currency: str) -> None:
+    lowest, exponent = -EXPONENTS[currency], amount.as_tuple().exponent
     if isinstance(exponent, int) and exponent < lowest and amount != amount.quantize(Decimal(1).scaleb(lowest)):
         raise RecordError(field, f"{amount} {currency}", f"at most {-lowest} digits after the point for {currency}")
 
