@@ -16,6 +16,7 @@ from typing import Any, Generic, TypeVar
 from rules.calendar import BEGINNING, Calendar
 from rules.errors import RecordError
 from rules.records import RECORDS, Fact, Referral, Withdrawal, changed, parse
+from rules.repeated_keys import check_repeated_keys
 
 F = TypeVar("F", bound=Fact)
 
@@ -92,7 +93,9 @@ def read_facts(lines: Iterable[bytes | str], *, file: str) -> tuple[Facts, list[
         if not line.strip():
             continue
         try:
-            facts.add(parse(line), number)
+            fact = parse(line)
+            check_repeated_keys(line, fact)
+            facts.add(fact, number)
         except RecordError as error:
             rejected.append(_rejected(file, number, line, error))
     rejected += arrange(facts, file=file)

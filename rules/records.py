@@ -639,11 +639,11 @@ def _withdrawal(line: bytes | str) -> Withdrawal | None:
         return None
     unknown = sorted(set(body) - {f.name for f in dataclass_fields(model)})
     if unknown:
-        raise RecordError(unknown[0], _shortened(body[unknown[0]]), _ALLOWED["extra_forbidden"])
+        raise RecordError(unknown[0], shortened(body[unknown[0]]), _ALLOWED["extra_forbidden"])
     try:
         known_at = None if stamp is None else _INSTANT.validate_json(orjson.dumps(stamp))
     except ValidationError:
-        raise RecordError("known_at", _shortened(stamp), _ALLOWED["datetime_parsing"]) from None
+        raise RecordError("known_at", shortened(stamp), _ALLOWED["datetime_parsing"]) from None
     return Withdrawal(type=str(body["type"]), id=identity, known_at=known_at)
 
 
@@ -764,7 +764,7 @@ def _explained(error: ValidationError, line: bytes | str) -> RecordError:
             allowed = _A_DAY
     if kind == "literal_error":
         allowed = "an ISO 4217 currency code such as AUD" if last in _CURRENCIES else first["ctx"]["expected"]
-    found = "nothing" if kind == "missing" else _shortened(_value_at(line, path, first))
+    found = "nothing" if kind == "missing" else shortened(_value_at(line, path, first))
     return RecordError(field, found, allowed)
 
 
@@ -783,7 +783,8 @@ def _value_at(line: bytes | str, path: list[str], first: Any) -> Any:
     return value
 
 
-def _shortened(value: Any) -> str:
+def shortened(value: Any) -> str:
+    """A value as JSON, short enough for a message."""
     shown = (
         orjson.dumps(value).decode()
         if isinstance(value, (str, int, float, bool, list, dict)) or value is None

@@ -1,6 +1,7 @@
 """Records: what is taken, what is refused, and whether the refusal tells a person what to do."""
 
 import json
+import random
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,10 @@ import pytest
 
 from rules.errors import RecordError
 from rules.facts import read_facts
+from rules.program import SHIPPED
 from rules.records import RECORDS, parse
+from rules.repeated_keys import check_repeated_keys
+from tests.jobs.histories import history_of
 
 CORPUS = [
     json.loads(line) for line in (Path(__file__).parent / "bad" / "records.jsonl").read_text("utf-8").splitlines()
@@ -41,6 +45,55 @@ def test_a_bad_record_is_told_by_line_field_what_was_found_and_what_is_allowed(c
 def test_the_corpus_is_worth_its_name() -> None:
     assert len(CORPUS) >= 60
     assert len({case["name"] for case in CORPUS}) == len(CORPUS)
+
+
+STYLES = [(",", ":"), (", ", ": "), (" , ", " : ")]
+
+
+def written(value: Any, style: tuple[str, str], twice: str | None = None, path: str = "") -> str:
+    """A value as JSON, with the name at the place ``twice`` standing twice."""
+    comma, colon = style
+    if isinstance(value, dict):
+        parts = [
+            (json.dumps(name) + colon + written(inner, style, twice, f"{path}{name}."), f"{path}{name}" == twice)
+            for name, inner in value.items()
+        ]
+        return "{" + comma.join(part for part, again in parts for _ in range(1 + again)) + "}"
+    if isinstance(value, list):
+        return (
+            "[" + comma.join(written(one, style, twice, f"{path}{number}.") for number, one in enumerate(value)) + "]"
+        )
+    return json.dumps(value)
+
+
+def places(value: Any, path: str = "") -> list[str]:
+    """The places of all names in a record and its objects."""
+    if isinstance(value, dict):
+        own = [f"{path}{name}" for name in value]
+        return own + [place for name, inner in value.items() for place in places(inner, f"{path}{name}.")]
+    if isinstance(value, list):
+        return [place for number, one in enumerate(value) for place in places(one, f"{path}{number}.")]
+    return []
+
+
+@pytest.mark.parametrize("style", STYLES, ids=["close", "as json.dumps does", "wide"])
+@pytest.mark.parametrize("program", SHIPPED)
+def test_a_name_that_stands_twice_is_told_wherever_it_stands_and_nothing_else_is(
+    program: str, style: tuple[str, str]
+) -> None:
+    rows = list(history_of(program, 5))
+    nothing = [{**row, "known_at": row.get("known_at")} for row in rows]
+    for some in (rows, nothing):
+        assert read_facts([written(row, style) for row in some], file="facts.jsonl")[1] == []
+    for number, row in enumerate(rows):
+        place = random.Random(number).choice(places(row))
+        with pytest.raises(RecordError) as told:
+            check_repeated_keys(line := written(row, style, twice=place), parse(line))
+        assert told.value.field == place and " and " in told.value.found
+        name = json.dumps(place.rpartition(".")[2])
+        mixed = line.replace(f"{name}{style[1]}", f"{name} :", 1)
+        with pytest.raises(RecordError, match="and"):
+            check_repeated_keys(mixed, parse(mixed))
 
 
 @pytest.mark.parametrize("row", GOOD, ids=lambda row: row["type"])
