@@ -5,15 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tests.jobs.sync_world import Office, killable, office
+from tests.jobs.sync_world import Killable, Office, office
 
 
 def referral(place: Office, lead: str) -> dict[str, Any]:
     return [fact for fact in place.here.store.facts(types=["referral"]) if fact["id"] == lead][-1]
 
 
-def test_a_hidden_field_of_a_related_object_pauses_only_what_uses_it(tmp_path: Path) -> None:
-    with office(tmp_path) as place, killable() as child:
+def test_a_hidden_field_of_a_related_object_pauses_only_what_uses_it(tmp_path: Path, child: Killable) -> None:
+    with office(tmp_path) as place:
         place.morning(24)
         assert place.sync().failed == []
         checked = child.referee(place, "check", "--connection", "crm", "--json").json
@@ -46,8 +46,8 @@ def accounts(place: Office) -> dict[str, dict[str, Any]]:
     return {name: one for name, one in found.items() if not one.get("deleted")}
 
 
-def test_a_hidden_field_pauses_only_itself_and_status_says_so(tmp_path: Path) -> None:
-    with office(tmp_path) as place, killable() as child:
+def test_a_hidden_field_pauses_only_itself_and_status_says_so(tmp_path: Path, child: Killable) -> None:
+    with office(tmp_path) as place:
         place.morning(24)
         assert place.sync().failed == []
         crm, lead = place.world.crm, place.world.ids["lead Harbour by Northline"]
@@ -81,9 +81,9 @@ def test_a_hidden_field_pauses_only_itself_and_status_says_so(tmp_path: Path) ->
         assert child.referee(place, "status", "--json").json["connections"][0]["drift"] == []
 
 
-def test_a_hidden_custom_field_of_lines_pauses_only_what_uses_it(tmp_path: Path) -> None:
+def test_a_hidden_custom_field_of_lines_pauses_only_what_uses_it(tmp_path: Path, child: Killable) -> None:
     """What a line is of decides what it earns: changed invoices keep it by line, and new ones wait."""
-    with office(tmp_path) as place, killable() as child:
+    with office(tmp_path) as place:
         place.morning(24)
         assert place.sync().failed == []
         world, erp = place.world, place.world.erp

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.jobs.sync_world import killable, office, write_settings
+from tests.jobs.sync_world import Killable, office, write_settings
 
 
-def test_what_left_no_trace_is_found_told_and_taken_over(tmp_path: Path) -> None:
-    with office(tmp_path) as place, killable() as child:
+def test_what_left_no_trace_is_found_told_and_taken_over(tmp_path: Path, child: Killable) -> None:
+    with office(tmp_path) as place:
         place.morning(24)
         assert place.sync().failed == []
         place.later(hours=3)
@@ -47,9 +47,9 @@ def test_what_left_no_trace_is_found_told_and_taken_over(tmp_path: Path) -> None
         assert child.referee(place, "reconcile").code == 0
 
 
-def test_a_repair_that_would_empty_a_field_everywhere_waits_for_a_person(tmp_path: Path) -> None:
+def test_a_repair_that_would_empty_a_field_everywhere_waits_for_a_person(tmp_path: Path, child: Killable) -> None:
     """The brake of a pull, with what let it through; the polls did not see the change, for it left no stamp."""
-    with office(tmp_path) as place, killable() as child:
+    with office(tmp_path) as place:
         write_settings(place, {}, brakes={"Lead": {"emptied_from": 2}})
         place.morning(3)
         assert place.sync().failed == []
@@ -69,8 +69,8 @@ def test_a_repair_that_would_empty_a_field_everywhere_waits_for_a_person(tmp_pat
         assert newest and not any("website" in fact for fact in newest.values())
 
 
-def test_what_was_read_before_the_first_pull_died_can_be_compared(tmp_path: Path) -> None:
-    with office(tmp_path) as place, killable() as child:
+def test_what_was_read_before_the_first_pull_died_can_be_compared(tmp_path: Path, child: Killable) -> None:
+    with office(tmp_path) as place:
         place.morning(3)
         assert child.run(place, "after_stream")
         place.later(hours=3)
