@@ -136,6 +136,35 @@ def test_a_refused_record_is_told_with_its_reason_and_when_it_was_taken(
     assert "submitted_at: found" in told and "no longer refused" in told
 
 
+def test_deletions_merges_and_writes_that_were_replaced_are_told(
+    place: Office, capsys: pytest.CaptureFixture[str]
+) -> None:
+    crm, lead = place.world.crm, lead_of(place)
+    account, other, gone = (
+        crm.insert("Account", {"Name": name}) for name in ("Harbour North", "Harbour South", "Delta")
+    )
+    crm.faults.add(Faults.status(503, times=None, match=writes))  # what is planned now waits
+    place.later(hours=1)
+    place.sync()
+    crm.faults.clear()
+    crm.merge(account, other)
+    crm.delete("Account", gone)
+    place.morning(48)  # statements were cut and paid meanwhile: what waits is not what is wanted any more
+    place.sync()
+    assert "superseded" in whats(trace_record(place.here, f"crm:Lead:{lead}"))
+
+    merged, deleted = (trace_record(place.here, f"crm:Account:{one}") for one in (other, gone))
+    for found, into in ((merged, account), (deleted, None)):
+        last_seen, last_mapped = (
+            [one for one in found["events"] if one["what"] == what][-1] for what in ("seen", "mapped")
+        )
+        assert (last_seen["deleted"], last_seen["merged_into"]) == (True, into)
+        assert last_mapped["withdrawn"] and last_mapped["changes"] == []
+        show_trace(found)
+    told = " ".join(capsys.readouterr().out.split())
+    assert f"merged into {account}" in told and ": deleted" in told and "withdrawn" in told
+
+
 def test_a_record_that_we_wrote_can_be_traced_by_its_own_id(place: Office) -> None:
     place.sync()
     (commission, *_) = trace_record(place.here, f"crm:Lead:{lead_of(place)}")["elsewhere"]
