@@ -165,6 +165,18 @@ def test_a_known_secret_is_masked_wherever_it_stands_in_an_event(shape: Any, key
     assert masked["calls"] == 3
 
 
+@pytest.mark.parametrize("name", ["access_token", "Authorization", "client_secret", "Set-Cookie", "oauth_signature"])
+def test_a_field_named_like_a_secret_is_masked_although_nobody_knows_its_value(name: str) -> None:
+    masked = Masking()(None, "info", {"event": "token_kept", "headers": {name: "value-of-it", "Accept": "text/csv"}})
+    assert masked == {"event": "token_kept", "headers": {name: MASK, "Accept": "text/csv"}}
+
+
+@pytest.mark.parametrize("scheme", ["Bearer", "Basic", "bearer", "OAuth"])
+def test_credentials_of_a_header_are_masked_in_any_text(scheme: str) -> None:
+    masked = Masking()(None, "info", {"found": f'answered 401 to "{scheme} value-of-it", again'})
+    assert masked["found"] == f'answered 401 to "{scheme} {MASK}, again'
+
+
 SHAPES = re.compile(
     r"\b(?!client-of-tests)[a-z_-]+-of-tests|SIMULATED\.|(Bearer|Basic) (?!scrubbed)\S|oauth_signature=|eyJ[\w-]{10,}|BEGIN [A-Z ]*PRIVATE KEY"
 )
