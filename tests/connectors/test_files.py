@@ -353,6 +353,19 @@ def test_a_full_list_that_looks_cut_off_deletes_nothing(folder: Path) -> None:
     assert sum(record.deleted for record in records) == 60
 
 
+def test_a_full_list_whose_files_are_all_away_keeps_its_rows_and_files_on_their_way_are_left_out(folder: Path) -> None:
+    full = opened(folder, file="list-*.csv", full_list=True)
+    (folder / "list-1.csv").write_text(TEXT, "utf-8")
+    _, watermark = read(full)
+    (folder / "list-1.csv").rename(folder / "other.csv")
+    with pytest.raises(ConnectorError, match=r"found no file list-\*\.csv .* Its rows stay as they are"):
+        read(full, watermark)
+    anything = opened(folder, file="*.csv")
+    for name in (".list-2.csv", "~list-3.csv"):  # as tools call what they have not written to its end
+        (folder / name).write_text("No,Name,Net\n9,Half", "utf-8")
+    assert [record.external_id for record in read(anything)[0]] == ["1", "2"]
+
+
 def test_changed_settings_are_read_with(folder: Path) -> None:
     (folder / "list.csv").write_text('No,Name,Net\n1,A,"1.000"\n', "utf-8")
     [before], watermark = read(opened(folder))

@@ -209,6 +209,36 @@ def test_picklist_values_are_told_in_both_directions_and_pause_nothing(world: Wo
     assert len(world.drift.changes) == 3, "it is told until the mapping or the system is mended"
 
 
+def test_what_the_mapping_does_not_care_about_is_not_told(world: World) -> None:
+    """A word that may come untranslated, and money that is called a decimal."""
+    easy = TEXT.replace("values: {Deutschland: DE, Australien: AU}}", "values: {Deutschland: DE}, otherwise: keep}")
+    world.mapping = load_mapping("m.yaml", easy.replace("Note: name}", "Note: name, Sum: {value: 5}}"))
+    person = world.whole["Person"]
+    world.whole["Person"] = replace(person, fields={**person.fields, "Sum": Field("Sum", "Sum", "money")})
+    world.show("Person")
+    world.sync()
+    world.change("Customer", "Land", values=("Deutschland", "Australien", "Neuseeland"))
+    world.change("Person", "Sum", type="decimal")
+    world.sync()
+    assert world.drift.changes == ()
+
+
+def test_a_field_that_is_described_and_may_not_be_read_is_paused(world: World) -> None:
+    """As systems show sensitive fields."""
+    old = world.customer("Harbour")
+    world.change("Customer", "Site", readable=False)
+    for _ in range(2):
+        world.sync()
+        assert world.drift.changes == (), "what was never there has not gone"
+    world.show("Customer", "Site")
+    assert world.sync().state == "ok" and world.drift.changes == ()
+    world.change("Customer", "Site", readable=False)
+    world.edit(old, Name="Harbour Lift")
+    assert world.sync().state == "ok"
+    assert world.kinds() == {("Customer", "Site", "vanished")}
+    assert (world.facts()[old]["name"], world.facts()[old]["website"]) == ("Harbour Lift", "a.example")
+
+
 def test_of_thousands_of_new_picklist_values_the_first_are_named(world: World) -> None:
     world.customer("Harbour")
     world.sync()
