@@ -126,6 +126,20 @@ def test_a_write_that_is_not_needed_any_more_is_dropped(desk: Desk) -> None:
     assert len(desk.system.journal) == 3
 
 
+def test_objects_go_in_the_order_of_the_plan_and_records_of_one_parent_together_whenever_they_came(desk: Desk) -> None:
+    """Partners before the commissions that name them; writes under one parent lock the same record."""
+
+    def account(key: str) -> Desired:
+        return Desired("Account", "Key__c", key, {"Name": key}, "Z", "")
+
+    first = [account("a1"), wanted("c1", "P1", Amount="1"), wanted("c2", "P2", Amount="2")]
+    desk.enqueue(*first)
+    desk.enqueue(*first, account("a2"), wanted("c3", "P1", Amount="3"))
+    desk.apply()
+    accounts = [("Account", "a1"), ("Account", "a2")]
+    assert desk.system.created() == [*accounts, *(("Commission__c", key) for key in ("c1", "c3", "c2"))]
+
+
 def test_enqueueing_belongs_to_the_callers_transaction(desk: Desk) -> None:
     with pytest.raises(ZeroDivisionError), desk.store.transaction() as db:
         desk.outbox.enqueue(desk.plan(wanted("a", F="1")), at=NOW, within=db)
