@@ -161,6 +161,16 @@ def test_a_login_that_is_lost_for_good_stops_the_connection_and_says_so_and_noth
         assert place.doubled() == 0
 
 
+def test_reading_leaves_to_writing_what_the_settings_keep_for_it(tmp_path: Path) -> None:
+    with office(tmp_path) as place:
+        place.morning(5)
+        write_settings(place, {}, quota_share=0.5, write_reserve=0.9)
+        place.here.settings = load_settings(place.config)
+        place.world.crm.daily_requests = 36
+        told = place.sync().failed
+        assert any("allowed: 1 of 36 while 90% of our share is kept for writing" in why for why in told), told
+
+
 def test_a_day_whose_calls_are_used_up_parks_the_rest_until_the_next_and_leaves_others_their_share(
     tmp_path: Path,
 ) -> None:
