@@ -126,6 +126,21 @@ def test_what_was_earned_goes_along_when_its_company_is_merged_away_and_comes_ba
     assert [amount for _, amount in earned(place)] == ["250.00", "250.00", "240.00"], "and the rest is earned there"
 
 
+def test_what_was_earned_goes_along_when_its_lead_is_converted_late(place: Office) -> None:
+    """E40. Somebody signed without converting it, and converts it afterwards into a company of its own."""
+    place.morning(24)
+    assert place.sync().failed == []
+    before = earned(place)
+    account, *_ = place.world.crm.convert_lead(place.world.ids["lead Harbour by Northline"])
+    for _ in range(2):
+        place.later(hours=1)
+        assert place.sync().failed == []
+        assert earned(place) == before
+    (claim,) = [one for one in outcome(place)["claims"] if one["account"] == account]
+    assert claim["state"] == "won"
+    assert verify(place.here.store)["ok"]
+
+
 @pytest.mark.parametrize("command", [["run", "--once"], ["sync", "--connection", "crm"]])
 def test_a_merge_that_is_taken_back_moves_back_the_invoices_also_when_each_system_is_synced_by_itself(
     place: Office, child: Killable, command: list[str]
