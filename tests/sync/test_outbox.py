@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Connection
 
-from connectors.base import Change, Description, Field, Written
+from connectors.base import Change, Description, Field, Record, Written
 from connectors.errors import (
     AnswerLost,
     ConnectorError,
@@ -260,6 +260,31 @@ def test_a_writer_that_raises_a_lost_answer_is_read_back_too(desk: Desk) -> None
     desk.enqueue(wanted("a", F="1"), wanted("b", F="1"))
     delivered = desk.apply()
     assert (delivered.settled, delivered.done) == (1, 1) and len(desk.system.journal) == 2
+
+
+def test_a_writer_that_breaks_after_it_wrote_is_read_back_and_nothing_is_sent_while_that_breaks_too(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An answer in another form than the connector knows: what was carried out is not known, and not tried again blindly."""
+    written, read = desk.system.write, desk.system.fetch
+
+    def breaks_afterwards(changes: Sequence[Change]) -> list[Written]:
+        return [{"key": one.key}["code"] for one in written(changes)]
+
+    def breaks(*arguments: Any, **named: Any) -> Iterator[Record]:
+        raise TypeError("of theirs")
+
+    desk.enqueue(wanted("a", F="1"))
+    monkeypatch.setattr(desk.system, "write", breaks_afterwards)
+    monkeypatch.setattr(desk.system, "fetch", breaks)
+    for _ in range(2):
+        stopped = desk.apply().stopped
+        assert stopped is not None and stopped.code == "BROKEN" and "of theirs" not in str(stopped)
+        desk.now += timedelta(hours=1)
+    assert len(desk.system.journal) == 1
+    monkeypatch.setattr(desk.system, "fetch", read)
+    assert desk.apply().settled == 1
+    assert len(desk.system.journal) == 1 and desk.system.repeated == []
 
 
 def test_trouble_with_one_object_does_not_hold_up_the_others(desk: Desk) -> None:
