@@ -10,7 +10,9 @@ import pytest
 from sqlalchemy import func, insert, select
 
 from sync import mapping_versions, tables
+from sync.conflict_tables import conflict
 from sync.decisions import FieldPolicy
+from sync.link_tables import link
 from sync.mapping import load_mapping
 from sync.outbox_tables import enqueued_plan, intent, write_event
 from sync.plan_items import Ref
@@ -126,6 +128,32 @@ def test_the_calls_of_old_pages_go_and_their_records_stay(store: Store) -> None:
     prune(store, found)
     with store.reading() as db:
         assert db.execute(select(func.count()).select_from(tables.read_page)).scalar_one() == 1
+
+
+def test_merges_links_conflicts_and_what_systems_said_are_kept_for_ever(store: Store, tmp_path: Path) -> None:
+    desk = Desk(store, tmp_path, FieldPolicy())
+    desk.sync()
+    desk.edit("by hand")
+    desk.sync()
+    world, mapping = World(), load_mapping("mapping.yaml", MAPPING)
+    world.customer("a")
+    world.pull(store, mapping)
+    at, stream = world.at, store.streams("erp")[0]
+    with store.transaction() as db:
+        db.execute(insert(tables.redirect).values(stream_id=stream.id, loser="a1", winner="a2", seen_at=at))
+        named = {"connection": "erp", "type": "account", "id": "c1", "other": "a1"}
+        db.execute(insert(link).values(**named, rule="domain", evidence="", linked_by="Mara Lind", linked_at=at))
+    kept = (tables.redirect, link, conflict, tables.record_version, tables.fact)
+
+    def counted() -> list[int]:
+        with store.reading() as db:
+            return [db.execute(select(func.count()).select_from(each)).scalar_one() for each in kept]
+
+    before = counted()
+    assert min(before) > 0
+    found = prunable(store, Keep(35, 35, 35, 35), at + timedelta(days=9000))
+    prune(store, found)
+    assert sum(found.counts().values()) > 0 and counted() == before
 
 
 def test_too_short_a_time_is_refused(store: Store) -> None:
