@@ -207,9 +207,10 @@ class BookFacts(BookPart):
         return self._facts(self._beside_accounts(*kinds))
 
     def partners(self) -> list[str]:
-        """Every partner that is known."""
-        head = tables.fact_head
-        return sorted(self.db.execute(select(head.c.fact_id).where(head.c.type == "partner")).scalars())
+        """Every partner that has a place in a program, whether its own record came or not."""
+        s = t.fact_subject
+        subjects = select(s.c.subject).where(s.c.type == "enrollment", s.c.subject.like("partner:%")).distinct()
+        return sorted(subject.removeprefix("partner:") for subject in self.db.execute(subjects).scalars())
 
     def partners_named(self, subjects: Collection[str]) -> set[str]:
         """Those subjects of decisions that are partners (or tasks on them)."""

@@ -179,6 +179,24 @@ def test_what_was_known_ahead_comes_true_by_the_passing_of_time_alone(stem: str,
         assert found[name] == expected[name], name
 
 
+@pytest.mark.parametrize("fresh", ["sqlite"], indirect=True)
+def test_duties_of_a_partner_whose_own_record_has_not_come_yet_go_on(fresh: Fresh) -> None:
+    scenario = load_scenario(next(path for path in scenario_files() if path.stem == "on_a01_window"))
+    program, day = program_named(scenario.program), scenario.steps[-1].as_of
+    records = [
+        {**record, "known_at": "2099-01-01T00:00:00Z"} if record["type"] == "partner" else record
+        for record in scenario.records
+    ]
+    facts, _ = read_facts([orjson.dumps(row) for row in records], file=scenario.name)
+    expected = outcome(settle([program], facts, day), day)["tasks"]
+    end = program.calendar.end_of(day)
+    coming = [(at, body) for at, body in learned(records, program) if at < end]
+    book = fresh()
+    live_through(book, program, coming, quiet_days(Path(), [date(2025, 1, 1)], day) | {_later(day, -3), day})
+    with book.reading() as db:
+        assert stored_outcome(db, [program], {program.id: day})["tasks"] == expected
+
+
 def partners_of_one_company() -> list[dict[str, Any]]:
     """Two partners register one company; the enrollment of the first is known only after both did."""
     found: list[dict[str, Any]] = []
