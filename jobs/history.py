@@ -12,7 +12,7 @@ from jobs.billing import Billing, Record
 from rules.deal import PLACE, Event, FxRates
 from rules.facts import Facts, Reading, View, comes_true, readings_of, timelines
 from rules.program import Program
-from rules.records import Decision, Invoice, changed
+from rules.records import Contract, Decision, Invoice, changed
 from rules.statements import Money
 from rules.tasks import Task, names_task
 from sync.intake import checked, standing_at
@@ -63,7 +63,7 @@ class History:
     """Referrals of leads that the vendor shared."""
     _unassigned: dict[str, dict[str | None, dict[str, list[Reading]]]] = field(default_factory=dict)
     coming: dict[str, date] = field(default_factory=dict)
-    """For an account, referral or partner: the next date on which a record about it reads otherwise by time alone."""
+    """For an account, contract, referral or partner: the next date on which a record about it reads otherwise by time alone."""
 
     @cached_property
     def fx(self) -> FxRates:
@@ -126,7 +126,9 @@ class History:
                 fact = versions[0].fact
                 invoice = getattr(fact, "invoice", None)
                 owner = facts.of("invoice")[invoice][0].fact if isinstance(invoice, str) else fact
-                for name in ("account", "referral", "partner"):
+                if isinstance(owner, Contract):
+                    self.coming[owner.id] = min(day, self.coming.get(owner.id, day))
+                for name in ("account", "contract", "referral", "partner"):
                     subject = getattr(owner, name, None)
                     if subject is not None:
                         self.coming[subject] = min(day, self.coming.get(subject, day))

@@ -44,6 +44,8 @@ from sync.tables import instant, micros
 
 _BATCH = 200
 """Prospects whose facts are held in memory together, or partners whose statements are."""
+_NOTES = 2
+"""What a book notes of facts; one that was settled with other notes reads all facts once more."""
 _ENTRIES = 2000
 """Entries on no statement yet that are held in memory together, unless a single partner has more."""
 
@@ -84,9 +86,10 @@ class _Settling:
         )  # fmt: skip
 
     def run(self) -> Brought:
-        terms = hashlib.sha256(self._program.model_dump_json().encode()).hexdigest()
+        terms = f"{_NOTES}:{hashlib.sha256(self._program.model_dump_json().encode()).hexdigest()}"
         state = self._book.state()
-        since = state.fact_row if state is not None else 0
+        is_noted = state is not None and state.terms.startswith(f"{_NOTES}:")
+        since = state.fact_row if is_noted else 0
         other_terms = state is None or state.terms != terms
         new = self._book.new_facts(since, self._calendar, self._until, all_touched=other_terms)
         self._book.note_ahead(new.ahead)
@@ -317,7 +320,10 @@ class _Settling:
         partners = {
             view.fact.partner for name in prospect.referrals for view in history.views["referral"][name] if view.fact
         }
-        subjects = {*prospect.referrals, *prospect.everyone, *partners}
+        deals = {name for referral in prospect.referrals for name in history.contracts_named.get(referral, ())}
+        for account in prospect.everyone:
+            deals |= history.by_account.get(account, {}).get("contract", {}).keys()
+        subjects = {*prospect.referrals, *prospect.everyone, *partners, *deals}
         days = [history.coming[name] for name in sorted(subjects) if name in history.coming]
         days += settled.wakes
         later = [day for day in days if day > self._today]

@@ -23,10 +23,13 @@ from sync.tables import instant
 _READ = "SELECT id, type, fact_id, account, parent_type, parent_id, body, previous FROM fact"
 _NEW = f"{_READ} WHERE id > ? AND id <= ? ORDER BY id"
 _AGAIN = f"{_READ} WHERE id AMONG ? ORDER BY id"
+_BILLS = "SELECT fact_id, account, body FROM fact WHERE id > ? AND id <= ? AND type = 'invoice' ORDER BY id"
 _TOLD = "SELECT type, fact_id, body FROM fact WHERE id > ? AND id <= ? AND type AMONG ? ORDER BY id"
 _OF_PARTNERS = frozenset({"partner", "enrollment", "certification", "ticket", "co_op_request", "dispute"})
 _TELLING = _OF_PARTNERS | {"decision", "partner_invoice", "payout", "shared_lead"}
 """Facts that name partners, subjects or statements."""
+_DEALS = {"opportunity", "contract", "invoice"}
+"""Facts that may name a referral, an opportunity or a contract of another account than their own."""
 _AHEAD = _TELLING | {"referral", "fx_rate"}
 """Facts that no prospect waits for while their date lies ahead."""
 _IDENTIFYING: Mapping[str, tuple[str, ...]] = {
@@ -56,6 +59,38 @@ class NewFacts:
     """Rows that read otherwise later by time alone, with the next date of each."""
 
 
+@dataclass(slots=True)
+class _Touched:
+    """What facts touch: accounts and referrals, and the deals and documents that lead to them."""
+
+    found: NewFacts
+    invoices: set[str] = field(default_factory=set)
+    contracts: set[str] = field(default_factory=set)
+    opportunities: set[str] = field(default_factory=set)
+
+    def by_rows(self, rows: Iterable[Any]) -> None:
+        for row in rows:
+            self.by(row.type, row.fact_id, row.account, row.parent_type, row.parent_id, row.body)
+
+    def by(self, kind: str, id: str, account: str | None, parent_type: str | None, parent_id: str, text: str) -> None:
+        """Note what one version of a fact names."""
+        if account is not None:
+            self.found.accounts.add(account)
+        if kind == "referral":
+            self.found.referrals.add(id)
+        if parent_type == "invoice":
+            self.invoices.add(parent_id)
+        elif parent_type == "referral":
+            self.found.referrals.add(parent_id)
+        if kind in _DEALS:
+            body = orjson.loads(text)
+            for name, those in (
+                ("referral", self.found.referrals), ("opportunity", self.opportunities), ("contract", self.contracts)
+            ):  # fmt: skip
+                if body.get(name):
+                    those.add(body[name])
+
+
 class BookFacts(BookPart):
     """The facts of one program's book."""
 
@@ -65,7 +100,8 @@ class BookFacts(BookPart):
         f = tables.fact
         last = self.db.execute(select(func.max(f.c.id))).scalar() or 0
         found = NewFacts(last)
-        invoices: set[str] = set()
+        touched = _Touched(found)
+        older: list[int] = []
         again = self._take_due(calendar.date_of(until))
         read = chain(each_row(self.db, _AGAIN, again), each_row(self.db, _NEW, since, last))
         for row_id, kind, fact_id, account, parent_type, parent_id, text, previous in read:
@@ -81,21 +117,32 @@ class BookFacts(BookPart):
                     found.ahead.append((row_id, day))
             if all_touched:
                 continue
-            if account is not None:
-                found.accounts.add(account)
-            if kind == "referral":
-                found.referrals.add(fact_id)
-            if parent_type == "invoice":
-                invoices.add(parent_id)
-            elif parent_type == "referral":
-                found.referrals.add(parent_id)
-            if kind == "contract" and (named := orjson.loads(text).get("referral")):
-                found.referrals.add(str(named))
-        for some in slices(sorted(invoices)):
-            heads = self._versions(select(tables.fact_head.c.row_id).where(
-                tables.fact_head.c.type == "invoice", tables.fact_head.c.fact_id.in_(some)))  # fmt: skip
-            found.accounts |= {row.account for row in heads if row.account}
+            touched.by(kind, fact_id, account, parent_type, parent_id, text)
+            if previous is not None:
+                older.append(previous)
+        about = found.subjects | {task_subject(subject, self.program) for subject in found.subjects}
+        touched.contracts |= about
+        found.accounts |= about
+        for some in slices(older):
+            touched.by_rows(self.db.execute(select(f).where(f.c.id.in_(some))))
+        self._follow(touched)
         return found
+
+    def _follow(self, touched: _Touched) -> None:
+        """From what new facts name to the accounts and referrals that it belongs to, by any of its versions."""
+        f, head = tables.fact, tables.fact_head
+        for kind, names in (("invoice", touched.invoices), ("contract", touched.contracts)):
+            for some in slices(sorted(names)):
+                touched.by_rows(
+                    self._versions(select(head.c.row_id).where(head.c.type == kind, head.c.fact_id.in_(some)))
+                )
+        for some in slices(sorted(touched.found.accounts)):
+            deals = f.c.type.in_(("contract", "opportunity"))
+            touched.by_rows(self.db.execute(select(f).where(f.c.account.in_(some), deals)))
+        for some in slices(sorted(touched.opportunities)):
+            touched.by_rows(
+                self._versions(select(head.c.row_id).where(head.c.type == "opportunity", head.c.fact_id.in_(some)))
+            )
 
     def note_ahead(self, rows: Iterable[tuple[int, date]]) -> None:
         """Keep when these rows are to be looked at again: on a later day they read otherwise."""
@@ -150,6 +197,30 @@ class BookFacts(BookPart):
                 self._note_subjects(found)
                 found.clear()
         self._note_subjects(found)
+        bills: list[Any] = []
+        for bill in each_row(self.db, _BILLS, since, until):
+            bills.append(bill)
+            if len(bills) >= ROWS_PER_STATEMENT:
+                self._note_bills(bills)
+                bills.clear()
+        self._note_bills(bills)
+
+    def _note_bills(self, bills: Collection[Any]) -> None:
+        """Note the invoices that go to another account than that of the contract which they name."""
+        named = {fact_id: (account, orjson.loads(text).get("contract")) for fact_id, account, text in bills}
+        head, f = tables.fact_head, tables.fact
+        contracts = {contract for _, contract in named.values() if contract}
+        known = (
+            select(head.c.fact_id, f.c.account)
+            .join(f, head.c.row_id == f.c.id)
+            .where(head.c.type == "contract", head.c.fact_id.in_(contracts))
+        )
+        owners = {row.fact_id: row.account for row in self.db.execute(known)} if contracts else {}
+        self._note_subjects(
+            (f"contract:{contract}", "invoice", fact_id)
+            for fact_id, (account, contract) in named.items()
+            if contract and owners.get(contract) != account
+        )
 
     def _note_subjects(self, found: Iterable[tuple[str, str, str]]) -> None:
         values = [{"subject": subject, "type": kind, "fact_id": fact_id} for subject, kind, fact_id in found]
@@ -160,13 +231,18 @@ class BookFacts(BookPart):
         """All versions of every record that these prospects' settling can see."""
         f = tables.fact
         rows: dict[int, Any] = {}
-        for some in slices(sorted(accounts)):
-            self._take(rows, select(f).where(f.c.account.in_(some)))
-        self._take_ids(rows, {(row.type, row.fact_id) for row in rows.values()} | {("referral", r) for r in referrals})
-        subjects = {f"referral:{r}" for r in referrals} | {f"about:{s}" for s in (*accounts, *referrals)}
-        self._take_subjects(rows, subjects)
-        subjects = {f"about:{row.fact_id}" for row in rows.values() if row.type == "contract"}
-        self._take_subjects(rows, subjects)
+        self._take_accounts(rows, accounts)
+        self._take_ids(rows, {("referral", r) for r in referrals})
+        self._take_subjects(rows, {f"referral:{r}" for r in referrals})
+        named = {row.fact_id for row in rows.values() if row.type == "opportunity"}
+        self._take_subjects(rows, {f"opportunity:{name}" for name in named})
+        deals = [row for row in rows.values() if row.type == "contract"]
+        self._take_ids(rows, {("opportunity", str(name)) for name in map(_opportunity_of, deals) if name})
+        elsewhere = {row.account for row in deals if row.account} - set(accounts)
+        self._take_accounts(rows, elsewhere)
+        self._take_subjects(rows, {f"contract:{row.fact_id}" for row in deals})
+        contracts = {row.fact_id for row in rows.values() if row.type == "contract"}
+        self._take_subjects(rows, {f"about:{s}" for s in (*accounts, *elsewhere, *referrals, *contracts)})
         children: dict[int, Any] = {}
         for kind in ("invoice", "referral"):
             for some in slices(sorted({row.fact_id for row in rows.values() if row.type == kind})):
@@ -266,6 +342,14 @@ class BookFacts(BookPart):
         for row in self.db.execute(query):
             rows[row.id] = row
 
+    def _take_accounts(self, rows: dict[int, Any], accounts: Collection[str]) -> None:
+        """Every version of the facts that ever were about these accounts."""
+        found: dict[int, Any] = {}
+        for some in slices(sorted(accounts)):
+            self._take(found, select(tables.fact).where(tables.fact.c.account.in_(some)))
+        rows |= found
+        self._take_ids(rows, {(row.type, row.fact_id) for row in found.values()})
+
     def _take_ids(self, rows: dict[int, Any], keys: Collection[tuple[str, str]]) -> None:
         kinds: dict[str, list[str]] = {}
         for kind, identity in sorted(keys):
@@ -320,6 +404,11 @@ def _coming(body: Mapping[str, Any], calendar: Calendar, until: datetime) -> dat
     return comes_true([Version(None, fact, 0)], calendar, until) if not isinstance(fact, Withdrawal) else None
 
 
+def _opportunity_of(row: Any) -> str | None:
+    name: str | None = orjson.loads(row.body).get("opportunity")
+    return name
+
+
 def _subjects(kind: str, body: Mapping[str, Any]) -> Iterator[str]:
     if kind in ("enrollment", "certification", "ticket", "co_op_request", "dispute") and body.get("partner"):
         yield f"partner:{body['partner']}"
@@ -332,5 +421,7 @@ def _subjects(kind: str, body: Mapping[str, Any]) -> Iterator[str]:
         yield f"parent:{body['parent']}"
     elif kind in ("partner_invoice", "payout") and body.get("statement"):
         yield f"statement:{body['statement']}"
-    elif kind in ("contract", "opportunity") and body.get("referral"):
-        yield f"referral:{body['referral']}"
+    elif kind in ("contract", "opportunity"):
+        for name in ("referral", "opportunity"):
+            if body.get(name):
+                yield f"{name}:{body[name]}"

@@ -88,21 +88,6 @@ class BookProspects(BookPart):
                         select(tie.c.prospect).where(tie.c.program == self.program, column.in_(some))
                     ).scalars()
                 )
-        contracts = [subject for subject in subjects if subject not in found]
-        head, f = tables.fact_head, tables.fact
-        for some in slices(sorted(contracts)):
-            accounts = self.db.execute(
-                select(f.c.account)
-                .join(head, head.c.row_id == f.c.id)
-                .where(head.c.type == "contract", head.c.fact_id.in_(some))
-            ).scalars()
-            names = [account for account in accounts if account is not None]
-            if names:
-                found |= set(
-                    self.db.execute(
-                        select(a.c.prospect).where(a.c.program == self.program, a.c.account.in_(names))
-                    ).scalars()
-                )
         due = select(p.c.prospect).where(p.c.program == self.program, p.c.wake_on <= today.isoformat())
         return found | set(self.db.execute(due).scalars())
 
