@@ -123,9 +123,14 @@ class Calendar:
             raise RuleError("weekend: found all seven days; allowed: at most six, so that business days exist")
 
     def date_of(self, instant: datetime) -> date:
-        """The local date of an instant."""
+        """The local date of an instant; the first or last one there is for an instant that is beyond it here."""
         day = self._days.get(instant)
-        return instant.astimezone(self._zone).date() if day is None else day
+        if day is not None:
+            return day
+        try:
+            return instant.astimezone(self._zone).date()
+        except OverflowError:
+            return date.max if instant.year > 1 else date.min
 
     def local(self, instant: datetime) -> str:
         """An instant as people of the program read it, whatever offset it came with."""

@@ -318,9 +318,10 @@ class BookFacts(BookPart):
         return self._facts(self._beside_accounts("partner", "enrollment", "decision"))
 
     def merges(self) -> list[tuple[datetime, str, str]]:
-        """Records that systems merged: (instant, the one that is gone, the one that is left)."""
+        """Records that systems merged and did not part again: (instant, the one that is gone, the one that is left)."""
         r = tables.redirect
-        rows = self.db.execute(select(r.c.seen_at, r.c.loser, r.c.winner).order_by(r.c.seen_at, r.c.loser))
+        held = select(r.c.seen_at, r.c.loser, r.c.winner).where(r.c.ended_at.is_(None))
+        rows = self.db.execute(held.order_by(r.c.seen_at, r.c.loser))
         return [(row.seen_at, row.loser, row.winner) for row in rows]
 
     def statement_facts(self, statements: Collection[str], partners: Collection[str]) -> Facts:

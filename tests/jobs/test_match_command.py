@@ -18,6 +18,7 @@ BY_ENTITY = {
     record: account
     fields: {name: companyname}
 """,
+    "      contract: custbody_contract_id\n": "",
     "account: {lookup: {field: entity, object: customer, get: externalid}, required: true}": "account: {field: entity, required: true}",
 }
 

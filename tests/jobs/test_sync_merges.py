@@ -114,11 +114,13 @@ def test_what_was_earned_goes_along_when_its_company_is_merged_away_and_comes_ba
     crm, harbour, before = place.world.crm, place.world.ids["Harbour"], earned(place)
     assert len(before) == 2
     other = crm.insert("Account", {"Name": "Harbour Holding"})
-    for step in (lambda: crm.merge(other, harbour), lambda: crm.undelete("Account", harbour)):
+    lead = place.world.ids["lead Harbour by Northline"]
+    for step, left in ((lambda: crm.merge(other, harbour), other), (lambda: crm.undelete("Account", harbour), harbour)):
         step()
         place.later(hours=1)
         assert place.sync().failed == []
         assert earned(place) == before
+        assert [claim["account"] for claim in outcome(place)["claims"] if claim["referral"] == lead] == [left]
         assert verify(place.here.store)["ok"]
     place.world.pay("invoice Harbour 1", "3410.00")
     place.later(hours=1)
