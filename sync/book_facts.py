@@ -9,7 +9,7 @@ from itertools import chain
 from typing import Any
 
 import orjson
-from sqlalchemy import Select, delete, func, select
+from sqlalchemy import delete, func, select
 
 from rules.calendar import Calendar
 from rules.facts import Facts, Version, comes_true
@@ -18,11 +18,17 @@ from sync import book_tables as t
 from sync import tables
 from sync.book_part import BookPart, task_subject
 from sync.bulk import ROWS_PER_STATEMENT, each_row, slices
+from sync.bulk import rows as rows_of
 from sync.tables import instant
 
 _READ = "SELECT id, type, fact_id, account, parent_type, parent_id, body, previous FROM fact"
 _NEW = f"{_READ} WHERE id > ? AND id <= ? ORDER BY id"
 _AGAIN = f"{_READ} WHERE id AMONG ? ORDER BY id"
+_HEADS = "SELECT row_id FROM fact_head WHERE type = ? AND fact_id AMONG ?"
+_ROWS = "SELECT * FROM fact WHERE id AMONG ?"
+_OF_ACCOUNTS = "SELECT * FROM fact WHERE account AMONG ?"
+_OF_PARENTS = "SELECT * FROM fact WHERE parent_type = ? AND parent_id AMONG ?"
+_ABOUT = "SELECT DISTINCT type, fact_id FROM fact_subject WHERE subject AMONG ?"
 _BILLS = "SELECT fact_id, account, body FROM fact WHERE id > ? AND id <= ? AND type = 'invoice' ORDER BY id"
 _TOLD = "SELECT type, fact_id, body FROM fact WHERE id > ? AND id <= ? AND type AMONG ? ORDER BY id"
 _OF_PARTNERS = frozenset({"partner", "enrollment", "certification", "ticket", "co_op_request", "dispute"})
@@ -130,19 +136,13 @@ class BookFacts(BookPart):
 
     def _follow(self, touched: _Touched) -> None:
         """From what new facts name to the accounts and referrals that it belongs to, by any of its versions."""
-        f, head = tables.fact, tables.fact_head
+        f = tables.fact
         for kind, names in (("invoice", touched.invoices), ("contract", touched.contracts)):
-            for some in slices(sorted(names)):
-                touched.by_rows(
-                    self._versions(select(head.c.row_id).where(head.c.type == kind, head.c.fact_id.in_(some)))
-                )
+            touched.by_rows(self._versions(kind, names))
         for some in slices(sorted(touched.found.accounts)):
             deals = f.c.type.in_(("contract", "opportunity"))
             touched.by_rows(self.db.execute(select(f).where(f.c.account.in_(some), deals)))
-        for some in slices(sorted(touched.opportunities)):
-            touched.by_rows(
-                self._versions(select(head.c.row_id).where(head.c.type == "opportunity", head.c.fact_id.in_(some)))
-            )
+        touched.by_rows(self._versions("opportunity", touched.opportunities))
 
     def note_ahead(self, rows: Iterable[tuple[int, date]]) -> None:
         """Keep when these rows are to be looked at again: on a later day they read otherwise."""
@@ -229,7 +229,6 @@ class BookFacts(BookPart):
 
     def facts_for(self, accounts: Collection[str], referrals: Collection[str]) -> Facts:
         """All versions of every record that these prospects' settling can see."""
-        f = tables.fact
         rows: dict[int, Any] = {}
         self._take_accounts(rows, accounts)
         self._take_ids(rows, {("referral", r) for r in referrals})
@@ -246,7 +245,7 @@ class BookFacts(BookPart):
         children: dict[int, Any] = {}
         for kind in ("invoice", "referral"):
             for some in slices(sorted({row.fact_id for row in rows.values() if row.type == kind})):
-                self._take(children, select(f).where(f.c.parent_type == kind, f.c.parent_id.in_(some)))
+                self._take(children, _OF_PARENTS, kind, some)
         self._take_ids(rows, {(row.type, row.fact_id) for row in children.values()})
         partners = set()
         for row in rows.values():
@@ -256,8 +255,8 @@ class BookFacts(BookPart):
         self._take_ids(rows, {("partner", p) for p in partners})
         self._take_subjects(rows, {f"partner:{p}" for p in partners})
         head = tables.fact_head
-        for row in self._versions(select(head.c.row_id).where(head.c.type.in_(("fx_rate", "shared_lead")))):
-            rows[row.id] = row
+        everywhere = select(head.c.row_id).where(head.c.type.in_(("fx_rate", "shared_lead")))
+        self._take_versions(rows, list(self.db.execute(everywhere).scalars()))
         return self._facts(rows.values())
 
     def enrollment_facts(self) -> Facts:
@@ -310,7 +309,9 @@ class BookFacts(BookPart):
             some = self.db.execute(after.order_by(head.c.fact_id).limit(ROWS_PER_STATEMENT)).all()
             if not some:
                 return
-            yield self._facts(self._versions_of([row.row_id for row in some]))
+            rows: dict[int, Any] = {}
+            self._take_versions(rows, [row.row_id for row in some])
+            yield self._facts(rows.values())
             behind = some[-1].fact_id
 
     def linking_facts(self) -> Facts:
@@ -339,15 +340,15 @@ class BookFacts(BookPart):
         unscoped = f.c.account.is_(None) & f.c.parent_type.is_(None)
         return self.db.execute(select(f).where(f.c.type.in_(kinds), unscoped))
 
-    def _take(self, rows: dict[int, Any], query: Select[Any]) -> None:
-        for row in self.db.execute(query):
+    def _take(self, rows: dict[int, Any], query: str, *values: Any) -> None:
+        for row in rows_of(self.db, query, *values):
             rows[row.id] = row
 
     def _take_accounts(self, rows: dict[int, Any], accounts: Collection[str]) -> None:
         """Every version of the facts that ever were about these accounts."""
         found: dict[int, Any] = {}
         for some in slices(sorted(accounts)):
-            self._take(found, select(tables.fact).where(tables.fact.c.account.in_(some)))
+            self._take(found, _OF_ACCOUNTS, some)
         rows |= found
         self._take_ids(rows, {(row.type, row.fact_id) for row in found.values()})
 
@@ -355,31 +356,28 @@ class BookFacts(BookPart):
         kinds: dict[str, list[str]] = {}
         for kind, identity in sorted(keys):
             kinds.setdefault(kind, []).append(identity)
-        head = tables.fact_head
         for kind, identities in kinds.items():
             for some in slices(identities):
-                for row in self._versions(select(head.c.row_id).where(head.c.type == kind, head.c.fact_id.in_(some))):
-                    rows[row.id] = row
+                self._take_versions(rows, [row_id for (row_id,) in rows_of(self.db, _HEADS, kind, some)])
 
     def _take_subjects(self, rows: dict[int, Any], subjects: Collection[str]) -> None:
-        s = t.fact_subject
         keys: set[tuple[str, str]] = set()
         for some in slices(sorted(subjects)):
-            keys |= {(row.type, row.fact_id) for row in self.db.execute(select(s).where(s.c.subject.in_(some)))}
+            keys |= {(kind, fact_id) for kind, fact_id in rows_of(self.db, _ABOUT, some)}
         self._take_ids(rows, keys)
 
-    def _versions(self, heads: Select[Any]) -> Iterator[Any]:
-        """Every version of the facts whose current rows are asked for, newest first."""
-        return self._versions_of([row.row_id for row in self.db.execute(heads)])
-
-    def _versions_of(self, wanted: list[int]) -> Iterator[Any]:
-        f = tables.fact
+    def _take_versions(self, rows: dict[int, Any], wanted: list[int]) -> None:
+        """These rows, and the versions before them, as far as they are not there yet."""
         while wanted:
-            found = []
-            for some in slices(wanted):
-                found += list(self.db.execute(select(f).where(f.c.id.in_(some))))
-            yield from found
-            wanted = [row.previous for row in found if row.previous is not None]
+            for some in slices([row_id for row_id in wanted if row_id not in rows]):
+                self._take(rows, _ROWS, some)
+            wanted = [rows[row_id].previous for row_id in wanted if rows[row_id].previous is not None]
+
+    def _versions(self, kind: str, names: Collection[str]) -> Collection[Any]:
+        """Every version of these facts of one type."""
+        found: dict[int, Any] = {}
+        self._take_ids(found, {(kind, name) for name in names})
+        return found.values()
 
     def _facts(self, rows: Iterable[Any]) -> Facts:
         facts = Facts()

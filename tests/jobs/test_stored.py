@@ -67,11 +67,11 @@ def databases() -> list[Any]:
 
 
 def quiet_days(path: Path, news: Collection[date], until: date) -> set[date]:
-    """The first of the month after each day with news; in every twelfth scenario the first of each month."""
+    """The first of the month after each day with news; in every twelfth scenario the first of each month of a year and a half."""
     months = {day.replace(day=1) for day in news if day.year > 1990}
     if zlib.crc32(path.stem.encode()) % 12 == 0:
         spanned = (until.year - min(months).year) * 12 + until.month - min(months).month
-        months |= {_later(min(months), number) for number in range(spanned)}
+        months |= {_later(min(months), number) for number in range(min(spanned, 18))}
     return {day for month in months if (day := _later(month, 1)) <= until}
 
 
@@ -98,7 +98,8 @@ def test_the_stored_outcome_is_the_settled_one(path: Path, fresh: Fresh) -> None
     coming = [(at, body) for at, body in learned(scenario.records, program) if at < end]
     days = {step.as_of, *(program.calendar.date_of(at) for at, _ in coming)}
     days |= quiet_days(path, days, step.as_of)
-    for how in ({step.as_of}, days):
+    at_once = zlib.crc32(path.stem.encode()) % 3 == 0
+    for how in [{step.as_of}, days] if at_once else [days]:
         book = fresh()
         live_through(book, program, coming, how)
         again = bring(book, program, step.as_of)
