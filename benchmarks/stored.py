@@ -1,6 +1,6 @@
 """What one changed invoice costs in the stored ledger, with little and with much history behind it.
 
-    python benchmarks/stored.py [--small 10000] [--large 1000000] [--store sqlite:////tmp/referee-benchmark]
+    python benchmarks/stored.py [--small 10000] [--large 1000000] [--store /tmp/referee-benchmark]
 
 Fills two stores with invoice lines (three a invoice, 600 a customer), settles them, then states one changed invoice and
 one payment at a time and times bringing the book up to date. Prints medians and their ratio, and what it costs to look
