@@ -73,10 +73,10 @@ class _Settling:
     def __init__(self, db: Connection, program: Program, now: datetime) -> None:
         self._program = program
         self._calendar = program.calendar
-        self._today = program.calendar.date_of(now)
-        self._now = now
-        self._until = now + timedelta(microseconds=1)
         self._book = Book(db, program.id)
+        self._now = self._book.known_by(now)
+        self._today = program.calendar.date_of(self._now)
+        self._until = self._now + timedelta(microseconds=1)
         terms = program.on(self._today)
         self._has_tiers = terms.tiers is not None
         self._marks_read: dict[str, list[dict[str, Any]]] = {}

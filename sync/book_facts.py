@@ -19,9 +19,9 @@ from sync import tables
 from sync.book_part import BookPart, task_subject
 from sync.bulk import ROWS_PER_STATEMENT, each_row, slices
 from sync.bulk import rows as rows_of
-from sync.tables import instant
+from sync.tables import instant, micros
 
-_READ = "SELECT id, type, fact_id, account, parent_type, parent_id, body, previous FROM fact"
+_READ = "SELECT id, type, fact_id, account, parent_type, parent_id, body, previous, known_at FROM fact"
 _NEW = f"{_READ} WHERE id > ? AND id <= ? ORDER BY id"
 _AGAIN = f"{_READ} WHERE id AMONG ? ORDER BY id"
 _HEADS = "SELECT row_id FROM fact_head WHERE type = ? AND fact_id AMONG ?"
@@ -31,6 +31,7 @@ _OF_PARENTS = "SELECT * FROM fact WHERE parent_type = ? AND parent_id AMONG ?"
 _ABOUT = "SELECT DISTINCT type, fact_id FROM fact_subject WHERE subject AMONG ?"
 _BILLS = "SELECT fact_id, account, body FROM fact WHERE id > ? AND id <= ? AND type = 'invoice' ORDER BY id"
 _TOLD = "SELECT type, fact_id, body FROM fact WHERE id > ? AND id <= ? AND type AMONG ? ORDER BY id"
+_CLOCKS_DIFFER = timedelta(minutes=1)
 _OF_PARTNERS = frozenset({"partner", "enrollment", "certification", "ticket", "co_op_request", "dispute"})
 _TELLING = _OF_PARTNERS | {"decision", "partner_invoice", "payout", "shared_lead"}
 """Facts that name partners, subjects or statements."""
@@ -110,11 +111,13 @@ class BookFacts(BookPart):
         older: list[int] = []
         again = self._take_due(calendar.date_of(until))
         read = chain(each_row(self.db, _AGAIN, again), each_row(self.db, _NEW, since, last))
-        for row_id, kind, fact_id, account, parent_type, parent_id, text, previous in read:
-            if kind in _IDENTIFYING or kind == "decision":
-                found.identity |= row_id <= since or self._may_identify(kind, text, previous)
-            elif kind == "fx_rate":
+        for row_id, kind, fact_id, account, parent_type, parent_id, text, previous, known_at in read:
+            if known_at >= micros(until):  # another process's clock was ahead
+                found.ahead.append((row_id, calendar.date_of(instant(known_at))))
+            if kind == "fx_rate":
                 found.rates = True
+            elif not found.identity and (kind in _IDENTIFYING or kind == "decision"):
+                found.identity = row_id <= since or self._may_identify(kind, text, previous)
             if kind in _AHEAD:
                 body = orjson.loads(text)
                 if kind in _TELLING:
@@ -143,6 +146,12 @@ class BookFacts(BookPart):
             deals = f.c.type.in_(("contract", "opportunity"))
             touched.by_rows(self.db.execute(select(f).where(f.c.account.in_(some), deals)))
         touched.by_rows(self._versions("opportunity", touched.opportunities))
+
+    def known_by(self, now: datetime) -> datetime:
+        """``now``, or when the newest fact became known if that is later, but not by much: clocks of two processes differ."""
+        newest = select(tables.fact.c.known_at).order_by(tables.fact.c.id.desc()).limit(1)
+        at: datetime | None = self.db.execute(newest).scalar()
+        return at if at is not None and now < at <= now + _CLOCKS_DIFFER else now
 
     def note_ahead(self, rows: Iterable[tuple[int, date]]) -> None:
         """Keep when these rows are to be looked at again: on a later day they read otherwise."""

@@ -198,6 +198,27 @@ def test_duties_of_a_partner_whose_own_record_has_not_come_yet_go_on(fresh: Fres
         assert stored_outcome(db, [program], {program.id: day})["tasks"] == expected
 
 
+@pytest.mark.parametrize("fresh", ["sqlite"], indirect=True)
+@pytest.mark.parametrize(("ahead", "states"), [(10, ["paid", "paid"]), (3600, ["invoiced", "paid"])])
+def test_facts_of_a_process_whose_clock_is_ahead_are_never_passed_over(
+    ahead: int, states: list[str], fresh: Fresh
+) -> None:
+    scenario = load_scenario(next(path for path in scenario_files() if path.stem == "nt_16_partner_invoice_exact"))
+    program, day = program_named(scenario.program), scenario.steps[-1].as_of
+    *before, (_, payout) = learned(scenario.records, program)
+    assert payout["type"] == "payout"
+    book = fresh()
+    live_through(book, program, before, [day])
+    bring(book, program, day, [(program.calendar.end_of(day) + timedelta(seconds=ahead), payout)])
+    found = []
+    for today in (day, day + timedelta(days=1)):
+        bring(book, program, today)
+        with book.reading() as db:
+            (statement,) = stored_outcome(db, [program], {program.id: today})["statements"][:1]
+        found.append(statement["state"])
+    assert found == states
+
+
 def partners_of_one_company() -> list[dict[str, Any]]:
     """Two partners register one company; the enrollment of the first is known only after both did."""
     found: list[dict[str, Any]] = []
