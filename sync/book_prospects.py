@@ -14,7 +14,7 @@ from sync import book_tables as t
 from sync import tables
 from sync.book_facts import NewFacts
 from sync.book_part import BookPart, escaped, task_subject
-from sync.bulk import parts, run_each, slices
+from sync.bulk import run_each, slices
 from sync.prospects import Prospect, Prospects, Tie
 from sync.tables import instant, micros
 
@@ -26,9 +26,9 @@ class BookProspects(BookPart):
         """Store how those referrals are tied that a partner made; returns the prospects that gained or lost a referral or
         account. ``partners`` are by referral."""
         changed: set[str] = set()
-        for some in parts(name for name in prospects.ties if name in partners):
+        for some in slices(name for name in prospects.ties if name in partners):
             changed |= self._save_ties({name: prospects.ties[name] for name in some}, partners, ruleset)
-        for some in parts(prospects.by_id):
+        for some in slices(prospects.by_id):
             changed |= self._save_prospects({name: prospects.by_id[name] for name in some})
         return changed
 

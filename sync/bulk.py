@@ -35,14 +35,8 @@ def is_sqlite(connection: Connection) -> bool:
     return connection.dialect.name == "sqlite"
 
 
-def slices(values: Sequence[Value], size: int = ROWS_PER_STATEMENT) -> Iterator[Sequence[Value]]:
-    """The values in parts that fit into one statement."""
-    for start in range(0, len(values), size):
-        yield values[start : start + size]
-
-
-def parts(values: Iterable[Value], size: int = ROWS_PER_STATEMENT) -> Iterator[list[Value]]:
-    """The same of values that are not held in memory together."""
+def slices(values: Iterable[Value], size: int = ROWS_PER_STATEMENT) -> Iterator[list[Value]]:
+    """The values in parts that fit into one statement; they need not be held in memory together."""
     rest = iter(values)
     while part := list(islice(rest, size)):
         yield part
