@@ -350,15 +350,18 @@ def _reports(fact: Fact) -> bool:
     return False
 
 
+def dates_of(model: type[Fact]) -> list[str]:
+    """The fields of a record type that say when the record, or what it reports, happened: until then it is not seen."""
+    return [name for name, _ in model.events] + ([model.known_by] if model.known_by else [])
+
+
 def comes_true(versions: list[Version], calendar: Calendar, after: datetime) -> date | None:
     """The next local date at or after an instant on which the record reads otherwise by the passing of time alone."""
     days = []
     for version in versions:
         if version.fact is None:
             continue
-        model = type(version.fact)
-        names = [name for name, _ in model.events] + ([model.known_by] if model.known_by else [])
-        for happened in (getattr(version.fact, name) for name in names):
+        for happened in (getattr(version.fact, name) for name in dates_of(type(version.fact))):
             if happened is None:
                 continue
             starts = happened if isinstance(happened, datetime) else calendar.start_of(happened)

@@ -12,7 +12,7 @@ import orjson
 from sqlalchemy import delete, func, select
 
 from rules.calendar import Calendar
-from rules.facts import Facts, Version, comes_true
+from rules.facts import Facts, Version, comes_true, dates_of
 from rules.records import RECORDS, Withdrawal, changed, parse
 from sync import book_tables as t
 from sync import tables
@@ -62,7 +62,7 @@ class NewFacts:
     partners: set[str] = field(default_factory=set)
     subjects: set[str] = field(default_factory=set)
     statements: set[str] = field(default_factory=set)
-    ahead: list[tuple[int, date]] = field(default_factory=list)
+    ahead: set[tuple[int, date]] = field(default_factory=set)
     """Rows that read otherwise later by time alone, with the next date of each."""
 
 
@@ -106,14 +106,14 @@ class BookFacts(BookPart):
         that is not looked at. Accounts and referrals are left out where all are touched anyway."""
         f = tables.fact
         last = self.db.execute(select(func.max(f.c.id))).scalar() or 0
-        found = NewFacts(last)
+        found, end = NewFacts(last), micros(until)
         touched = _Touched(found)
         older: list[int] = []
         again = self._take_due(calendar.date_of(until))
         read = chain(each_row(self.db, _AGAIN, again), each_row(self.db, _NEW, since, last))
         for row_id, kind, fact_id, account, parent_type, parent_id, text, previous, known_at in read:
-            if known_at >= micros(until):  # another process's clock was ahead
-                found.ahead.append((row_id, calendar.date_of(instant(known_at))))
+            if known_at >= end:  # another process's clock was ahead
+                found.ahead.add((row_id, calendar.date_of(instant(known_at))))
             if kind == "fx_rate":
                 found.rates = True
             elif not found.identity and (kind in _IDENTIFYING or kind == "decision"):
@@ -123,7 +123,7 @@ class BookFacts(BookPart):
                 if kind in _TELLING:
                     self._note_named(found, kind, fact_id, body)
                 if (day := _coming(body, calendar, until)) is not None:
-                    found.ahead.append((row_id, day))
+                    found.ahead.add((row_id, day))
             if all_touched:
                 continue
             touched.by(kind, fact_id, account, parent_type, parent_id, text)
@@ -157,7 +157,7 @@ class BookFacts(BookPart):
         """Keep when these rows are to be looked at again: on a later day they read otherwise."""
         values = [
             {"program": self.program, "list": "ahead", "key": f"{day}:{row_id}", "owner": "ahead", "row": str(row_id)}
-            for row_id, day in rows
+            for row_id, day in sorted(rows)
         ]
         self.upsert(t.outcome_row, ["program", "list", "key"], values)
 
@@ -206,13 +206,8 @@ class BookFacts(BookPart):
                 self._note_subjects(found)
                 found.clear()
         self._note_subjects(found)
-        bills: list[Any] = []
-        for bill in each_row(self.db, _BILLS, since, until):
-            bills.append(bill)
-            if len(bills) >= ROWS_PER_STATEMENT:
-                self._note_bills(bills)
-                bills.clear()
-        self._note_bills(bills)
+        for some in slices(each_row(self.db, _BILLS, since, until)):
+            self._note_bills(some)
 
     def _note_bills(self, bills: Collection[Any]) -> None:
         """Note the invoices that go to another account than that of the contract which they name."""
@@ -403,10 +398,8 @@ class BookFacts(BookPart):
 
 def _coming(body: Mapping[str, Any], calendar: Calendar, until: datetime) -> date | None:
     """The next local date at or after an instant on which a fact reads otherwise by the passing of time alone."""
-    model = RECORDS[body["type"]]
-    names = [name for name, _ in model.events] + ([model.known_by] if model.known_by else [])
     soon = (until - timedelta(days=2)).date().isoformat()
-    if not any(str(body.get(name) or "") >= soon for name in names):
+    if not any(str(body.get(name) or "") >= soon for name in dates_of(RECORDS[body["type"]])):
         return None
     fact = parse(orjson.dumps(body))
     return comes_true([Version(None, fact, 0)], calendar, until) if not isinstance(fact, Withdrawal) else None
