@@ -21,7 +21,7 @@ from sync import tables
 from sync.fact_rows import FactWriter, Source, written
 from sync.link_tables import link
 from sync.matching import Company, Index
-from sync.redirects import surviving
+from sync.redirects import ends_of, surviving
 from sync.tables import micros
 
 Type = Literal["account", "partner"]
@@ -125,15 +125,8 @@ def follow_links(db: Connection, *, at: datetime, run_id: int) -> int:
 
 def _ends(links: Sequence[Row[Any]]) -> dict[tuple[str, str], str]:
     """For every linked company the id that is named in its stead, at the end of the chain."""
-    direct = {(row.type, row.id): row.other for row in links}
-    found = {}
-    for kind, company in direct:
-        seen, end = {company}, direct[kind, company]
-        while end not in seen and (kind, end) in direct:
-            seen.add(end)
-            end = direct[kind, end]
-        found[kind, company] = end
-    return found
+    ends = ends_of({(row.type, row.id): (row.type, row.other) for row in links})
+    return {company: other for company, (_, other) in ends.items()}
 
 
 def records_following(db: Connection, kind: Type, other: str) -> dict[int, set[str]]:

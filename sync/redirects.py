@@ -10,8 +10,9 @@ merge that is taken back (the record is undeleted) ends its redirect; what had f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from datetime import datetime
+from typing import TypeVar
 
 import orjson
 from sqlalchemy import Connection, select
@@ -21,6 +22,8 @@ from sync.bulk import rows
 from sync.fact_rows import FactWriter, Source, stood, written
 from sync.store import Store
 from sync.tables import micros
+
+Name = TypeVar("Name", bound=Hashable)
 
 
 def follow_redirects(db: Connection, *, at: datetime, run_id: int) -> int:
@@ -85,14 +88,18 @@ def surviving(db: Connection, kind: str = "account") -> Mapping[str, str]:
     for loser, winner, facts in rows(db, _REDIRECTS):
         if facts is None or any(found == kind for found, _ in stood(winner, facts)):
             direct[loser] = winner
+    return {loser: end for loser, end in ends_of(direct).items() if end != loser}
+
+
+def ends_of(direct: Mapping[Name, Name]) -> dict[Name, Name]:
+    """For every name the last one of the chain that begins with it; one that leads around ends where it would repeat."""
     found = {}
-    for loser in direct:
-        seen, winner = {loser}, direct[loser]
-        while winner in direct and winner not in seen:
-            seen.add(winner)
-            winner = direct[winner]
-        if winner != loser:
-            found[loser] = winner
+    for name in direct:
+        seen, end = {name}, direct[name]
+        while end in direct and end not in seen:
+            seen.add(end)
+            end = direct[end]
+        found[name] = end
     return found
 
 
