@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +35,19 @@ def standing(place: Office) -> dict[str, Any]:
     }  # fmt: skip
 
 
+@contextmanager
+def beside_calm(tmp_path: Path) -> Iterator[tuple[Office, Office]]:
+    """An office that was synced without any trouble, and one like it that is not synced yet."""
+    with office(tmp_path / "calm") as calm, office(tmp_path / "other") as other:
+        calm.morning(24)
+        other.morning(24)
+        assert calm.sync().failed == []
+        yield calm, other
+
+
 @pytest.mark.parametrize("after", [0, 1, 3])
 def test_writes_whose_answers_are_lost_are_written_once(tmp_path: Path, after: int) -> None:
-    with office(tmp_path / "calm") as calm, office(tmp_path / "lossy") as lossy:
-        calm.morning(24)
-        lossy.morning(24)
-        assert calm.sync().failed == []
+    with beside_calm(tmp_path) as (calm, lossy):
         for system in (lossy.world.crm, lossy.world.erp):
             system.faults.add(Faults.lose_answer(8, writes, after=after))
         for _ in range(3):
@@ -66,10 +74,7 @@ def storm(chance: random.Random) -> list[Fault]:
 
 
 def test_a_storm_of_refusals_ends_in_the_calm_result_within_a_bound_of_calls(tmp_path: Path) -> None:
-    with office(tmp_path / "calm") as calm, office(tmp_path / "storm") as place:
-        calm.morning(24)
-        place.morning(24)
-        assert calm.sync().failed == []
+    with beside_calm(tmp_path) as (calm, place):
         calls, syncs = calm.requests, 0
         for seed, system in enumerate((place.world.crm, place.world.erp)):
             for fault in storm(random.Random(seed)):
@@ -175,10 +180,7 @@ def test_a_day_whose_calls_are_used_up_parks_the_rest_until_the_next_and_leaves_
     tmp_path: Path,
 ) -> None:
     """Half of the org's calls are ours: reading stops first, what is known by then is written, the rest comes tomorrow."""
-    with office(tmp_path / "calm") as calm, office(tmp_path / "short") as short:
-        calm.morning(24)
-        short.morning(24)
-        assert calm.sync().failed == []
+    with beside_calm(tmp_path) as (calm, short):
         write_settings(short, {}, quota_share=0.5)
         short.here.settings = load_settings(short.config)
         short.world.crm.daily_requests = 36  # a whole sync needs more than 18
@@ -202,10 +204,7 @@ def test_answers_in_a_form_that_nobody_knows_stop_that_connection_only_and_repea
     tmp_path: Path, odd: bytes
 ) -> None:
     """A proxy's page, a changed API, a mistake of ours: what the ERP says is taken all the same, and nothing is lost."""
-    with office(tmp_path / "calm") as calm, office(tmp_path / "odd") as place:
-        calm.morning(24)
-        place.morning(24)
-        assert calm.sync().failed == []
+    with beside_calm(tmp_path) as (calm, place):
         data = Faults.status(200, body=odd, times=None, match=lambda request: "/oauth2/" not in request.path)
         place.world.crm.faults.add(data)
         ran = place.sync()
@@ -224,10 +223,7 @@ def test_answers_in_a_form_that_nobody_knows_stop_that_connection_only_and_repea
 def test_answers_to_writes_in_a_form_that_nobody_knows_are_read_back_and_nothing_is_doubled(
     tmp_path: Path, odd: bytes
 ) -> None:
-    with office(tmp_path / "calm") as calm, office(tmp_path / "odd") as place:
-        calm.morning(24)
-        place.morning(24)
-        assert calm.sync().failed == []
+    with beside_calm(tmp_path) as (calm, place):
         place.world.crm.faults.add(Faults.status(200, body=odd, times=None, match=writes))
         ran = place.sync()
         assert ran.pulled["crm"].state == "ok" and place.waiting() > 0
