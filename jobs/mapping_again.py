@@ -35,9 +35,8 @@ def map_records_again(
 def finish_remap(store: Store, run: int, done: Mapping[str, StreamResult], clock: Clock) -> dict[str, str]:
     """Keep what a run did that mapped records again, which counts for the brakes of all; returns what they held, by object."""
     held = {kind: str(one.why) for kind, one in done.items() if one.refused}
-    state: runs.State = "failed" if held else "ok"
-    if any(one.replayed.quarantined for one in done.values()) and not held:
-        state = "partial"
+    is_whole = not any(one.replayed.quarantined for one in done.values())
+    state: runs.State = "failed" if held else "ok" if is_whole else "partial"
     counts = {kind: counts_of(one) for kind, one in done.items()}
     store.finish_run(run, state, counts, at=clock(), note="; ".join(held.values()) or None)
     return held

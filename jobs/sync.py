@@ -48,10 +48,6 @@ def _nothing(_name: str) -> None:
     """The crash point of everyday runs."""
 
 
-def _no_step() -> None:
-    """What is called between the parts of a job that holds no lease."""
-
-
 @dataclass(slots=True)
 class Synced:
     """What a sync did. ``failed`` are the reasons why it is not whole; empty: nothing failed."""
@@ -213,7 +209,7 @@ def follow_merges(
 
 
 def settle_stored(
-    store: Store, programs: Sequence[Program], now: datetime, *, step: Callable[[], None] = _no_step
+    store: Store, programs: Sequence[Program], now: datetime, *, step: Callable[[], None] = lambda: None
 ) -> list[Brought]:
     """Bring the stored outcome of each program up to date, one transaction each; ``step`` is called before each."""
     brought = []
@@ -234,7 +230,7 @@ def plan_for(
     *,
     allow: str | None = None,
     whole: bool = True,
-    step: Callable[[], None] = _no_step,
+    step: Callable[[], None] = lambda: None,
 ) -> Plan:
     """What would be written to one connection now; ``step`` is called between its parts. Raises: ``ConnectorError`` kinds."""
     rejects: list[WriteReject] = []

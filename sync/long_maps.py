@@ -37,7 +37,7 @@ class Shelves:
 class LongMap(MutableMapping[Key, Value]):
     """A mapping by texts, or by numbers, that is gone through in the order of its keys.
 
-    A value that is changed must be set again, and must equal what ``pickle`` makes of it. Keys may come and go while
+    A value that is changed must be set again, and must equal what ``pickle`` makes of it. Values may be set while
     the mapping is gone through.
     """
 

@@ -203,12 +203,7 @@ def make_plan(
     items, costs, sound_reader = Items(), [], SoundReader(connection, reader)
     for name, key_field in wanted.groups:
         comparison = Comparison(
-            name,
-            key_field,
-            shapes.get(name),
-            name in shapes,
-            (frozen or {}).get(name),
-            history or History(),
+            name, key_field, shapes.get(name), name in shapes, (frozen or {}).get(name), history or History()
         )
         parking = _Parking(parked or {}, shapes.get(name))
         cost = _Costing(writer, name, key_field)

@@ -103,8 +103,7 @@ class _Resolution:
         self._automatic = {"tax_id", *(AUTOMATIC[key] for key in keys)}
         self._one_tree = values.get("parent_subsidiary") == "same_prospect"
         self._is_complete = is_complete
-        shelves = Shelves()
-        self._shelves = shelves
+        self._shelves = shelves = Shelves()
         self._parents: LongMap[str, str | None] = LongMap(shelves)
         """The accounts that are known, each with the one above it."""
         self._accounts = Index(shelves)
