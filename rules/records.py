@@ -49,6 +49,7 @@ Rate = Annotated[
 FxRate = Annotated[
     Decimal, _text_then(r"^[0-9]{1,12}(\.[0-9]{1,12})?$", core_schema.decimal_schema(strict=False, gt=Decimal(0)))
 ]
+FIRST_YEAR = "1900"
 _YEAR = "(?:19|[2-9][0-9])[0-9]{2}"
 """From 1900 on: an earlier year stands for "none" in other systems (0001-01-01, 1899-12-30), and is no date in every time zone."""
 DAY_PATTERN = rf"^{_YEAR}-[0-9]{{2}}-[0-9]{{2}}$"

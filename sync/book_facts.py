@@ -12,6 +12,7 @@ import orjson
 from sqlalchemy import delete, func, select
 
 from rules.calendar import Calendar
+from rules.errors import RecordError, RuleError
 from rules.facts import Facts, Version, comes_true, dates_of
 from rules.records import RECORDS, Withdrawal, changed, parse
 from sync import book_tables as t
@@ -390,7 +391,10 @@ class BookFacts(BookPart):
             if row.deleted:
                 facts.add(Withdrawal(type=row.type, id=row.fact_id, known_at=known), row.id)
                 continue
-            fact = parse(row.body)
+            try:
+                fact = parse(row.body)
+            except RecordError as error:
+                raise RuleError(f"stored {row.type} {row.fact_id}, known at {known.isoformat()}: {error}") from error
             assert not isinstance(fact, Withdrawal)
             facts.add(changed(fact, {"known_at": known}), row.id)
         return facts

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo
 
+from rules.records import FIRST_YEAR
 from sync.refusal import Refused
 
 Zone = ZoneInfo | None
@@ -139,7 +140,7 @@ def date_reader(zone: Zone = None, parse: Parser = iso) -> Callable[[object], st
     def read(raw: object) -> str:
         if plain and type(raw) is str and len(raw) == 10 and raw[4] == raw[7] == "-":
             try:
-                return date.fromisoformat(raw).isoformat()
+                return _usable(date.fromisoformat(raw).isoformat(), raw)
             except ValueError:
                 raise Refused(raw, "a date that exists, YYYY-MM-DD") from None
         moment, _ = _moment(raw, parse)
@@ -147,7 +148,7 @@ def date_reader(zone: Zone = None, parse: Parser = iso) -> Callable[[object], st
             if zone is None:
                 raise Refused(raw, "a date; a time with an offset has one only in a `zone`")
             moment = _in_zone(moment, zone, raw)
-        return moment.date().isoformat()
+        return _usable(moment.date().isoformat(), raw)
 
     return read
 
@@ -167,7 +168,7 @@ def instant_reader(zone: Zone = None, parse: Parser = iso) -> Callable[[object],
                 datetime.fromisoformat(raw)
             except ValueError:
                 raise Refused(raw, "a date that exists") from None
-            return raw[:19] + "Z"
+            return _usable(raw[:19] + "Z", raw)
         moment, timed = _moment(raw, parse)
         if moment.tzinfo is None:
             if zone is None:
@@ -176,9 +177,16 @@ def instant_reader(zone: Zone = None, parse: Parser = iso) -> Callable[[object],
             if timed and _skipped(moment, zone):
                 raise Refused(raw, f"a time that exists in {zone.key}; check the `zone`")
         shown = _in_zone(moment, UTC, raw).replace(tzinfo=None).isoformat()
-        return (shown.rstrip("0") if len(shown) > 19 else shown) + "Z"
+        return _usable((shown.rstrip("0") if len(shown) > 19 else shown) + "Z", raw)
 
     return read
+
+
+def _usable(shown: str, raw: object) -> str:
+    """A date or instant as it is written, from the first year on that records may have (``rules.records``)."""
+    if shown < FIRST_YEAR:
+        raise Refused(raw, f"a date from {FIRST_YEAR} on")
+    return shown
 
 
 def _skipped(moment: datetime, zone: ZoneInfo) -> bool:

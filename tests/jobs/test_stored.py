@@ -16,13 +16,14 @@ from jobs.ledger import verify
 from jobs.scenarios import load_scenario, scenario_files
 from jobs.settle import outcome, settle
 from jobs.stored import stored_outcome
+from rules.errors import RuleError
 from rules.facts import read_facts
 from rules.program import Program, load_program
 from sync.bulk import is_sqlite
 from sync.redirects import follow_redirects
 from sync.store import Store
 from sync.tables import redirect
-from tests.jobs.stored_days import LISTS, bring, learn, learned, live_through
+from tests.jobs.stored_days import LISTS, OLDEST, bring, learn, learned, live_through
 from tests.sync.conftest import fresh_postgres, postgres_url
 
 __all__ = ["postgres_url"]  # a fixture of these tests too
@@ -217,6 +218,14 @@ def test_facts_of_a_process_whose_clock_is_ahead_are_never_passed_over(
             (statement,) = stored_outcome(db, [program], {program.id: today})["statements"][:1]
         found.append(statement["state"])
     assert found == states
+
+
+@pytest.mark.parametrize("fresh", ["sqlite"], indirect=True)
+def test_a_stored_fact_that_the_rules_no_longer_take_is_named(fresh: Fresh) -> None:
+    referral = next(record for record in partners_of_one_company() if record["type"] == "referral")
+    coming = [(OLDEST, {**referral, "submitted_at": "0001-01-01T00:00:00Z"})]
+    with pytest.raises(RuleError, match=r"stored referral r1, known at 1990.*submitted_at.*0001-01-01.*from 1900 on"):
+        bring(fresh(), program_named("next-technik"), date(2026, 1, 12), coming)
 
 
 def partners_of_one_company() -> list[dict[str, Any]]:

@@ -171,6 +171,17 @@ def test_a_local_time_that_the_clock_skips_is_refused() -> None:
         instant_reader(CHICAGO)("2026-03-08 02:30:00")
 
 
+@pytest.mark.parametrize(
+    "written", ["0001-01-01", "1899-12-31", date(1899, 12, 30), "0001-01-01T00:00:00Z", "1899-12-31T23:59:59.5Z"]
+)
+def test_dates_that_no_record_may_have_are_refused(written: object) -> None:
+    """Other systems write such dates for "none"; a record that had one could be stored and never be settled."""
+    for read in (date_reader(ZoneInfo("UTC")), instant_reader(ZoneInfo("UTC"))):
+        with pytest.raises(Refused) as refused:
+            read(written)
+        assert refused.value.allowed == "a date from 1900 on"
+
+
 def test_dates_of_instants_are_local_dates() -> None:
     assert date_reader(SYDNEY)("2026-03-31T13:30:00Z") == "2026-04-01"
     assert date_reader(SYDNEY)(datetime(2026, 3, 31, 12, 30, tzinfo=UTC)) == "2026-03-31"
