@@ -1,5 +1,6 @@
 """A mapping of any size is a mapping: what waits in the temporary database reads as what is in memory."""
 
+import tracemalloc
 from typing import Any
 from unittest.mock import patch
 
@@ -8,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sync.long_maps import LongMap, Shelves
+from sync.matching import Company, Index
 
+WORDS = ("Vexolar", "Brindle", "Quastor", "Trellwick", "Kestrava", "Odemira", "Lubinex")
 NAMES = st.text(st.characters(), max_size=2) | st.sampled_from(["\ud83d", "a\0", "é", "\U0001f600", "\ue000"])
 VALUES = st.lists(st.integers() | st.text(st.characters()), max_size=3)
 
@@ -55,3 +58,24 @@ def test_values_may_be_set_while_it_is_gone_through() -> None:
             long[1]
         with pytest.raises(KeyError):
             del long[1]
+
+
+def test_a_tenfold_of_companies_takes_no_more_memory() -> None:
+    """A million records: what is tied must not stay in memory, neither names and keys nor postings."""
+
+    def peak(count: int) -> int:
+        tracemalloc.start()
+        try:
+            index = Index()
+            for number in range(count):
+                name = f"{WORDS[number % 7]} {number:05d}"
+                index.add(Company(f"account:{number}", name), group=f"account:{number // 2}")
+            assert index.match(Company("asked", f"{WORDS[0]} 00007")).hits[0].id == "account:3"
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    with patch("sync.long_maps.NEAR", 200), patch("sync.postings.NEAR", 2000):
+        peak(300)  # what is loaded once
+        few, many = peak(500), peak(5000)
+    assert many < 1.3 * few, f"{few} bytes at 500 companies, {many} at 5,000"
